@@ -1,0 +1,270 @@
+"""Results of a run: the public, versioned file that every report is made from.
+
+`Results` is typed; `schema()` gives its JSON Schema. `load` and `save` are the only ways in and out of a file.
+Nothing here needs torch or Hypothesis.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from conformance.program import Program
+
+FORMAT = "minigrad-conformance/1"
+
+Verdict: TypeAlias = Literal["engine wrong", "torch wrong", "convention differs", "ill-conditioned", "undecided"]
+Kind: TypeAlias = Literal[
+    "gradient", "second-order gradient", "value", "dtype", "shape", "none", "error", "requires_grad", "is_leaf", "hook"
+]
+
+
+class ResultsError(Exception):
+    """A results file that cannot be read or written: one line that says why and what to do."""
+
+
+class Versions(msgspec.Struct, frozen=True, kw_only=True):
+    """Versions of everything that shapes a run."""
+
+    suite: str
+    python: str
+    numpy: str
+    torch: str
+    hypothesis: str
+    platform: str = ""
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run was asked to do: a budget in programs (`examples`) or in seconds (`time`), and a seed."""
+
+    seed: int
+    examples: int | None = None
+    time: float | None = None
+
+
+class EngineRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An engine under test, and the operations it lacks (never counted as passed)."""
+
+    name: str
+    spec: str
+    version: str = ""
+    operations: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """Coverage of an operation × a feature."""
+
+    engine: str
+    operation: str
+    feature: str
+    programs: int = 0
+    mismatches: int = 0
+    unsupported: int = 0
+
+
+class Pairs(msgspec.Struct, frozen=True, kw_only=True):
+    """Ordered pairs of operations (an output of the first feeds the second) that were run.
+
+    Row i of `rows` belongs to `operations[i]`: a hexadecimal number whose bit j is set when the pair with
+    `operations[j]` was run. `possible` leaves out what the engine does not support.
+    """
+
+    engine: str
+    operations: tuple[str, ...]
+    rows: tuple[str, ...]
+    covered: int
+    possible: int
+
+    def missing(self) -> list[tuple[str, str]]:
+        """Pairs that were not run, in order."""
+        return [
+            (first, second)
+            for first, row in zip(self.operations, self.rows, strict=True)
+            for bit, second in enumerate(self.operations)
+            if not int(row, 16) >> bit & 1
+        ]
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """The largest difference of a finding.
+
+    `what` says which observation (`x0.grad`, `v3`), `where` the index of the element; numbers are written as text
+    (`repr`), since they may be nan or infinite. `relative` and `ulps` are None where they have no meaning.
+    """
+
+    what: str
+    where: tuple[int, ...] | None
+    expected: str
+    actual: str
+    absolute: str | None = None
+    relative: str | None = None
+    ulps: str | None = None
+
+
+class GraphNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A value of the reduced program: its name in the script, what made it, and both sides' numbers as text."""
+
+    id: int
+    name: str
+    label: str
+    kind: Literal["leaf", "constant", "operation"]
+    inputs: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    value: str = ""
+    actual_value: str = ""
+    gradient: str | None = None
+    actual_gradient: str | None = None
+    differs: bool = False
+    root: bool = False
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A cause: one reduced program that shows it, what is to blame, and how often it was met."""
+
+    id: str
+    engine: str
+    blamed: str
+    kind: Kind
+    message: str
+    program: Program
+    script: str
+    operations: tuple[str, ...]
+    graph: tuple[GraphNode, ...]
+    expected: str
+    actual: str
+    difference: Difference
+    met: int
+    verdict: Verdict = "undecided"
+    features: tuple[str, ...] = ()
+    first_seen: str = ""
+    reduced_from: int = 0
+    reduction_runs: int = 0
+
+
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds spent. `engine` and `reference` run programs; the rest is the harness."""
+
+    total: float = 0.0
+    startup: float = 0.0
+    generate: float = 0.0
+    engine: float = 0.0
+    reference: float = 0.0
+    compare: float = 0.0
+    reduce: float = 0.0
+
+    @property
+    def search(self) -> float:
+        """Seconds of the search itself."""
+        return self.generate + self.engine + self.reference + self.compare
+
+    @property
+    def harness_ratio(self) -> float:
+        """Generation + comparison, as a share of what both engines took to run the programs."""
+        running = self.engine + self.reference
+        return (self.generate + self.compare) / running if running else 0.0
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What the search did. `discarded` programs were drawn but not run; `operations` counts applications."""
+
+    programs: int = 0
+    operations: int = 0
+    mismatches: int = 0
+    unsupported: int = 0
+    discarded: int = 0
+    duplicates: int = 0
+    ill_conditioned: int = 0
+    reference_errors: int = 0
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole run."""
+
+    format: Literal["minigrad-conformance/1"] = FORMAT
+    versions: Versions
+    configuration: Configuration
+    engines: tuple[EngineRecord, ...]
+    cells: tuple[Cell, ...] = ()
+    pairs: tuple[Pairs, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    statistics: Statistics = msgspec.field(default_factory=Statistics)
+    timings: Timings = msgspec.field(default_factory=Timings)
+    started: str = ""
+    complete: bool = True
+    reasons: tuple[str, ...] = ()
+    exit_code: int = 0
+
+    def finding(self, id: str) -> Finding:
+        """The finding with this id. Raises `ResultsError` when there is none."""
+        for found in self.findings:
+            if found.id == id:
+                return found
+        known = ", ".join(f.id for f in self.findings) or "none"
+        raise ResultsError(f"no finding {id!r} in these results (findings: {known})")
+
+
+class _Header(msgspec.Struct):
+    format: str = ""
+
+
+def loads(data: bytes, source: str = "results") -> Results:
+    """Results from their JSON. Raises `ResultsError` with one line naming `source` otherwise."""
+    try:
+        header = msgspec.json.decode(data, type=_Header)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{source}: not a complete results file ({error}); run the suite again") from None
+    if header.format != FORMAT:
+        said = header.format or "no format"
+        raise ResultsError(f"{source}: states {said}, this version reads {FORMAT}; run the suite again to rewrite it")
+    try:
+        return msgspec.json.decode(data, type=Results)
+    except msgspec.DecodeError as error:
+        raise ResultsError(f"{source}: not valid {FORMAT} ({error}); run the suite again") from None
+
+
+def load(path: str | os.PathLike[str]) -> Results:
+    """Results from a file. Raises `ResultsError` when it is missing, cut short, or of another format."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ResultsError(f"{os.fspath(path)}: cannot be read: {error.strerror or error}") from None
+    return loads(data, os.fspath(path))
+
+
+def dumps(results: Results) -> bytes:
+    """Results as indented JSON, with a final newline."""
+    return msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n"
+
+
+def write(path: str | os.PathLike[str], data: bytes) -> None:
+    """Replace a file as a whole, so that a reader (or a failure half way) never sees a part. Raises `ResultsError`."""
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+            try:
+                file.write(data)
+                file.close()
+                os.chmod(file.name, 0o644)
+                os.replace(file.name, target)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    except OSError as error:
+        raise ResultsError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}") from None
+
+
+def save(results: Results, path: str | os.PathLike[str]) -> None:
+    """Write results to a file, replacing it as a whole. Raises `ResultsError` when that is not possible."""
+    write(path, dumps(results))
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a results file."""
+    return msgspec.json.schema(Results)
