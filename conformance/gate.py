@@ -1,0 +1,93 @@
+"""The gate: what a run's results mean for a build, as one exit code and every reason for it.
+
+A reason is written `code: text`. `EXPLANATIONS` holds one paragraph for each code, which `conformance explain` prints.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import IntEnum
+
+import msgspec
+
+from conformance.results import Results
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line. Where several apply, the first of `PRECEDENCE` is given."""
+
+    PASSED = 0
+    FINDING = 1
+    USAGE = 2
+    INTERNAL = 3
+    EVIDENCE = 4
+    INTERRUPTED = 130
+
+
+PRECEDENCE = (Exit.INTERRUPTED, Exit.INTERNAL, Exit.USAGE, Exit.FINDING, Exit.EVIDENCE, Exit.PASSED)
+
+EXPLANATIONS: dict[str, str] = {
+    "0": "Passed: every operation of every engine was exercised and no difference from torch was found.",
+    "1": "Finding: at least one difference from torch was found. The report shows the reduced program of each.",
+    "2": "Usage: an argument, an engine or a file could not be used. The line on standard error says which and why.",
+    "3": "Internal: the suite or the reference failed, so that the result says nothing about the engine.",
+    "4": "Not enough evidence: no difference was found, but too little was tried to call it a pass.",
+    "130": "Interrupted: the run was stopped. What it had found until then is written and marked as partial.",
+    "finding": "The engine and torch gave different observations for a program. Exit code 1. Each finding is one cause, "
+    "shown by the smallest program that was found for it; `conformance replay ID` runs that program again.",
+    "reference-error": "torch itself raised an error on a program that was meant to be valid, so that the program proves "
+    "nothing. Exit code 3. It is a defect of the generator: please report it with the seed.",
+    "internal-error": "The suite itself failed. Exit code 3. It is a defect of the suite: please report it with the seed.",
+    "interrupted": "The run was stopped before its budget was spent. Exit code 130. The results hold what was found until "
+    "then and are marked as partial.",
+    "nothing-ran": "No program was run. Exit code 4. Raise --time or --examples; see that the engine has any operation.",
+    "not-exercised": "Some operation that the engine offers was never applied, so that its rule is untested. Exit code 4. "
+    "Raise --time or --examples.",
+}
+
+
+def explain(code: str) -> str | None:
+    """What an exit code or the code of a reason means and what to do, or None for an unknown one."""
+    return EXPLANATIONS.get(code.strip().rstrip(":").lower())
+
+
+def unexercised(results: Results) -> dict[str, list[str]]:
+    """Operations that each engine offers and no program applied, by engine; engines without any are left out."""
+    seen = {(cell.engine, cell.operation) for cell in results.cells if cell.programs}
+    missing = {
+        engine.name: [operation for operation in engine.operations if (engine.name, operation) not in seen]
+        for engine in results.engines
+    }
+    return {name: operations for name, operations in missing.items() if operations}
+
+
+def judge(results: Results, *, interrupted: bool = False) -> Results:
+    """The same results with `reasons`, `exit_code` and `complete` set; reasons stand in order of precedence."""
+    reasons: list[tuple[Exit, str]] = []
+    if interrupted:
+        reasons.append(
+            (Exit.INTERRUPTED, "interrupted: stopped before the budget was spent; these results are partial")
+        )
+    if errors := results.statistics.reference_errors:
+        reasons.append((Exit.INTERNAL, f"reference-error: torch raised an error on {_count(errors, 'program')}"))
+    for engine, found in Counter(finding.engine for finding in results.findings).items():
+        reasons.append((Exit.FINDING, f"finding: {_count(found, 'cause')} of difference from torch in {engine}"))
+    if not results.statistics.programs:
+        reasons.append((Exit.EVIDENCE, "nothing-ran: no program was run"))
+    else:
+        for engine, operations in unexercised(results).items():
+            names = ", ".join(operations[:5]) + (", …" if len(operations) > 5 else "")
+            reasons.append(
+                (Exit.EVIDENCE, f"not-exercised: {_count(len(operations), 'operation')} of {engine} ({names})")
+            )
+    exit_code = min((code for code, _ in reasons), key=PRECEDENCE.index, default=Exit.PASSED)
+    return msgspec.structs.replace(
+        results,
+        reasons=tuple(text for _, text in reasons),
+        exit_code=int(exit_code),
+        complete=results.complete and not interrupted,
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
