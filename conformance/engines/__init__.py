@@ -1,0 +1,129 @@
+"""Engines: what runs a program. torch is the reference; minigrad is the first engine under test.
+
+`load` takes a registered name, `package.module:Attribute`, `./file.py:Attribute`, or an object.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from conformance.engines.protocol import Engine, EngineError, Unsupported
+
+__all__ = ["GROUP", "Engine", "EngineError", "Unsupported", "load", "names"]
+
+#: Entry-point group in which a distribution registers engines by name.
+GROUP = "conformance.engines"
+
+
+def _torch() -> Engine:
+    from conformance.engines.torchlike import Torch
+
+    return Torch()
+
+
+def _minigrad() -> Engine:
+    from conformance.engines.torchlike import TorchLike
+
+    return TorchLike(importlib.import_module("minigrad"))
+
+
+_BUILT_IN: dict[str, Callable[[], Engine]] = {"minigrad": _minigrad, "torch": _torch}
+
+
+def names() -> tuple[str, ...]:
+    """Names of the registered engines."""
+    return tuple(sorted({*_BUILT_IN, *(point.name for point in entry_points(group=GROUP))}))
+
+
+def load(spec: str | Engine | type[Engine] | ModuleType) -> Engine:
+    """The engine that `spec` names, or that it is.
+
+    A class is instantiated, and a module that mirrors torch (it has `autograd.Variable`) is adapted. Raises
+    `EngineError` with one line when that is not possible.
+    """
+    if not isinstance(spec, str):
+        return _as_engine(spec, getattr(spec, "__name__", type(spec).__name__))
+    if spec in _BUILT_IN:
+        try:
+            return _BUILT_IN[spec]()
+        except Exception as error:  # noqa: BLE001 - whatever a half-installed engine raises
+            raise EngineError(f"engine {spec}: cannot be loaded: {_line(error)}") from error
+    for point in entry_points(group=GROUP):
+        if point.name == spec:
+            try:
+                return _as_engine(point.load(), spec)
+            except EngineError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a plug-in may raise anything when imported
+                raise EngineError(f"engine {spec}: cannot be loaded: {_line(error)}") from error
+    home, colon, attribute = spec.rpartition(":")
+    if not colon:
+        raise EngineError(
+            f"engine {spec}: unknown; registered are {', '.join(names())}, "
+            "or give package.module:Attribute or ./file.py:Attribute"
+        )
+    module = _file(home, spec) if home.endswith(".py") else _module(home, spec)
+    found: Any = module
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if found is None:
+        raise EngineError(f"engine {spec}: {home} has no {attribute}")
+    return _as_engine(found, spec)
+
+
+def _module(name: str, spec: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # noqa: BLE001 - an engine's module may raise anything when imported
+        raise EngineError(f"engine {spec}: {name} cannot be imported: {_line(error)}") from error
+
+
+def _file(path: str, spec: str) -> ModuleType:
+    file = Path(path)
+    if not file.is_file():
+        raise EngineError(f"engine {spec}: there is no file {path}")
+    name = f"conformance_engine_{file.stem}"
+    location = importlib.util.spec_from_file_location(name, file)
+    if location is None or location.loader is None:
+        raise EngineError(f"engine {spec}: {path} is not a Python file")
+    module = importlib.util.module_from_spec(location)
+    sys.modules[name] = module  # dataclasses and pickling look the module up
+    try:
+        location.loader.exec_module(module)
+    except Exception as error:  # noqa: BLE001 - an engine's file may raise anything when run
+        del sys.modules[name]
+        raise EngineError(f"engine {spec}: {path} cannot be imported: {_line(error)}") from error
+    return module
+
+
+def _as_engine(found: Any, spec: str) -> Engine:
+    if isinstance(found, Engine):
+        return found
+    if isinstance(found, ModuleType):
+        if not hasattr(getattr(found, "autograd", None), "Variable"):
+            raise EngineError(f"engine {spec}: module {found.__name__} has no autograd.Variable, so it is not torch-like")
+        from conformance.engines.torchlike import TorchLike
+
+        return TorchLike(found)
+    if callable(found):
+        try:
+            made = found()
+        except Exception as error:  # noqa: BLE001 - a constructor may raise anything
+            raise EngineError(f"engine {spec}: cannot be created: {_line(error)}") from error
+        if isinstance(made, Engine):
+            return made
+    raise EngineError(f"engine {spec}: is neither a conformance.Engine nor a torch-like module")
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, SyntaxError):
+        text = f"{error.msg} (line {error.lineno})"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

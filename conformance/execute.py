@@ -1,0 +1,304 @@
+"""Run a program on an engine and observe it. The only module that touches an engine."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from conformance.engines.protocol import Engine, Unsupported
+from conformance.program import (
+    Apply,
+    Arg,
+    Array,
+    Backward,
+    Detach,
+    Dots,
+    DTypeArg,
+    Grad,
+    Hook,
+    Inplace,
+    Program,
+    ReadGrad,
+    Ref,
+    RequiresGrad,
+    RetainGrad,
+    Seq,
+    Slice,
+    Special,
+    ZeroGrad,
+    to_numpy,
+)
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An exception of a run: the position of its step (-1: a leaf, the number of steps: reading), class and text."""
+
+    step: int
+    error: str
+    message: str
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """What a run showed. Arrays are numpy's; a gradient that is None is None."""
+
+    values: dict[int, npt.NDArray[Any] | None]
+    grads: dict[int, npt.NDArray[Any] | None]
+    flags: dict[int, tuple[bool, bool]]
+    hooks: tuple[tuple[int, npt.NDArray[Any] | None], ...] = ()
+    failure: Failure | None = None
+    unsupported: str | None = None
+
+
+class _Run:
+    """The state of one run: the values made so far."""
+
+    def __init__(self, engine: Engine, program: Program) -> None:
+        self.engine = engine
+        self.program = program
+        self.values: dict[int, Any] = {}
+        self.kept: list[int] = []
+        self.hooks: list[tuple[int, npt.NDArray[Any] | None]] = []
+        self.position = -1
+
+    def argument(self, arg: Arg) -> Any:
+        kind = type(arg)
+        if kind is Ref:
+            return self.values[arg.id]  # type: ignore[union-attr]
+        if kind is Seq:
+            return tuple([self.argument(item) for item in arg.items])  # type: ignore[union-attr]
+        match arg:
+            case Slice(start, stop, step):
+                return slice(start, stop, step)
+            case Dots():
+                return ...
+            case DTypeArg(name):
+                return self.engine.dtype(name)
+            case Special(value):
+                return float(value)
+        return arg
+
+    def arguments(self, step: Apply | Inplace) -> tuple[list[Any], dict[str, Any]]:
+        return [self.argument(a) for a in step.args], {k: self.argument(a) for k, a in step.kwargs}
+
+    def constant(self, array: Array | None) -> Any:
+        return None if array is None else self.engine.leaf(to_numpy(array), False)
+
+    def store(self, out: tuple[int, ...], made: Any) -> None:
+        if len(out) == 1 and not isinstance(made, (tuple, list)):
+            self.values[out[0]] = made
+            return
+        if not isinstance(made, (tuple, list)) or len(made) != len(out):
+            said = len(made) if isinstance(made, (tuple, list)) else "one value"
+            raise TypeError(f"{len(out)} results expected, got {said}")
+        self.values.update(zip(out, made, strict=True))
+
+    # one method for each kind of step
+
+    def apply(self, step: Apply) -> None:
+        args, kwargs = self.arguments(step)
+        if step.mode == "grad":
+            made = self.engine.call(step.form, step.op, args, kwargs)
+        else:
+            with self.engine.grad_mode(step.mode):
+                made = self.engine.call(step.form, step.op, args, kwargs)
+        self.store(step.out, made)
+
+    def inplace(self, step: Inplace) -> None:
+        args, kwargs = self.arguments(step)
+        with contextlib.nullcontext() if step.mode == "grad" else self.engine.grad_mode(step.mode):
+            made = self.engine.inplace(step.op, self.values[step.target], args, kwargs)
+        self.store(step.out, made)
+
+    def detach(self, step: Detach) -> None:
+        self.store(step.out, self.engine.detach(self.values[step.source]))
+
+    def requires_grad(self, step: RequiresGrad) -> None:
+        self.engine.set_requires_grad(self.values[step.target], step.value)
+
+    def retain_grad(self, step: RetainGrad) -> None:
+        self.engine.retain_grad(self.values[step.target])
+        self.kept.append(step.target)
+
+    def hook(self, step: Hook) -> None:
+        engine, position, hooks = self.engine, self.position, self.hooks
+
+        def called(value: Any) -> Any:
+            seen = engine.grad(value) if step.kind == "post_accumulate" else value
+            hooks.append((position, None if seen is None else engine.numpy(seen).copy()))
+            return None if step.scale is None else engine.call("operator", "mul", (value, step.scale), {})
+
+        engine.hook(self.values[step.target], step.kind, called)
+
+    def backward(self, step: Backward) -> None:
+        roots = [self.values[i] for i in step.roots]
+        gradients = [self.constant(g) for g in step.gradients]
+        inputs = None if step.inputs is None else [self.values[i] for i in step.inputs]
+        if len(roots) == 1 and not (step.retain_graph or step.create_graph or inputs is not None):
+            self.engine.backward(roots[0], gradients[0])
+        else:
+            self.engine.backward_all(roots, gradients, step.retain_graph, step.create_graph, inputs)
+
+    def grad(self, step: Grad) -> None:
+        found = self.engine.grad_of(
+            [self.values[i] for i in step.outputs],
+            [self.values[i] for i in step.inputs],
+            [self.constant(g) for g in step.gradients],
+            step.retain_graph,
+            step.create_graph,
+            step.allow_unused,
+        )
+        self.store(step.out, tuple(found))
+
+    def read_grad(self, step: ReadGrad) -> None:
+        self.store(step.out, self.engine.grad(self.values[step.target]))
+
+    def zero_grad(self, step: ZeroGrad) -> None:
+        for i in step.targets:
+            self.engine.zero_grad(self.values[i], step.to)
+
+    def steps(self) -> None:
+        engine, values = self.engine, self.values
+        for leaf in self.program.leaves:
+            values[leaf.id] = engine.leaf(to_numpy(leaf.array), leaf.requires_grad)
+        for position, step in enumerate(self.program.steps):
+            self.position = position
+            _HANDLERS[type(step)](self, step)
+        self.position = len(self.program.steps)
+
+    def observe(self) -> Observation:
+        engine, values = self.engine, self.values
+        seen = {i: values[i] for i in self.program.observe}
+        read = engine.numpy
+        arrays = {i: None if v is None else read(v) for i, v in seen.items()}
+        grads = {}
+        for i in [leaf.id for leaf in self.program.leaves if leaf.requires_grad] + self.kept:
+            gradient = engine.grad(values[i])
+            grads[i] = None if gradient is None else read(gradient)
+        flags = {}
+        for i, value in seen.items():
+            flag = None if value is None else engine.flags(value)
+            if flag is not None:
+                flags[i] = flag
+        return Observation(arrays, grads, flags, tuple(self.hooks))
+
+
+_HANDLERS: dict[type, Callable[[_Run, Any], None]] = {
+    Apply: _Run.apply,
+    Inplace: _Run.inplace,
+    Detach: _Run.detach,
+    RequiresGrad: _Run.requires_grad,
+    RetainGrad: _Run.retain_grad,
+    Hook: _Run.hook,
+    Backward: _Run.backward,
+    Grad: _Run.grad,
+    ReadGrad: _Run.read_grad,
+    ZeroGrad: _Run.zero_grad,
+}
+
+
+def run(engine: Engine, program: Program) -> Observation:
+    """Run one program. An exception of the engine is part of what is observed; none is raised."""
+    state = _Run(engine, program)
+    try:
+        state.steps()
+        return state.observe()
+    except Unsupported as missing:
+        return Observation({}, {}, {}, unsupported=str(missing) or "unsupported")
+    except Exception as error:  # noqa: BLE001 - whatever an engine raises is what it shows
+        text = " ".join(str(error).split())
+        return Observation({}, {}, {}, tuple(state.hooks), Failure(state.position, type(error).__name__, text))
+
+
+def run_all(engine: Engine, programs: Iterable[Program]) -> list[Observation]:
+    """Run programs one after another on one engine (alternating between engines costs a quarter more)."""
+    with quiet():
+        return [run(engine, program) for program in programs]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No warnings of the engines, nor of numpy's arithmetic."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def steady_memory() -> Iterator[None]:
+    """Rare garbage collection while many small programs run, which is 8-10 % faster."""
+    threshold = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*threshold)
+        gc.unfreeze()
+
+
+class Shapes:
+    """Shapes and dtypes of an operation's results, asked of the reference once for each case and remembered."""
+
+    def __init__(self, reference: Engine) -> None:
+        self._engine = reference
+        self._known: dict[Any, tuple[tuple[tuple[int, ...], str], ...] | None] = {}
+
+    def __call__(
+        self,
+        form: str,
+        op: str,
+        args: tuple[Arg, ...],
+        kwargs: tuple[tuple[str, Arg], ...],
+        operands: Mapping[int, Array | tuple[tuple[int, ...], str]],
+    ) -> tuple[tuple[tuple[int, ...], str], ...] | None:
+        """(shape, dtype) of each result, or None when the reference refuses.
+
+        `operands` gives the shape and dtype of each value that is referred to, or the constant itself where its
+        contents matter (indices and masks).
+        """
+        given = tuple([(k, _shaped(a, operands)) for k, a in kwargs])
+        key = (form, op, _shaped(args, operands), given)
+        if key not in self._known:
+            self._known[key] = self._ask(form, op, args, kwargs, operands)
+        return self._known[key]
+
+    def _ask(
+        self,
+        form: str,
+        op: str,
+        args: tuple[Arg, ...],
+        kwargs: tuple[tuple[str, Arg], ...],
+        operands: Mapping[int, Array | tuple[tuple[int, ...], str]],
+    ) -> tuple[tuple[tuple[int, ...], str], ...] | None:
+        state = _Run(self._engine, Program((), ()))
+        for i, known in operands.items():
+            data = to_numpy(known) if isinstance(known, Array) else np.full(known[0], 0.5, known[1])
+            state.values[i] = self._engine.leaf(data, False)
+        try:
+            with quiet():
+                given = {k: state.argument(a) for k, a in kwargs}
+                made = self._engine.call(form, op, [state.argument(a) for a in args], given)
+                parts = made if isinstance(made, (tuple, list)) else (made,)
+                arrays = [self._engine.numpy(part) for part in parts]
+        except Exception:  # noqa: BLE001 - a refusal by the reference, of whatever class
+            return None
+        return tuple((a.shape, a.dtype.name) for a in arrays)
+
+
+def _shaped(arg: Any, operands: Mapping[int, Any]) -> Any:
+    kind = type(arg)
+    if kind is Ref:
+        return operands[arg.id]
+    if kind is Seq:
+        return tuple([_shaped(item, operands) for item in arg.items])
+    if kind is tuple:
+        return tuple([_shaped(item, operands) for item in arg])
+    return (kind, arg)
