@@ -33,16 +33,17 @@ EXPLANATIONS: dict[str, str] = {
     "3": "Internal: the suite or the reference failed, so that the result says nothing about the engine.",
     "4": "Not enough evidence: no difference was found, but too little was tried to call it a pass.",
     "130": "Interrupted: the run was stopped. What it had found until then is written and marked as partial.",
-    "finding": "The engine and torch gave different observations for a program. Exit code 1. Each finding is one cause, "
-    "shown by the smallest program that was found for it; `conformance replay ID` runs that program again.",
-    "reference-error": "torch itself raised an error on a program that was meant to be valid, so that the program proves "
-    "nothing. Exit code 3. It is a defect of the generator: please report it with the seed.",
-    "internal-error": "The suite itself failed. Exit code 3. It is a defect of the suite: please report it with the seed.",
-    "interrupted": "The run was stopped before its budget was spent. Exit code 130. The results hold what was found until "
-    "then and are marked as partial.",
-    "nothing-ran": "No program was run. Exit code 4. Raise --time or --examples; see that the engine has any operation.",
-    "not-exercised": "Some operation that the engine offers was never applied, so that its rule is untested. Exit code 4. "
-    "Raise --time or --examples.",
+    "finding": "The engine and torch gave different observations for a program. Exit code 1. Each finding is one "
+    "cause, shown by the smallest program that was found for it; `conformance replay ID` runs that program again.",
+    "reference-error": "torch itself raised an error on a program that was meant to be valid, so that the program "
+    "proves nothing. Exit code 3. It is a defect of the generator: please report it with the seed.",
+    "internal-error": "The suite itself failed. Exit code 3. It is a defect of the suite: please report it with the "
+    "seed.",
+    "interrupted": "The run was stopped before its budget was spent. Exit code 130. The results hold what was found "
+    "until then and are marked as partial.",
+    "nothing-ran": "No program was run. Exit code 4. Raise --time or --examples; see that the engine has operations.",
+    "not-exercised": "Some operation that the engine offers was never applied, so that its rule is untested. Exit "
+    "code 4. Raise --time or --examples.",
 }
 
 

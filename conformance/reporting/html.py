@@ -1,0 +1,119 @@
+"""The HTML report: one file that opens offline and reads without JavaScript."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from conformance.reporting import summary
+from conformance.reporting.svg import Card, Edge, Row, draw
+from conformance.results import Finding, GraphNode, Results
+
+LONGEST = 46  # characters of a value on a card
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A finding with the texts and the drawing that the page shows of it."""
+
+    finding: Finding
+    headline: str
+    graph: Markup
+    measures: list[tuple[str, str]]
+    replay: str
+    met: str
+
+
+def to_html(results: Results) -> str:
+    """The whole page."""
+    first_finding: dict[tuple[str, str], str] = {}
+    for finding in results.findings:
+        for operation in (finding.blamed, *finding.operations):
+            first_finding.setdefault((finding.engine, operation), finding.id)
+    environment = _environment()
+    return _template().render(
+        results=results,
+        style=Markup(_source(environment, "report.css")),  # our own file
+        script=Markup(_source(environment, "report.js")),  # our own file
+        verdict=summary.verdict(results),
+        subject=summary.subject(results),
+        figures=summary.figures(results),
+        command=summary.command(results),
+        environment=summary.environment(results),
+        matrices=list(summary.matrices(results)),
+        first_finding=first_finding,
+        findings=[_shown(finding) for finding in results.findings],
+        quality=summary.quality(results),
+        timings=summary.timings(results),
+    )
+
+
+def graph(finding: Finding) -> str:
+    """The reduced program of a finding as an `<svg>` element, with values and both sides' gradients on its cards."""
+    blamed = _blamed(finding)
+    cards = [_card(node, finding.engine, blamed) for node in finding.graph]
+    edges = [
+        Edge(str(source), str(node.id), position)
+        for node in finding.graph
+        for position, source in enumerate(node.inputs)
+    ]
+    return draw(cards, edges, f"Reduced program of {finding.id}: {summary.headline(finding)}", f"graph-{finding.id}")
+
+
+def _blamed(finding: Finding) -> frozenset[int]:
+    """Nodes to mark: the last one that applies the blamed operation, or those that differ when none does."""
+    guilty = [node.id for node in finding.graph if node.kind == "operation" and node.label.startswith(finding.blamed)]
+    return frozenset(guilty[-1:] or [node.id for node in finding.graph if node.differs])
+
+
+def _card(node: GraphNode, engine: str, blamed: frozenset[int]) -> Card:
+    rows = [Row("type", f"{node.dtype} {list(node.shape) if node.shape else 'scalar'}")] if node.dtype else []
+    if node.value:
+        rows += _sides("value", node.value, node.actual_value or node.value, engine)
+    if node.gradient is not None or node.actual_gradient is not None:
+        rows += _sides("grad", node.gradient or "None", node.actual_gradient or "None", engine)
+    kind = "root" if node.root else "step" if node.kind == "operation" else "leaf"
+    title = node.name if not node.label or node.label == node.name else f"{node.name} = {node.label}"
+    return Card(str(node.id), title, tuple(rows), kind, "≠ blamed" if node.id in blamed else "")
+
+
+def _sides(what: str, expected: str, actual: str, engine: str) -> list[Row]:
+    """One row where both sides agree, otherwise one for each."""
+    if expected == actual:
+        return [Row(what, _short(expected))]
+    return [Row(f"{what} torch", _short(expected)), Row(f"{what} {engine} ≠", _short(actual), "bad")]
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def _shown(finding: Finding) -> Shown:
+    return Shown(
+        finding,
+        summary.headline(finding),
+        Markup(graph(finding)) if finding.graph else Markup(),  # draw() escapes its texts
+        summary.measures(finding),
+        summary.replay(finding),
+        summary.times(finding.met),
+    )
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("conformance.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+
+
+def _template() -> Template:
+    return _environment().get_template("report.html")
+
+
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]

@@ -1,0 +1,253 @@
+"""What every report says, worked out once from the results: the verdict, the counts, the matrix, the facts."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from conformance.gate import Exit, unexercised
+from conformance.results import Finding, Results
+
+Status = Literal["passed", "failed", "not exercised", "unsupported"]
+
+GLYPHS: dict[Status, str] = {"passed": "✓", "failed": "✗", "not exercised": "·", "unsupported": "–"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The run in one word; `tone` is `passed`, `failed` or `unsure`."""
+
+    word: str
+    glyph: str
+    tone: str
+
+
+@dataclass(frozen=True)
+class Square:
+    """One place of the matrix: how many programs exercised it, and how many of them showed a mismatch."""
+
+    status: Status
+    programs: int = 0
+    mismatches: int = 0
+
+    @property
+    def text(self) -> str:
+        """The glyph, with the number of mismatches where there are any: readable without colour."""
+        return f"{GLYPHS[self.status]} {self.mismatches}" if self.status == "failed" else GLYPHS[self.status]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Operation × feature for one engine; `rows` holds an operation and its squares. The first column sums it up."""
+
+    engine: str
+    features: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Square, ...]], ...]
+
+
+def verdict(results: Results) -> Verdict:
+    """The run in one word, from its exit code."""
+    match results.exit_code:
+        case Exit.PASSED:
+            return Verdict("Passed", "✓", "passed")
+        case Exit.FINDING:
+            return Verdict("Failed", "✗", "failed")
+        case Exit.EVIDENCE:
+            return Verdict("Not enough evidence", "?", "unsure")
+        case Exit.INTERRUPTED:
+            return Verdict("Interrupted", "◼", "unsure")
+        case _:
+            return Verdict("Suite error", "!", "failed")
+
+
+def subject(results: Results) -> str:
+    """What was compared with what."""
+    return (
+        f"{', '.join(engine.name for engine in results.engines) or 'no engine'} against torch {results.versions.torch}"
+    )
+
+
+def figures(results: Results) -> list[tuple[str, str]]:
+    """The counts worth a headline, as (label, text)."""
+    statistics = results.statistics
+    exercised = {(cell.engine, cell.operation) for cell in results.cells if cell.programs}
+    offered = len(exercised) + sum(map(len, unexercised(results).values()))
+    shown = [
+        ("programs", f"{statistics.programs:,}"),
+        ("operations applied", f"{statistics.operations:,}"),
+        ("operations exercised", f"{len(exercised)} of {offered}"),
+    ]
+    if results.pairs:
+        covered, possible = sum(p.covered for p in results.pairs), sum(p.possible for p in results.pairs)
+        shown.append(("pairs exercised", f"{covered:,} of {possible:,}"))
+    return [
+        *shown,
+        ("mismatches", f"{statistics.mismatches:,}"),
+        ("findings", f"{len(results.findings):,}"),
+        ("seed", str(results.configuration.seed)),
+    ]
+
+
+def tried(results: Results) -> str:
+    """One sentence on how much was tried."""
+    by_label = dict(figures(results))
+    pairs = f", {by_label['pairs exercised']} pairs" if "pairs exercised" in by_label else ""
+    return (
+        f"{by_label['programs']} programs, {by_label['operations applied']} operations applied "
+        f"({by_label['operations exercised']} kinds){pairs}, in {seconds(results.timings.total)}"
+    )
+
+
+def command(results: Results) -> str:
+    """The command line that does this run again."""
+    configuration = results.configuration
+    words = ["conformance", "run", *(engine.spec for engine in results.engines), "--seed", str(configuration.seed)]
+    if configuration.examples is not None:
+        words += ["--examples", str(configuration.examples)]
+    if configuration.time is not None:
+        words += ["--time", f"{configuration.time:g}"]
+    return shlex.join(words)
+
+
+def replay(finding: Finding) -> str:
+    """The command line that runs a finding's program again."""
+    return f"conformance replay {finding.id}"
+
+
+def matrices(results: Results) -> Iterator[Matrix]:
+    """One matrix for each engine. Every operation that the engine offers or lacks has a row."""
+    features = tuple(dict.fromkeys(cell.feature for cell in results.cells))
+    for engine in results.engines:
+        squares: dict[tuple[str, str], Square] = {}
+        total: Counter[str] = Counter()
+        wrong: Counter[str] = Counter()
+        for cell in results.cells:
+            if cell.engine == engine.name:
+                squares[cell.operation, cell.feature] = _square(cell.programs, cell.mismatches, cell.unsupported)
+                total[cell.operation] = max(total[cell.operation], cell.programs)
+                wrong[cell.operation] = max(wrong[cell.operation], cell.mismatches)
+        operations = sorted({*engine.operations, *engine.unsupported, *(name for name, _ in squares)})
+        yield Matrix(
+            engine.name,
+            ("all", *features),
+            tuple(
+                (
+                    name,
+                    (
+                        _square(total[name], wrong[name], name in engine.unsupported),
+                        *(squares.get((name, feature), Square("not exercised")) for feature in features),
+                    ),
+                )
+                for name in operations
+            ),
+        )
+
+
+def _square(programs: int, mismatches: int, unsupported: int) -> Square:
+    if mismatches:
+        return Square("failed", programs, mismatches)
+    if programs > unsupported or (programs and not unsupported):
+        return Square("passed", programs)
+    return Square("unsupported" if unsupported else "not exercised", programs)
+
+
+def environment(results: Results) -> list[tuple[str, str]]:
+    """What ran where, as (label, text)."""
+    versions = results.versions
+    facts = [
+        ("suite", f"minigrad-conformance {versions.suite}"),
+        ("reference", f"torch {versions.torch}"),
+        *(
+            ("engine", f"{e.name} {e.version}".strip() + (f" ({e.spec})" if e.spec != e.name else ""))
+            for e in results.engines
+        ),
+        ("Python", versions.python),
+        ("numpy", versions.numpy),
+        ("Hypothesis", versions.hypothesis),
+        ("platform", versions.platform),
+        ("started", results.started),
+        ("results format", results.format),
+    ]
+    return [(label, text) for label, text in facts if text]
+
+
+def quality(results: Results) -> list[tuple[str, str, str]]:
+    """How good the testing was, as (label, text, what it means)."""
+    s = results.statistics
+    return [
+        ("programs run", f"{s.programs:,}", "each by the engine and by torch"),
+        ("discarded", _share(s.discarded, s.programs + s.discarded), "drawn but not run"),
+        ("duplicates", _share(s.duplicates, s.programs), "equal to a program that was run before"),
+        ("ill-conditioned", _share(s.ill_conditioned, s.programs), "too sensitive to rounding to be judged"),
+        (
+            "unsupported",
+            _share(s.unsupported, s.programs),
+            "use something that the engine lacks; never counted as passed",
+        ),
+        (
+            "reference errors",
+            _share(s.reference_errors, s.programs),
+            "torch refused a program that was meant to be valid",
+        ),
+    ]
+
+
+def timings(results: Results) -> list[tuple[str, str, str]]:
+    """Where the time went, as (label, seconds, share of the total)."""
+    t = results.timings
+    parts = [
+        ("start-up", t.startup),
+        ("generate", t.generate),
+        ("engine", t.engine),
+        ("torch", t.reference),
+        ("compare", t.compare),
+        ("reduce", t.reduce),
+    ]
+    rest = max(0.0, t.total - sum(value for _, value in parts))
+    whole = t.total or 1.0
+    rows = [(label, seconds(value), f"{value / whole:.0%}") for label, value in [*parts, ("other", rest)]]
+    return [*rows, ("total", seconds(t.total), "100%")]
+
+
+def seconds(value: float) -> str:
+    """A duration, with as many digits as matter."""
+    return f"{value:.2f} s" if value < 10 else f"{value:,.0f} s"
+
+
+def times(count: int) -> str:
+    """`once`, or `N times`."""
+    return "once" if count == 1 else f"{count:,} times"
+
+
+def headline(finding: Finding) -> str:
+    """A finding in one line."""
+    return f"{finding.blamed}: {finding.message}" if finding.blamed not in finding.message else finding.message
+
+
+def number(text: str | None) -> str:
+    """A number that the results hold as text, shortened to three digits for reading; other text unchanged."""
+    try:
+        return f"{float(text):.3g}" if text is not None else "–"
+    except ValueError:
+        return str(text)
+
+
+def measures(finding: Finding) -> list[tuple[str, str]]:
+    """The worst element of a finding, as (label, text)."""
+    d = finding.difference
+    place = "" if d.where is None else f"[{', '.join(map(str, d.where))}]" if d.where else " (a scalar)"
+    rows = [("where", f"{d.what}{place}"), ("torch gives", d.expected), (f"{finding.engine} gives", d.actual)]
+    if d.absolute is not None:
+        rows.append(("difference", number(d.absolute)))
+    if d.relative is not None:
+        rows.append(("relative", number(d.relative)))
+    if d.ulps is not None:
+        rows.append(("units in the last place", number(d.ulps)))
+    return rows
+
+
+def _share(count: int, of: int) -> str:
+    return f"{count:,} ({count / of:.2%})" if of and count else f"{count:,}"
