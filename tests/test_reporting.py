@@ -1,0 +1,214 @@
+"""Reports: complete, escaped, offline, and made without torch."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+from sample_results import NASTY, finding, results
+
+from conformance.gate import Exit, judge
+from conformance.reporting import write_reports
+from conformance.reporting.console import console, print_report
+from conformance.reporting.html import to_html
+from conformance.reporting.junit import to_junit
+from conformance.reporting.markdown import cell, to_markdown
+from conformance.reporting.svg import Card, Edge, Row, draw
+from conformance.results import load, save
+
+VOID = {"meta", "link", "input", "br", "hr", "img"}
+
+
+class Page(HTMLParser):
+    """Checks nesting, and gathers ids, links, loads and text as it goes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.seen: list[str] = []
+        self.words = ""
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        given = dict(attrs)
+        if tag not in VOID and not self.get_starttag_text().endswith("/>"):
+            self.open.append(tag)
+        if given.get("id"):
+            self.ids.append(given["id"])
+        if tag == "a":
+            self.links.append(given["href"])
+        else:
+            self.loads += [given[name] for name in ("src", "href", "srcset", "data", "action") if given.get(name)]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def test_html_loads_nothing_and_its_links_stay_on_the_page() -> None:
+    text = to_html(results(finding(), finding("f-two")))
+    page = Page(text)
+    assert all(load.startswith("data:") for load in page.loads)
+    assert page.links
+    assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
+    assert len(page.ids) == len(set(page.ids))
+    assert not re.search(r"@import|url\((?!#)", text)
+    assert len(text) < 500_000
+
+
+def test_html_escapes_what_an_engine_says() -> None:
+    text = to_html(results(finding(message=NASTY)))
+    page = Page(text)
+    assert page.seen.count("script") == 1
+    assert page.words.count(NASTY) >= 3  # platform, headline, and the value on a card of the graph
+
+
+def test_html_shows_both_gradients_the_blamed_node_and_the_commands() -> None:
+    page = Page(to_html(results(finding())))
+    for text in (
+        "[[2., 4.], [6., -1.]]",
+        "[[1., 2.], [3., -0.5]]",
+        "≠ blamed",
+        "x0.grad[1, 0]",
+        "conformance replay f-one",
+        "conformance run './micro engine.py:Micro' --seed 17 --time 30",
+        "print('| not a table |')",
+    ):
+        assert text in page.words
+
+
+@pytest.mark.parametrize("write", [to_html, to_markdown, to_junit])
+def test_every_state_can_be_reported(write) -> None:  # type: ignore[no-untyped-def]
+    clean = results()
+    empty = judge(msgspec.structs.replace(clean, cells=(), pairs=(), engines=(), statistics=type(clean.statistics)()))
+    stopped = judge(clean, interrupted=True)
+    assert [r.exit_code for r in (clean, empty, stopped)] == [Exit.PASSED, Exit.EVIDENCE, Exit.INTERRUPTED]
+    assert len({write(r) for r in (clean, empty, stopped)}) == 3
+
+
+def test_not_exercised_never_reads_as_passed() -> None:
+    clean = results()
+    missed = judge(msgspec.structs.replace(clean, cells=clean.cells[1:]))
+    assert missed.exit_code == Exit.EVIDENCE
+    assert missed.reasons == ("not-exercised: 1 operation of micro (add)",)
+    rows = [line for line in to_markdown(missed).splitlines() if line.startswith(("| `add`", "| `log`", "| `mul`"))]
+    assert [re.findall(r"[✓✗·–]", row) for row in rows] == [["·", "·", "·"], ["–", "·", "·"], ["✓", "✓", "✓"]]
+    cases = {case.get("name"): case for case in ElementTree.fromstring(to_junit(missed)).iter("testcase")}
+    assert cases["add"].find("skipped") is not None
+    assert cases["gate"].find("error") is not None
+
+
+def test_markdown_tables_keep_their_columns_whatever_the_text() -> None:
+    text = to_markdown(results(finding(message=NASTY)))
+    outside = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.M | re.S)
+    widths: list[int] = []
+    for line in outside.splitlines():
+        if not line.startswith("|"):
+            widths = []
+            continue
+        widths.append(len(re.findall(r"(?<!\\)\|", line)))
+        assert widths[-1] == widths[0], line
+    assert "<script>" not in re.sub(r"\\<", "", outside)
+    assert cell("a|b\nc") == "a\\|b c"
+
+
+def test_junit_has_a_case_for_each_operation_and_each_finding() -> None:
+    root = ElementTree.fromstring(to_junit(results(finding(message=NASTY), finding("f-two"))))
+    cases = {case.get("name"): case for case in root.iter("testcase")}
+    assert set(cases) == {"add", "mul", "log", "f-one", "f-two"}
+    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("5", "3", "1")
+    assert all(len(case) <= 1 for case in cases.values())
+    assert NASTY in cases["f-one"].find("failure").get("message")  # type: ignore[operator, union-attr]
+
+
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
+)
+def test_console_colour_obeys_the_variables(
+    variables: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    stream = io.StringIO()
+    print_report(results(finding()), console(stream))
+    text = stream.getvalue()
+    assert (re.search(r"\x1b\[[0-9;]*3[0-9]", text) is not None) is coloured
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    assert "conformance replay f-one" in plain
+    assert "1,234 programs, 5,678 operations applied (2 of 2 kinds), 3 of 4 pairs" in plain
+    assert plain.rstrip().endswith("✗ Failed: micro against torch 2.13.0")
+
+
+def test_reports_are_made_without_torch(tmp_path: Path) -> None:
+    save(results(finding()), tmp_path / "results.json")
+    program = (
+        "import sys; from pathlib import Path; sys.modules['torch'] = None; sys.modules['hypothesis'] = None\n"
+        "from conformance.cli import main; sys.exit(main(['report', sys.argv[1]]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {path.name for path in tmp_path.iterdir()} == {"results.json", "report.html", "report.md", "junit.xml"}
+
+
+def test_written_reports_are_those_of_the_results(tmp_path: Path) -> None:
+    given = results(finding())
+    write_reports(given, tmp_path / "new" / "folder")
+    assert load(tmp_path / "new" / "folder" / "results.json") == given
+    assert (tmp_path / "new" / "folder" / "report.html").read_text() == to_html(given)
+
+
+def test_drawing_keeps_cards_apart_and_edges_downwards() -> None:
+    wide = "0.123456789 " * 4
+    cards = [Card(str(i), f"v{i}", (Row("value", wide),)) for i in range(7)]
+    edges = [
+        Edge("0", "2"),
+        Edge("1", "2"),
+        Edge("2", "3"),
+        Edge("0", "5"),
+        Edge("3", "5", 1),
+        Edge("4", "5", 2),
+        Edge("5", "6"),
+        Edge("5", "6", 1),
+    ]
+    root = ElementTree.fromstring(draw(cards, edges, "a <title>", "g"))
+    space = "{http://www.w3.org/2000/svg}"
+    boxes = [[float(rect.get(k, "nan")) for k in ("x", "y", "width", "height")] for rect in root.iter(f"{space}rect")]
+    assert len(boxes) == 7
+    for i, (x, y, w, h) in enumerate(boxes):
+        assert x >= 0
+        assert x + w <= float(root.get("width", "0"))
+        assert y + h <= float(root.get("height", "0"))
+        for x2, y2, w2, h2 in boxes[:i]:
+            assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
+    curves = [path.get("d", "") for path in root.iter(f"{space}path") if path.get("class") == "edge"]
+    assert len(set(curves)) == len(edges)  # two edges between the same cards are both seen
+    for edge in edges:
+        assert boxes[int(edge.source)][1] < boxes[int(edge.target)][1]
+
+
+def test_drawing_refuses_a_cycle() -> None:
+    with pytest.raises(ValueError, match="cycle"):
+        draw([Card("a", "a"), Card("b", "b")], [Edge("a", "b"), Edge("b", "a")], "t", "g")
