@@ -1,0 +1,142 @@
+"""What an operation declares, and what a declaration may ask of the generator.
+
+A declaration says how operands and arguments are drawn, within which interval the operands must lie, within which the
+results will, and where the kinks are. Shapes and dtypes of results are not declared: the reference is asked for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, TypeVar
+
+from conformance.program import Arg, Form, Ref
+
+Interval: TypeAlias = tuple[float, float]
+Arguments: TypeAlias = tuple[tuple[Arg, ...], dict[str, Arg]]
+Range: TypeAlias = Callable[[Sequence[Interval], int], Interval]
+T = TypeVar("T")
+
+#: Operands whose magnitude stays moderate, so that programs stay well conditioned. The default domain.
+WIDE: Interval = (-32.0, 32.0)
+POSITIVE: Interval = (0.25, 32.0)
+UNIT: Interval = (-0.875, 0.875)
+
+
+class Draw(Protocol):
+    """What a declaration can ask for. Every answer is a function of the example's bytes."""
+
+    def x(self, ndim: int | None = None, least: int = 0, nonempty: bool = False, domain: Interval | None = None) -> Ref:
+        """An operand with exactly `ndim` or at least `least` dimensions: an earlier value, made to fit, or a leaf."""
+
+    def like(self, other: Ref, domain: Interval | None = None) -> Ref:
+        """An operand whose shape broadcasts with that of `other`."""
+
+    def shaped(self, shape: tuple[int, ...], domain: Interval | None = None) -> Ref:
+        """An operand of exactly this shape."""
+
+    def mask(self, shape: tuple[int, ...]) -> Ref:
+        """A constant array of bools."""
+
+    def index(self, shape: tuple[int, ...], size: int) -> Ref:
+        """A constant int64 array of indices into a dimension of `size` (which is not 0)."""
+
+    def shape(self, value: Ref) -> tuple[int, ...]:
+        """Shape of a value."""
+
+    def pick(self, options: Sequence[T]) -> T:
+        """One of the options."""
+
+    def upto(self, bound: int) -> int:
+        """An integer from 0 to bound - 1; 0 when bound is 0."""
+
+    def dim(self, value: Ref) -> int:
+        """A dimension of the value, counted from the front or from the back; 0 or -1 for a 0-d one."""
+
+    def dims(self, value: Ref) -> Arg:
+        """None, one dimension, or a Seq of several different ones."""
+
+    def number(self) -> float:
+        """A float argument: short, and not 0."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the vocabulary."""
+
+    name: str
+    family: str
+    draw: Callable[[Draw], Arguments]
+    domain: Interval = WIDE
+    range: Range = lambda operands, _: hull(operands)
+    kinks: tuple[float, ...] = ()
+    forms: tuple[Form, ...] = ("function", "method")
+
+
+# -- ranges: how the interval of the results follows from those of the operands and the number of elements ------------
+
+
+def hull(operands: Sequence[Interval]) -> Interval:
+    """The smallest interval around the operands' and 0: right for shapes, selections, clamps and means."""
+    return min([0.0, *(o[0] for o in operands)]), max([0.0, *(o[1] for o in operands)])
+
+
+def within(low: float, high: float) -> Range:
+    """Results lie here whatever the operands."""
+    return lambda _operands, _size: (low, high)
+
+
+def rising(f: Callable[[float], float]) -> Range:
+    """`f` rises: its values at the ends bound it."""
+    return lambda operands, _size: (f(operands[0][0]), f(operands[0][1]))
+
+
+def falling(f: Callable[[float], float]) -> Range:
+    """`f` falls."""
+    return lambda operands, _size: (f(operands[0][1]), f(operands[0][0]))
+
+
+def largest(f: Callable[[float], float]) -> Range:
+    """|result| is at most `f` of the largest |operand|."""
+
+    def bound(operands: Sequence[Interval], _size: int) -> Interval:
+        m = f(max(magnitude(o) for o in operands))
+        return -m, m
+
+    return bound
+
+
+def magnitude(interval: Interval) -> float:
+    """The largest absolute value in an interval."""
+    return max(abs(interval[0]), abs(interval[1]))
+
+
+def total(operands: Sequence[Interval], _size: int) -> Interval:
+    """A sum of one of each operand."""
+    return sum(o[0] for o in operands), sum(o[1] for o in operands)
+
+
+def difference(operands: Sequence[Interval], _size: int) -> Interval:
+    """The first minus the others."""
+    return total([operands[0], *((-b, -a) for a, b in operands[1:])], 0)
+
+
+def product(operands: Sequence[Interval], _size: int) -> Interval:
+    """A product of one of each operand."""
+    low, high = operands[0]
+    for a, b in operands[1:]:
+        corners = (low * a, low * b, high * a, high * b)
+        low, high = min(corners), max(corners)
+    return low, high
+
+
+def sums(operands: Sequence[Interval], size: int) -> Interval:
+    """A sum of up to `size` elements."""
+    low, high = hull(operands)
+    return size * low, size * high
+
+
+def products(operands: Sequence[Interval], size: int) -> Interval:
+    """A sum of up to `size` products."""
+    m = size * max(magnitude(product(operands, size)), *(magnitude(o) for o in operands))
+    return -m, m
