@@ -1,0 +1,191 @@
+"""The behaviour corpus: short programs whose same source runs under torch and under an engine that mirrors it.
+
+A program is what a person would type at a prompt: its top-level statements run one after another, and what each one
+shows is kept: what it prints, the value of an expression (unless None), warnings, and the error that ended it (the next
+statement runs all the same). Two modules behave alike when every statement shows the same text.
+
+The corpus lies in `corpus/TOPIC.txt`. A line `## name` begins a program; its source goes on to the next such line. The
+names `torch` (the module under test), `Variable` and `np` are there already. To add a program, write it; nothing is
+recorded, since torch itself is run for comparison.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import re
+import tomllib
+import traceback
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import numpy as np
+
+HEADER = "## "
+FILENAME = "<program>"
+
+
+class Snippet(msgspec.Struct, frozen=True):
+    """One program of the corpus; `id` names it everywhere."""
+
+    topic: str
+    name: str
+    source: str
+
+    @property
+    def id(self) -> str:
+        """`topic/name`."""
+        return f"{self.topic}/{self.name}"
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What one top-level statement of a program showed."""
+
+    statement: str
+    text: str
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a program showed, statement by statement."""
+
+    shown: tuple[Shown, ...]
+
+    def __str__(self) -> str:
+        """The program as a session at the prompt."""
+        lines = []
+        for each in self.shown:
+            lines.append(">>> " + each.statement.replace("\n", "\n... "))
+            lines.extend([each.text] if each.text else [])
+        return "\n".join(lines)
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A statement that showed one text in a first run and another in a second."""
+
+    statement: str
+    first: str
+    second: str
+
+    def __str__(self) -> str:
+        return f">>> {self.statement}\n  first:  {self.first or '(nothing)'}\n  second: {self.second or '(nothing)'}"
+
+
+@cache
+def load() -> tuple[Snippet, ...]:
+    """Every program of the corpus, by topic, in the order of its file."""
+    folder = resources.files(__name__) / "corpus"
+    files = sorted((each for each in folder.iterdir() if each.name.endswith(".txt")), key=lambda each: each.name)
+    return tuple(
+        snippet for each in files for snippet in parse(each.name.removesuffix(".txt"), each.read_text("utf-8"))
+    )
+
+
+def parse(topic: str, text: str) -> tuple[Snippet, ...]:
+    """The programs of one corpus file; ValueError for text before the first header or a name used twice."""
+    before, *blocks = re.split(rf"^{HEADER}", text, flags=re.MULTILINE)
+    if any(line and not line.startswith("# ") for line in before.splitlines()):
+        raise ValueError(f"{topic}: only comments may stand before the first line that begins with {HEADER!r}")
+    snippets = []
+    for block in blocks:
+        name, _, source = block.partition("\n")
+        snippets.append(Snippet(topic, name.strip(), source.strip() + "\n"))
+    names = [each.name for each in snippets]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{topic}: more than one program is named {twice[0]!r}")
+    return tuple(snippets)
+
+
+@cache
+def exceptions(engine: str) -> dict[str, str]:
+    """The programs that are known to differ under an engine, each with its reason, by id."""
+    text = (resources.files(__name__) / "exceptions.toml").read_text("utf-8")
+    return dict(tomllib.loads(text).get(engine, {}))
+
+
+def run(snippet: Snippet, module: ModuleType) -> Outcome:
+    """Run a program with `module` as its torch, in a namespace of its own.
+
+    Whatever the program raises is part of the outcome. Warnings are never suppressed as repetitions.
+    """
+    namespace: dict[str, Any] = {
+        "__name__": "__main__",
+        "torch": module,
+        "Variable": module.autograd.Variable,
+        "np": np,
+    }
+    shown = []
+    with _every_warning(module):
+        for node in ast.parse(snippet.source, FILENAME).body:
+            text = normalise(_show(node, namespace), module.__name__)
+            shown.append(Shown(_source(snippet.source, node), text))
+    return Outcome(tuple(shown))
+
+
+@contextlib.contextmanager
+def _every_warning(module: ModuleType) -> Iterator[None]:
+    """torch gives some warnings once in a process, unless told otherwise."""
+    if not hasattr(module, "set_warn_always"):
+        yield
+        return
+    before = module.is_warn_always_enabled()
+    module.set_warn_always(True)
+    try:
+        yield
+    finally:
+        module.set_warn_always(before)
+
+
+def _source(source: str, node: ast.stmt) -> str:
+    decorators = getattr(node, "decorator_list", [])
+    if not decorators:
+        return ast.get_source_segment(source, node) or ""
+    return "\n".join(source.splitlines()[decorators[0].lineno - 1 : node.end_lineno])
+
+
+def _show(node: ast.stmt, namespace: dict[str, Any]) -> str:
+    output = io.StringIO()
+
+    def show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
+        print(f"{category.__name__}: {message}", file=output)
+
+    with contextlib.redirect_stdout(output), warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = show_warning  # type: ignore[assignment]
+        try:
+            if isinstance(node, ast.Expr):
+                value = eval(compile(ast.Expression(node.value), FILENAME, "eval"), namespace)
+                if value is not None:
+                    print(repr(value))
+            else:
+                exec(compile(ast.Module([node], []), FILENAME, "exec"), namespace)
+        except Exception as error:
+            print("".join(traceback.format_exception_only(error)).rstrip())
+    return output.getvalue().rstrip("\n")
+
+
+_ADDRESS = re.compile(r"\b0x[0-9a-f]+\b")
+_ORIGIN = re.compile(r" \(Triggered internally at [^)]*\)")
+_FRAME = re.compile(r'^  File "(?P<file>[^"]*)", line \d+.*\n(?:    .*\n)*', re.MULTILINE)
+
+
+def normalise(text: str, module: str) -> str:
+    """The text without what no two runs share: addresses, the module's own name, stack frames outside the program."""
+    text = _FRAME.sub(lambda frame: frame[0] if frame["file"] == FILENAME else "", text)
+    text = _ORIGIN.sub("", _ADDRESS.sub("0x…", text))
+    return re.sub(rf"\b{module}\b", "torch", text)
+
+
+def compare(first: Outcome, second: Outcome) -> tuple[Difference, ...]:
+    """The statements that showed different texts; empty when the two runs of one program look the same."""
+    return tuple(
+        Difference(a.statement, a.text, b.text)
+        for a, b in zip(first.shown, second.shown, strict=True)
+        if a.text != b.text
+    )
