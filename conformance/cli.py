@@ -1,0 +1,309 @@
+"""The command `conformance`. Each subcommand is one function here: its name, its docstring and its arguments are all.
+
+Nothing heavy is imported before a command needs it, so that `conformance --help` answers at once. An error that a
+person can cause ends as one line on standard error and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from conformance.results import Finding, Results
+
+DEFAULT_OUTPUT = Path("conformance-results")
+DEFAULT_TIME = 30.0
+
+_EPILOG = """\
+ENGINE is a registered name, package.module:Attribute or ./file.py:Attribute.
+Exit codes: 0 passed, 1 finding, 2 usage, 3 internal error, 4 not enough evidence, 130 interrupted
+(`conformance explain CODE` says more)."""
+
+
+class UsageError(Exception):
+    """Something a person can mend: one line that says what is wrong and what to do."""
+
+
+Command = Callable[[argparse.Namespace], int]
+Argument = Callable[[argparse.ArgumentParser], object]
+
+_COMMANDS: list[tuple[Command, tuple[Argument, ...]]] = []
+
+
+def _argument(*names: str, **options: Any) -> Argument:
+    return lambda parser: parser.add_argument(*names, **options)
+
+
+def _command(*arguments: Argument) -> Callable[[Command], Command]:
+    """Make the function a subcommand of its own name; its docstring is the help."""
+
+    def register(function: Command) -> Command:
+        _COMMANDS.append((function, arguments))
+        return function
+
+    return register
+
+
+def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
+    def read(text: str) -> int | float:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise ValueError
+        return value
+
+    read.__name__ = f"positive {'whole number' if kind is int else 'number'}"
+    return read
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
+_whole.__name__ = "whole number"
+
+_OUTPUT = _argument(
+    "-o", "--output", type=Path, metavar="DIR", help="folder for results.json, report.html, report.md and junit.xml"
+)
+
+
+@_command(
+    _argument("engines", nargs="+", metavar="ENGINE", help="a name, package.module:Attribute or ./file.py:Attribute"),
+    _argument("--seed", type=_whole, default=0, metavar="N", help="seed of the search (default: 0)"),
+    _argument("--examples", type=_positive(int), metavar="N", help="budget in programs for each engine"),
+    _argument(
+        "--time",
+        type=_positive(float),
+        metavar="S",
+        help=f"budget in seconds, shared by the engines (default: {DEFAULT_TIME:g}, unless --examples is given)",
+    ),
+    _OUTPUT,
+)
+def run(arguments: argparse.Namespace) -> int:
+    """Search for programs on which an engine differs from torch."""
+    output = arguments.output or DEFAULT_OUTPUT
+    _require_writable(output)
+    time = arguments.time
+    if time is None and arguments.examples is None:
+        time = DEFAULT_TIME
+
+    from conformance.engines import load
+
+    tested = [load(spec) for spec in arguments.engines]
+
+    from conformance.campaign import check
+    from conformance.reporting import write_reports
+    from conformance.reporting.console import console, print_report
+    from conformance.reporting.progress import progress_on
+
+    with progress_on(sys.stderr) as progress:
+        report = check(*tested, seed=arguments.seed, examples=arguments.examples, time=time, progress=progress)
+    results = report.results
+    written = write_reports(results, output)
+    out = console(sys.stdout)
+    print_report(results, out)
+    out.print(f"report: {next(path for path in written if path.suffix == '.html')}")
+    return results.exit_code
+
+
+@_command(
+    _argument(
+        "finding", metavar="ID|FILE", help="a finding of the results, or a results file (replays all of its findings)"
+    ),
+    _argument(
+        "--results",
+        type=Path,
+        default=DEFAULT_OUTPUT / "results.json",
+        metavar="FILE",
+        help="results that hold the finding",
+    ),
+)
+def replay(arguments: argparse.Namespace) -> int:
+    """Run a stored finding again, and say whether it still fails."""
+    given = Path(arguments.finding)
+    if given.exists() or given.suffix == ".json" or len(given.parts) > 1:
+        results, findings = _load(given), None
+    else:
+        results, findings = _load(arguments.results), arguments.finding
+    found = results.findings if findings is None else (results.finding(findings),)
+    if not found:
+        raise UsageError(f"{given}: has no findings to replay")
+    return max(_replay(results, finding) for finding in found)
+
+
+def _replay(results: Results, finding: Finding) -> int:
+    raise UsageError("replay")
+
+
+@_command(
+    _argument("results", type=Path, metavar="RESULTS", help="a results.json, or the folder that holds one"),
+    _OUTPUT,
+)
+def report(arguments: argparse.Namespace) -> int:
+    """Make the reports again from a results file; needs neither torch nor the engine."""
+    results = _load(arguments.results)
+    folder = arguments.results if arguments.results.is_dir() else arguments.results.parent
+    output = arguments.output or folder
+    _require_writable(output)
+
+    from conformance.reporting import render_reports
+    from conformance.reporting.console import console, print_report
+
+    written = render_reports(results, output)
+    out = console(sys.stdout)
+    print_report(results, out)
+    for path in written:
+        out.print(f"wrote {path}")
+    return 0
+
+
+@_command()
+def engines(_: argparse.Namespace) -> int:
+    """List the registered engines."""
+    from tabulate import tabulate
+
+    from conformance.engines import EngineError, load, names
+
+    rows = []
+    for name in names():
+        try:
+            rows.append((name, load(name).version, ""))
+        except EngineError as error:
+            rows.append((name, "–", str(error)))
+    _say(tabulate(rows, headers=["engine", "version", ""], disable_numparse=True))
+    return 0
+
+
+@_command()
+def ops(_: argparse.Namespace) -> int:
+    """List the operations that programs are made of."""
+    from tabulate import tabulate
+
+    from conformance.vocabulary import OPERATIONS
+
+    rows = [(o.family, o.name, ", ".join(o.forms), ", ".join(f"{k:g}" for k in o.kinks)) for o in OPERATIONS.values()]
+    _say(tabulate(sorted(rows), headers=["family", "operation", "forms", "kinks at"], disable_numparse=True))
+    _say(f"{len(rows)} operations")
+    return 0
+
+
+@_command(_argument("code", nargs="?", metavar="CODE", help="an exit code, or the code before the colon of a reason"))
+def explain(arguments: argparse.Namespace) -> int:
+    """Say what an exit code or a reason of the gate means, and what to do."""
+    from conformance.gate import EXPLANATIONS
+    from conformance.gate import explain as look_up
+
+    if arguments.code is None:
+        for code, text in EXPLANATIONS.items():
+            _say(f"{code}\n    {text}")
+        return 0
+    text = look_up(arguments.code)
+    if text is None:
+        raise UsageError(f"no explanation for {arguments.code!r}; the codes are {', '.join(EXPLANATIONS)}")
+    _say(text)
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code. `argv` is what follows the program's name."""
+    try:
+        arguments = _parser().parse_args(argv)
+        code: int = arguments.command(arguments)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has gone: nothing is left to say, nor to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last line of defence of a command line
+        if message := _usage_message(error):
+            return _fail(message, 2)
+        traceback.print_exc()
+        return _fail("internal error: this is a defect of the suite, please report it with the lines above", 3)
+
+
+def _usage_message(error: Exception) -> str | None:
+    """The line to show when a person can mend it, otherwise None."""
+    if isinstance(error, ModuleNotFoundError):
+        root = (error.name or "").partition(".")[0]
+        if root not in {"", "conformance", "minigrad"}:
+            return (
+                f"the package {root} is missing; install the suite's: pip install 'minigrad-conformance[conformance]'"
+            )
+        return None
+    # Imported only now, since these live beside heavier things.
+    from conformance.engines import EngineError
+    from conformance.results import ResultsError
+
+    return str(error) if isinstance(error, UsageError | EngineError | ResultsError) else None
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with its errors on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.exit(_fail(f"{message}; see `{self.prog} --help`", 2))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="conformance",
+        description="Random programs through an autograd engine and through torch: what differs, how little shows it, "
+        "and what is to blame.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"minigrad-conformance {_version()}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for function, arguments in _COMMANDS:
+        summary = function.__doc__ or ""
+        sub = commands.add_parser(function.__name__, help=summary, description=summary)
+        for add in arguments:
+            add(sub)
+        sub.set_defaults(command=function)
+    return parser
+
+
+def _version() -> str:
+    from conformance import __version__
+
+    return __version__
+
+
+def _load(path: Path) -> Results:
+    from conformance.results import load
+
+    file = path / "results.json" if path.is_dir() else path
+    if not file.exists():
+        raise UsageError(f"{file}: there is no such file; `conformance run ENGINE` writes one, to {DEFAULT_OUTPUT}")
+    return load(file)
+
+
+def _require_writable(folder: Path) -> None:
+    """Make the folder and try it, before any work is done that could not be stored."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written to ({error.strerror}); choose another folder with -o") from None
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"conformance: {' '.join(message.split())}\n")
+    return code
