@@ -120,7 +120,7 @@ def test_not_exercised_never_reads_as_passed() -> None:
 
 def test_markdown_tables_keep_their_columns_whatever_the_text() -> None:
     text = to_markdown(results(finding(message=NASTY)))
-    outside = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.M | re.S)
+    outside = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
     widths: list[int] = []
     for line in outside.splitlines():
         if not line.startswith("|"):
