@@ -1,0 +1,66 @@
+"""minigrad: torch's autograd on numpy. `import minigrad as torch` runs torch code."""
+
+from minigrad import ops as _ops  # noqa: F401  (declares the operations)
+from minigrad import _operators
+from minigrad._creation import (
+    arange,
+    as_tensor,
+    asarray,
+    empty,
+    empty_like,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    logspace,
+    ones,
+    ones_like,
+    scalar_tensor,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from minigrad._declare import PUBLIC as _PUBLIC
+from minigrad._dtype import (
+    bool_ as bool,
+    can_cast,
+    cdouble,
+    cfloat,
+    complex64,
+    complex128,
+    double,
+    dtype,
+    finfo,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    half,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    long,
+    promote_types,
+    set_default_dtype,
+    short,
+    uint8,
+)
+from minigrad._dtype import float32 as float
+from minigrad._dtype import int32 as int
+from minigrad._modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from minigrad._tensor import Size, Tensor
+from minigrad._tensor_str import set_printoptions
+from minigrad import autograd
+
+_operators.install()
+globals().update({_name: _function for _name, _function in _PUBLIC.items() if "." not in _name})

@@ -1,0 +1,44 @@
+"""The forward traces that anomaly mode keeps and prints."""
+
+from __future__ import annotations
+
+import traceback
+import warnings
+from typing import Any, NamedTuple
+
+
+class Trace(NamedTuple):
+    """The stack of a forward call, and the node in whose backward it was made (under create_graph)."""
+
+    lines: list[str]
+    parent: Any
+
+
+def capture(parent: Any) -> Trace:
+    """The stack that led here, less minigrad's own frames."""
+    return Trace(traceback.format_stack()[:-3], parent)
+
+
+def warn(node: Any) -> None:
+    """Say where the forward call of `node` stands, and that of the nodes it comes from."""
+    name, trace = node.name(), node.trace
+    if trace is None:
+        warnings.warn(
+            f"Error detected in {name}. No forward pass information available. Enable detect anomaly during forward pass"
+            " for more information.",
+            stacklevel=3,
+        )
+        return
+    warnings.warn(
+        f"Error detected in {name}. Traceback of forward call that caused the error:\n{''.join(trace.lines)}",
+        stacklevel=3,
+    )
+    while trace is not None and trace.parent is not None:
+        parent = trace.parent
+        trace = parent.trace
+        warnings.warn(
+            f"\n\nPrevious calculation was induced by {parent.name()}. "
+            + ("Traceback of forward call that induced the previous calculation:\n" + "".join(trace.lines)
+               if trace is not None else "No forward pass information available."),
+            stacklevel=3,
+        )

@@ -1,0 +1,380 @@
+"""Backward: one pass over the graph, from the roots' gradients to the leaves'.
+
+`run` is the whole of it. The same loop serves first order, on arrays, and create_graph, on tensors: what differs is the
+`calculus` it computes with.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from typing import Any, Final
+
+import numpy as np
+
+from minigrad import _anomaly
+from minigrad._dtype import from_numpy
+from minigrad._graph import AccumulateGrad, Edge, Hooks, Meta, Node, Saved
+from minigrad._modes import state
+from minigrad._op import RAW, RECORDED
+from minigrad._tensor import Tensor, make
+
+
+class Arrays:
+    """First order: gradients are numpy arrays, formulas use the operations' numpy forwards."""
+
+    xp = RAW
+    recording = False
+
+    @staticmethod
+    def load(saved: Tensor | Saved, node: Node) -> Any:
+        return saved._data
+
+    @staticmethod
+    def wrap(grad: Any) -> Any:
+        return None if grad is None else make(grad, None)
+
+    @staticmethod
+    def unwrap(tensor: Any) -> Any:
+        return None if tensor is None else tensor._data
+
+    @staticmethod
+    def dtype(grad: Any) -> np.dtype[Any]:
+        found: np.dtype[Any] = grad.dtype
+        return found
+
+    @staticmethod
+    def zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        return np.zeros(shape, dtype)
+
+    @staticmethod
+    def fit(grad: Any, meta: Meta) -> Any:
+        shape, dtype = meta
+        if grad.shape != shape:
+            grad = RAW.sum_to_size(grad, shape)
+        return grad if grad.dtype == dtype else RAW.cast(grad, dtype)
+
+
+class Tensors(Arrays):
+    """Under create_graph: gradients are tensors, formulas use the recorded operations."""
+
+    xp = RECORDED
+    recording = True
+
+    @staticmethod
+    def load(saved: Tensor | Saved, node: Node) -> Any:
+        return saved if isinstance(saved, Tensor) else saved.unpack(node)
+
+    @staticmethod
+    def wrap(grad: Any) -> Any:
+        return grad
+
+    @staticmethod
+    def unwrap(tensor: Any) -> Any:
+        return tensor
+
+    @staticmethod
+    def dtype(grad: Any) -> np.dtype[Any]:
+        return grad._data.dtype  # type: ignore[no-any-return]
+
+    @staticmethod
+    def zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        return make(np.zeros(shape, dtype), None)
+
+    @staticmethod
+    def fit(grad: Any, meta: Meta) -> Any:
+        shape, dtype = meta
+        if grad._data.shape != shape:
+            grad = RECORDED.sum_to_size(grad, shape)
+        return grad if grad._data.dtype == dtype else RECORDED.cast(grad, dtype)
+
+
+_MISSING: Final = object()
+_accumulating: Final = threading.Lock()  # threads may share leaves
+
+
+def run(
+    roots: Sequence[tuple[Edge, Tensor]],
+    keep_graph: bool,
+    create_graph: bool,
+    targets: Sequence[Edge] | None = None,
+    accumulate: bool = True,
+) -> list[Any]:
+    """Propagate the roots' gradients; accumulate into leaves, or return the gradients at the edges `targets`.
+
+    With `targets` only what leads to them is computed. A returned gradient is a tensor, or None where nothing arrived.
+    """
+    calculus = Tensors if create_graph else Arrays
+    previous = state.grad_enabled, state.backward_node
+    state.grad_enabled = create_graph
+    try:
+        with np.errstate(all="ignore"):
+            return _Pass(calculus, keep_graph, targets, accumulate).run(roots)
+    finally:
+        state.grad_enabled, state.backward_node = previous
+
+
+class _Pass:
+    """One backward pass: what is waiting where."""
+
+    def __init__(
+        self, calculus: type[Arrays], keep_graph: bool, targets: Sequence[Edge] | None, accumulate: bool
+    ) -> None:
+        self.calculus = calculus
+        self.keep_graph = keep_graph
+        self.targets = targets
+        self.accumulate = accumulate
+        self.buffers: dict[Node, Any] = {}  # node -> gradient of its output, or list of them when it has several
+        self.heap: list[tuple[int, Node]] = []  # nodes waiting; youngest first
+        self.leaves: dict[AccumulateGrad, Any] = {}  # leaf -> gradient so far
+        self.pending: dict[AccumulateGrad, int] | None = None  # leaf -> contributions to come; counted when watched
+        self.captured: dict[Edge, Any] = {}
+        self.wanted: set[Node] | None = None
+
+    def run(self, roots: Sequence[tuple[Edge, Tensor]]) -> list[Any]:
+        calculus, heap, buffers = self.calculus, self.heap, self.buffers
+        if self.targets is not None:
+            self.wanted = _leading_to([edge[0] for edge, _ in roots], {edge[0] for edge in self.targets})
+        for edge, gradient in roots:
+            self.send(edge, calculus.unwrap(gradient))
+        anomaly, keep_graph, wanted = state.anomaly, self.keep_graph, self.wanted
+        while heap:
+            node = heappop(heap)[1]
+            if not node.plain or node.hooks is not None:
+                if self.pending is None:
+                    self.watch(node)
+            grads = buffers.pop(node)
+            if node.hooks is not None:
+                grads = self.call_before(node, node.hooks, grads)
+            if self.targets is not None and not self.capture(node, grads):
+                continue
+            if anomaly or not node.plain or calculus.recording:
+                state.backward_node = node
+                results = self.guarded(node, grads, anomaly)
+            else:
+                results = node.vjp(grads, calculus, wanted)
+            if node.hooks is not None and node.hooks.post:
+                results = self.call_after(node, node.hooks, results, grads)
+            if not keep_graph:
+                node.release()
+            del grads
+            number = 0
+            for edge in node.next:
+                if edge is not None and (wanted is None or edge[0] in wanted):
+                    self.send(edge, results[number], node, number)
+                number += 1
+            del results
+            if self.pending is not None:
+                for edge in node.next:
+                    if edge is not None and isinstance(edge[0], AccumulateGrad):
+                        self.arrived(edge[0])
+        for leaf in list(self.leaves):
+            self.finish(leaf)
+        if self.targets is None:
+            return []
+        return [calculus.wrap(self.captured.get(edge)) for edge in self.targets]
+
+    def send(self, edge: Edge, grad: Any, source: Node | None = None, number: int = 0) -> None:
+        """Add a gradient to what waits at an edge's node; None means that there is none, but the node still runs."""
+        node, output = edge
+        if grad is not None:
+            meta = node.meta[output]
+            data = grad if type(grad) is not Tensor else grad._data
+            if data.shape != meta[0] or data.dtype != meta[1]:
+                if source is not None and not _expandable(meta[0], data.shape):
+                    raise RuntimeError(
+                        f"Function {source.name()} returned an invalid gradient at index {number} - got"
+                        f" {list(data.shape)} but expected shape compatible with {list(meta[0])}"
+                    )
+                grad = self.calculus.fit(grad, meta)
+        waiting: dict[Any, Any] = self.buffers
+        if type(node) is AccumulateGrad:
+            waiting = self.leaves
+            if self.pending is None and node.hooks is not None:
+                self.watch(source)
+        buffer = waiting.get(node, _MISSING)
+        if len(node.meta) > 1:
+            if buffer is _MISSING:
+                buffer = waiting[node] = [None] * len(node.meta)
+                heappush(self.heap, (node.sequence, node))
+            buffer[output] = grad if buffer[output] is None else buffer[output] if grad is None else buffer[output] + grad
+        elif buffer is _MISSING:
+            waiting[node] = grad
+            if waiting is self.buffers:
+                heappush(self.heap, (node.sequence, node))
+        elif grad is not None:
+            waiting[node] = grad if buffer is None else buffer + grad
+
+    # -- leaves: stored when all has arrived, which matters only if somebody's code runs in between --------------------
+
+    def watch(self, current: Node | None) -> None:
+        """Begin to count what each leaf still waits for, since from now on somebody may look at `.grad`."""
+        self.pending = {}
+        seen: set[Node] = set()
+        stack = [node for _, node in self.heap]
+        if current is not None:
+            stack.append(current)
+        while stack:
+            node = stack.pop()
+            if node in seen or self.wanted is not None and node not in self.wanted:
+                continue
+            seen.add(node)
+            for edge in node.next:
+                if edge is None:
+                    continue
+                if isinstance(edge[0], AccumulateGrad):
+                    self.pending[edge[0]] = self.pending.get(edge[0], 0) + 1
+                else:
+                    stack.append(edge[0])
+        for leaf in list(self.leaves):
+            if not self.pending.get(leaf):
+                self.finish(leaf)
+
+    def arrived(self, leaf: AccumulateGrad) -> None:
+        assert self.pending is not None
+        self.pending[leaf] = self.pending.get(leaf, 1) - 1
+        if self.pending[leaf] <= 0 and leaf in self.leaves:
+            self.finish(leaf)
+
+    def finish(self, leaf: AccumulateGrad) -> None:
+        """Call the leaf's hooks, and capture its gradient or add it to `.grad`."""
+        grad = self.leaves.pop(leaf)
+        hooks = leaf.hooks
+        if hooks is not None:
+            grad = self.call_before(leaf, hooks, grad)
+        if self.targets is not None and not self.accumulate:
+            self.captured[leaf, 0] = grad
+            return
+        if grad is None or not leaf.enabled:
+            return
+        with _accumulating:
+            self.store(leaf, grad)
+        if hooks is not None:
+            if hooks.post:
+                self.call_after(leaf, hooks, [], grad)
+            for hook in list(hooks.post_accumulate.values()):
+                hook(leaf.variable)
+
+    def store(self, leaf: AccumulateGrad, grad: Any) -> None:
+        old = leaf.grad
+        if self.calculus.recording:
+            leaf.grad = RECORDED.clone(grad) if old is None else old + grad
+        elif old is None:
+            # Taken as it is when nobody else holds it: the references are this frame's two and the argument's.
+            if not (type(grad) is np.ndarray and grad.base is None and sys.getrefcount(grad) <= 5
+                    and grad.strides == leaf.data.strides):
+                kept = np.empty_like(leaf.data)
+                kept[...] = grad
+                grad = kept
+            leaf.grad = make(grad, None)
+        else:
+            data = old.materialize()
+            np.add(data, grad, out=data)
+            old._cell[0] += 1
+
+    # -- hooks ---------------------------------------------------------------------------------------------------------
+
+    def call_before(self, node: Node, hooks: Hooks, grads: Any) -> Any:
+        """The tensor, retain_grad and pre hooks of a node; they may replace its gradients."""
+        wrap, unwrap = self.calculus.wrap, self.calculus.unwrap
+        single = len(node.meta) == 1
+        tensors = [wrap(grads)] if single else [wrap(each) for each in grads]
+        for number, hook in list(hooks.tensor.values()):
+            if tensors[number] is not None:
+                tensors[number] = _checked(hook, hook(tensors[number]), tensors[number])
+        for number, reference in hooks.retain.items():
+            tensor, grad = reference(), tensors[number]
+            if tensor is not None and grad is not None:
+                if tensor._grad is None:
+                    tensor._grad = grad.clone() if self.calculus.recording else make(np.array(grad._data), None)
+                else:
+                    tensor._grad = tensor._grad + grad
+        for prehook in list(hooks.pre.values()):
+            changed = prehook(tuple(tensors))
+            if changed is not None:
+                changed = changed if isinstance(changed, tuple) else (changed,)
+                tensors = [_checked(prehook, new, old) for new, old in zip(changed, tensors, strict=True)]
+        return unwrap(tensors[0]) if single else [unwrap(each) for each in tensors]
+
+    def call_after(self, node: Node, hooks: Hooks, results: Sequence[Any], grads: Any) -> Sequence[Any]:
+        """The post hooks of a node; they may replace the gradients it computed."""
+        wrap, unwrap = self.calculus.wrap, self.calculus.unwrap
+        outputs = (wrap(grads),) if len(node.meta) == 1 else tuple(wrap(each) for each in grads)
+        inputs = tuple(wrap(each) for each in results)
+        for hook in list(hooks.post.values()):
+            changed = hook(inputs, outputs)
+            if changed is not None:
+                changed = changed if isinstance(changed, tuple) else (changed,)
+                inputs = tuple(_checked(hook, new, old) for new, old in zip(changed, inputs, strict=True))
+        return [unwrap(each) for each in inputs]
+
+    # -- the rest ------------------------------------------------------------------------------------------------------
+
+    def capture(self, node: Node, grads: Any) -> bool:
+        """Keep what targets ask for at this node; whether the node must also run."""
+        assert self.targets is not None and self.wanted is not None
+        if not self.accumulate:
+            for edge in self.targets:
+                if edge[0] is node:
+                    self.captured[edge] = grads if len(node.meta) == 1 else grads[edge[1]]
+        return any(edge is not None and edge[0] in self.wanted for edge in node.next)
+
+    def guarded(self, node: Node, grads: Any, anomaly: bool) -> Sequence[Any]:
+        """The node's gradients, with anomaly mode's reports."""
+        try:
+            results = node.vjp(grads, self.calculus, self.wanted)
+        except Exception:
+            if anomaly:
+                _anomaly.warn(node)
+            raise
+        if anomaly and state.anomaly_check_nan:
+            for number, result in enumerate(results):
+                data = result._data if isinstance(result, Tensor) else result
+                if data is not None and np.isnan(data).any():
+                    _anomaly.warn(node)
+                    raise RuntimeError(f"Function '{node.name()}' returned nan values in its {number}th output.")
+        return results
+
+
+def _leading_to(roots: Sequence[Node], targets: set[Node]) -> set[Node]:
+    """The nodes reachable from the roots from which a target can be reached, targets included."""
+    oldest = max(target.sequence for target in targets)
+    found: set[Node] = set(roots)
+    stack = list(roots)
+    while stack:
+        for edge in stack.pop().next:
+            if edge is not None and edge[0] not in found and edge[0].sequence <= oldest:
+                found.add(edge[0])
+                stack.append(edge[0])
+    leading = found & targets
+    for node in sorted(found, key=lambda node: node.sequence, reverse=True):
+        if node not in leading and any(edge is not None and edge[0] in leading for edge in node.next):
+            leading.add(node)
+    return leading
+
+
+def _expandable(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
+    return len(small) <= len(large) and all(
+        a in (1, b) for a, b in zip(reversed(small), reversed(large), strict=False)
+    )
+
+
+def _checked(hook: Any, new: Any, old: Any) -> Any:
+    """A hook's answer: the old gradient for None; errors as torch's for another type, dtype or shape."""
+    if new is None or new is old:
+        return old
+    name = getattr(hook, "__name__", type(hook).__name__)
+    if not isinstance(new, Tensor):
+        raise TypeError(f"expected Variable, but hook returned '{type(new).__name__}'")
+    if old is None:
+        return new
+    if new._data.dtype != old._data.dtype:
+        raise RuntimeError(
+            f"hook '{name}' has changed the type of value (was {from_numpy(old._data.dtype).tensor_type} got"
+            f" {from_numpy(new._data.dtype).tensor_type})"
+        )
+    if new._data.shape != old._data.shape:
+        raise RuntimeError(f"hook '{name}' has changed the size of value")
+    return new

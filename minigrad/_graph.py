@@ -1,0 +1,226 @@
+"""The recorded graph: nodes, the edges between them, and what they save.
+
+An edge is `(node, number)`: the node that computes the gradient of something, and which of the node's outputs it is. A
+tensor that requires grad holds its edge; a node holds one edge per input (`next`). So nodes point to older nodes, down to
+the `AccumulateGrad` of each leaf, and nothing points back: no reference cycles.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from minigrad import _anomaly
+from minigrad._modes import state
+
+if TYPE_CHECKING:
+    from minigrad._tensor import Tensor
+
+Edge: TypeAlias = "tuple[Node, int]"
+Meta: TypeAlias = "tuple[tuple[int, ...], np.dtype[Any]]"  # the shape and dtype that a gradient must have
+
+# Decreasing numbers: a smaller one is younger. A node is younger than every node it points to, so visiting nodes in
+# ascending order meets each after all that contributes to it; it is also the order in which torch visits them.
+_sequence = itertools.count(0, -1)
+
+FREED = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been"
+    " freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify"
+    " retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors"
+    " after calling backward."
+)
+
+
+class Hooks:
+    """The functions called around a node's backward, in torch's order: tensor, retain_grad, pre; then post."""
+
+    __slots__ = ("post", "post_accumulate", "pre", "retain", "tensor")
+
+    def __init__(self) -> None:
+        self.tensor: dict[int, tuple[int, Callable[..., Any]]] = {}  # handle id -> (output number, hook)
+        self.retain: dict[int, weakref.ref[Tensor]] = {}  # output number -> the tensor whose .grad is kept
+        self.pre: dict[int, Callable[..., Any]] = {}
+        self.post: dict[int, Callable[..., Any]] = {}
+        self.post_accumulate: dict[int, Callable[..., Any]] = {}
+
+
+class RemovableHandle:
+    """Removes a hook when asked to, or at the end of a `with` block."""
+
+    _ids = itertools.count()
+
+    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+        self.id = next(self._ids)
+        self._hooks = hooks
+        hooks[self.id] = hook
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        self._hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+class Node:
+    """One recorded operation: how the gradients of its outputs become those of its inputs (torch's `Node`)."""
+
+    hooks: Hooks | None = None
+    trace: Any = None  # in anomaly mode: the stack of the forward call
+    plain = False  # calls nobody's code, so that when a leaf's gradient is stored meanwhile cannot be observed
+
+    def __init__(self, next: Sequence[Edge | None], meta: tuple[Meta, ...]) -> None:
+        self.sequence = _sequence.__next__()
+        self.next = next
+        self.meta = meta
+        if state.anomaly:
+            self.trace = _anomaly.capture(state.backward_node)
+
+    def vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
+        """Gradients of the inputs, one per edge of `next` (None: undefined), from those of the outputs.
+
+        `grads` is the gradient itself when the node has one output, else a list. `calculus` says whether they are
+        arrays or tensors; `wanted`, unless None, holds the nodes that need a gradient.
+        """
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Free what was saved for backward."""
+
+    def make_hooks(self) -> Hooks:
+        """This node's hooks, made when the first is registered."""
+        if self.hooks is None:
+            self.hooks = Hooks()
+        return self.hooks
+
+    # -- what torch shows of a node ------------------------------------------------------------------------------
+
+    def name(self) -> str:
+        """Torch's name of the node, such as `MulBackward0`."""
+        return type(self).__name__
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """The nodes that this node hands gradients to, with the number of the output concerned."""
+        return tuple((None, 0) if edge is None else edge for edge in self.next)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """A dictionary for the user's own notes on the node."""
+        found: dict[str, Any] = self.__dict__.setdefault("_metadata", {})
+        return found
+
+    def _sequence_nr(self) -> int:
+        return -self.sequence
+
+    def _input_metadata(self) -> tuple[Meta, ...]:
+        return self.meta
+
+    def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(grad_inputs, grad_outputs)` after the node's backward; it may return other grad_inputs."""
+        return RemovableHandle(self.make_hooks().post, hook)
+
+    def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(grad_outputs)` before the node's backward; it may return other grad_outputs."""
+        return RemovableHandle(self.make_hooks().pre, hook)
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {id(self):#x}>"
+
+
+class AccumulateGrad(Node):
+    """The end of the graph at a leaf: owns the leaf's `.grad`, and adds to it what arrives.
+
+    The leaf points here and not the other way round, so that dropping the last tensor frees everything at once.
+    """
+
+    plain = True
+
+    def __init__(self, leaf: Tensor) -> None:
+        self.sequence = 1  # older than all
+        self.next = ()
+        self.grad: Tensor | None = None
+        self.enabled = True  # the leaf's requires_grad
+        self.adopt(leaf)
+
+    def adopt(self, leaf: Tensor) -> None:
+        """Belong to `leaf`, as its data are now."""
+        self.leaf = weakref.ref(leaf)
+        self.data, self.cell = leaf._data, leaf._cell
+        self.meta = ((self.data.shape, self.data.dtype),)
+
+    @property
+    def variable(self) -> Tensor:
+        """The leaf (made again if only the graph still remembers it)."""
+        leaf = self.leaf()
+        if leaf is None:
+            from minigrad._tensor import make
+
+            leaf = make(self.data, (self, 0) if self.enabled else None)
+            leaf._cell, leaf._accumulator = self.cell, self
+            self.leaf = weakref.ref(leaf)
+        return leaf
+
+
+class Saved:
+    """A value kept for backward that is not an input as it stands (inputs are kept as their own tensors).
+
+    `source` says how it becomes a tensor again: the number of the output it is, the tensor that it was cast from, or
+    None for a plain number.
+    """
+
+    __slots__ = ("_cell", "_data", "source")
+
+    def __init__(self, data: Any, cell: list[int], source: int | Tensor | None) -> None:
+        self._data = data
+        self._cell = cell
+        self.source = source
+
+    def unpack(self, node: Node) -> Tensor:
+        """The saved value as a tensor in `node`'s graph."""
+        from minigrad._tensor import Tensor, make
+
+        if isinstance(self.source, Tensor):
+            return self.source
+        tensor = make(self._data, None if self.source is None else (node, self.source))
+        tensor._cell = self._cell
+        return tensor
+
+
+def stale_error(saved: Tensor | Saved, version: int, node: Node) -> RuntimeError:
+    """The error for a value that was written to after `node` saved it."""
+    from minigrad._dtype import from_numpy
+    from minigrad._tensor import Tensor
+
+    data = saved._data
+    kind = from_numpy(data.dtype).legacy_name
+    shape = ", ".join(map(str, data.shape))
+    if isinstance(saved, Saved) and isinstance(saved.source, Tensor):
+        saved = saved.source
+    if isinstance(saved, Tensor):
+        function, number = (saved.grad_fn, saved.output_nr)
+    else:
+        function, number = node, saved.source or 0
+    origin = ""
+    if function is not None:
+        name = function.name()
+        origin = f", which is output {number} of {name.removesuffix('0').removesuffix('Backward')},"
+    return RuntimeError(
+        "one of the variables needed for gradient computation has been modified by an inplace operation:"
+        f" [torch.{kind}Tensor [{shape}]]{origin} is at version {saved._cell[0]}; expected version {version} instead."
+        " Hint: "
+        + (
+            "the backtrace further above shows the operation that failed to compute its gradient. The variable in"
+            " question was changed in there or anywhere later. Good luck!"
+            if state.anomaly
+            else "enable anomaly detection to find the operation that failed to compute its gradient, with"
+            " torch.autograd.set_detect_anomaly(True, check_nan=False)."
+        )
+    )

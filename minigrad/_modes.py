@@ -1,0 +1,221 @@
+"""Thread-local modes: whether operations are recorded, and how they are watched.
+
+`state` is the only mutable global of minigrad, and as in torch it is one per thread.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Generator
+from typing import Any
+
+import numpy as np
+
+
+class _State(threading.local):
+    """What this thread's operations obey.
+
+    `quiet.run(f, *args)` calls `f` where numpy raises no floating-point warning (torch has none). Entering a ready
+    context costs a tenth of `np.errstate`.
+    """
+
+    grad_enabled = True
+    inference = False
+    anomaly = False
+    anomaly_check_nan = True
+    saved_tensors_hooks: tuple[tuple[Callable[..., Any], Callable[..., Any]], ...] = ()
+    saved_tensors_disabled: str | None = None
+    backward_node: Any = None  # the node whose backward runs now: the parent of what it creates
+
+    def __init__(self) -> None:
+        self.quiet = contextvars.copy_context()
+        self.quiet.run(np.seterr, all="ignore")
+
+
+state = _State()
+
+
+class _Mode:
+    """A context manager that is also a decorator, of functions and of generators (which leave the mode at each yield)."""
+
+    def __enter__(self) -> Any:
+        raise NotImplementedError
+
+    def __exit__(self, *exc: object) -> None:
+        raise NotImplementedError
+
+    def clone(self) -> _Mode:
+        return type(self)()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+                inner = function(*args, **kwargs)
+                step: Callable[..., Any] = inner.send
+                value: Any = None
+                while True:
+                    try:
+                        with self.clone():
+                            produced = step(value)
+                    except StopIteration as stop:
+                        return stop.value
+                    try:
+                        step, value = inner.send, (yield produced)
+                    except GeneratorExit:
+                        with self.clone():
+                            inner.close()
+                        raise
+                    except BaseException as error:  # the caller's throw() reaches the inner generator
+                        step, value = inner.throw, error
+
+            return generator
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with self.clone():
+                return function(*args, **kwargs)
+
+        return wrapped
+
+
+class _GradMode(_Mode):
+    """Sets whether operations are recorded, and puts back what was."""
+
+    mode: bool
+
+    def __init__(self) -> None:
+        self.previous = False
+
+    def __enter__(self) -> None:
+        self.previous = state.grad_enabled
+        state.grad_enabled = self.mode
+
+    def __exit__(self, *exc: object) -> None:
+        state.grad_enabled = self.previous
+
+
+class no_grad(_GradMode):
+    """Operations inside are not recorded; as `torch.no_grad`."""
+
+    mode = False
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        self = super().__new__(cls)
+        if function is None:
+            return self
+        self.__init__()  # type: ignore[misc]
+        return self(function)
+
+
+class enable_grad(no_grad):
+    """Operations inside are recorded, also within `no_grad`; as `torch.enable_grad`."""
+
+    mode = True
+
+
+class set_grad_enabled(_GradMode):
+    """Sets recording at once, and until the end of the block when used as a context; as `torch.set_grad_enabled`."""
+
+    def __init__(self, mode: bool) -> None:
+        self.previous = state.grad_enabled
+        self.mode = mode
+        state.grad_enabled = mode
+
+    def __enter__(self) -> None:
+        state.grad_enabled = self.mode
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        state.grad_enabled = self.previous
+        return super().__call__(function)
+
+    def clone(self) -> set_grad_enabled:
+        return set_grad_enabled(self.mode)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(mode={self.mode})"
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations of this thread are recorded now."""
+    return state.grad_enabled
+
+
+class inference_mode(_Mode):
+    """No recording and no version counting; tensors made inside can never be recorded. As `torch.inference_mode`."""
+
+    def __new__(cls, mode: bool | Callable[..., Any] = True) -> Any:
+        self = super().__new__(cls)
+        if not callable(mode):
+            return self
+        self.__init__()  # type: ignore[misc]
+        return self(mode)
+
+    def __init__(self, mode: bool = True) -> None:
+        self.mode = mode
+        self.previous = (False, False)
+
+    def __enter__(self) -> None:
+        self.previous = (state.inference, state.grad_enabled)
+        state.inference, state.grad_enabled = self.mode, not self.mode
+
+    def __exit__(self, *exc: object) -> None:
+        state.inference, state.grad_enabled = self.previous
+
+    def clone(self) -> inference_mode:
+        made: inference_mode = type(self)(self.mode)
+        return made
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this thread is in inference mode now."""
+    return state.inference
+
+
+class detect_anomaly:
+    """Backward names the forward call of a failing node and, with `check_nan`, raises on nan; as torch's."""
+
+    def __init__(self, check_nan: bool = True) -> None:
+        import warnings
+
+        self.check_nan = check_nan
+        self.previous = (state.anomaly, state.anomaly_check_nan)
+        warnings.warn(
+            "Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for"
+            " debugging.",
+            stacklevel=2,
+        )
+
+    def __enter__(self) -> None:
+        self.previous = (state.anomaly, state.anomaly_check_nan)
+        state.anomaly, state.anomaly_check_nan = True, self.check_nan
+
+    def __exit__(self, *exc: object) -> None:
+        state.anomaly, state.anomaly_check_nan = self.previous
+
+
+class set_detect_anomaly:
+    """Sets anomaly mode at once, and until the end of the block when used as a context; as torch's."""
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self.previous = (state.anomaly, state.anomaly_check_nan)
+        state.anomaly, state.anomaly_check_nan = mode, check_nan
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *exc: object) -> None:
+        state.anomaly, state.anomaly_check_nan = self.previous
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether anomaly mode is on in this thread."""
+    return state.anomaly
+
+
+def is_anomaly_check_nan_enabled() -> bool:
+    """Whether anomaly mode looks for nan in this thread."""
+    return state.anomaly_check_nan

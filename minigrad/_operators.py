@@ -1,0 +1,84 @@
+"""Python's operators on tensors, in terms of the published operations."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from minigrad._declare import PUBLIC
+from minigrad._tensor import Tensor
+
+_OPERANDS: Final = (Tensor, bool, int, float, complex, np.generic, np.ndarray)
+
+# Operator -> operation. The reflected form calls `reflected`, or the same operation with operands exchanged.
+_BINARY: Final = {
+    "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "floordiv": "floor_divide", "mod": "remainder",
+    "pow": "pow", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    "lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift",
+    "eq": "eq", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge",
+}  # fmt: skip
+_COMPARISONS: Final = {"eq", "ne", "lt", "le", "gt", "ge"}
+_COMMUTATIVE: Final = {"add", "mul", "and", "or", "xor"}
+_UNARY: Final = {"neg": "neg", "pos": "positive", "abs": "abs", "invert": "bitwise_not"}
+
+
+def _operand(value: Any) -> Any:
+    """An array among the operands becomes a tensor that shares its memory, a numpy scalar a Python number."""
+    if isinstance(value, np.ndarray):
+        from minigrad._creation import from_numpy
+
+        return from_numpy(value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _forward(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def operator(self: Tensor, other: Any) -> Any:
+        if type(other) is not Tensor:
+            if not isinstance(other, _OPERANDS):
+                return NotImplemented
+            other = _operand(other)
+        return function(self, other)
+
+    operator.__name__ = operator.__qualname__ = f"__{name}__"
+    return operator
+
+
+def _reflected(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def operator(self: Tensor, other: Any) -> Any:
+        if not isinstance(other, _OPERANDS):
+            return NotImplemented
+        return function(_operand(other), self)
+
+    operator.__name__ = operator.__qualname__ = f"__r{name}__"
+    return operator
+
+
+def _augmented(name: str, method: str) -> Callable[..., Any]:
+    def operator(self: Tensor, other: Any) -> Any:
+        return getattr(self, method)(_operand(other)) if isinstance(other, _OPERANDS) else NotImplemented
+
+    operator.__name__ = operator.__qualname__ = f"__i{name}__"
+    return operator
+
+
+def install() -> None:
+    """Give Tensor its operators; called once, when the operations are declared."""
+    for name, operation in _BINARY.items():
+        function = PUBLIC.get(operation)
+        if function is None:
+            continue
+        setattr(Tensor, f"__{name}__", _forward(name, function))
+        if name in _COMPARISONS:
+            continue
+        turned = function if name in _COMMUTATIVE else PUBLIC.get(f"r{operation}", function)
+        exchanged = functools.partial(lambda f, other, self: f(self, other), turned)
+        setattr(Tensor, f"__r{name}__", _reflected(name, exchanged if name in _COMMUTATIVE or turned is not function else turned))
+        if hasattr(Tensor, operation + "_"):
+            setattr(Tensor, f"__i{name}__", _augmented(name, operation + "_"))
+    for name, operation in _UNARY.items():
+        if operation in PUBLIC:
+            setattr(Tensor, f"__{name}__", PUBLIC[operation])
+    Tensor.__hash__ = lambda self: id(self)  # type: ignore[method-assign]  # __eq__ compares elements

@@ -1,0 +1,484 @@
+"""Tensor: an array, its place in the graph, and torch's attributes of both.
+
+`_data` is a numpy array, or for a result without dimensions a numpy scalar (numpy's own arithmetic on them is several
+times faster); `materialize()` makes it an array when somebody needs memory to share. `_edge` is None exactly when the
+tensor does not require grad.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigrad import _dtype
+from minigrad._dims import wrap_dim
+from minigrad._dtype import from_numpy
+from minigrad._graph import AccumulateGrad, Edge, Node, RemovableHandle
+from minigrad._modes import state
+from minigrad._tensor_str import Size, tensor_str
+
+if TYPE_CHECKING:
+    from minigrad._views import View
+
+
+class Tensor:
+    """A multi-dimensional array that records what is done to it; behaves as `torch.Tensor` on a CPU."""
+
+    _data: Any
+    _cell: list[int]  # [number of writes], shared by all tensors that share memory
+    _edge: Edge | None
+    _view: View | None = None
+    _accumulator: AccumulateGrad | None = None  # of a leaf: made when it first requires grad or is given one
+    _grad: Tensor | None = None  # of a non-leaf that retains it
+    _retains = False
+    _inference = False
+
+    __array_priority__ = 1000  # numpy's operators leave mixed operations to ours
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if args or kwargs:
+            from minigrad._creation import legacy_tensor
+
+            return legacy_tensor(cls, *args, **kwargs)
+        return make(np.empty(0, _dtype.default_float()), None, cls)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def materialize(self) -> np.ndarray[Any, Any]:
+        """The data as an array whose memory can be shared and written."""
+        if not isinstance(self._data, np.ndarray):
+            self._data = np.asarray(self._data)
+        data: np.ndarray[Any, Any] = self._data
+        return data
+
+    # -- the graph -------------------------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded."""
+        return self._edge is not None or (self._view is not None and _views.edge_of(self) is not None)
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if not self.is_leaf:
+            if value:
+                return
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a"
+                " subgraph that doesn't require differentiation use var_no_grad = var.detach()."
+            )
+        if not isinstance(value, bool):
+            raise RuntimeError("requires_grad must be a bool")
+        if value and self._data.dtype.kind not in "fc":
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        if value and self._inference and not state.inference:
+            raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+        self._require(value)
+
+    def _require(self, value: bool) -> None:
+        if value and self._edge is None:
+            accumulator = self._accumulate()
+            accumulator.enabled = True
+            self._edge = (accumulator, 0)
+        elif not value and self._edge is not None:
+            assert self._accumulator is not None
+            self._accumulator.enabled = False
+            self._edge = None
+
+    def _accumulate(self) -> AccumulateGrad:
+        """The node that keeps this leaf's gradient."""
+        self.materialize()
+        if self._accumulator is None:
+            self._accumulator = AccumulateGrad(self)
+            self._accumulator.enabled = False
+        return self._accumulator
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set `requires_grad` of a leaf, and return it."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made this tensor."""
+        edge = self._edge if self._view is None else _views.edge_of(self)
+        return edge is None or isinstance(edge[0], AccumulateGrad)
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node of the operation that made this tensor; None for a leaf."""
+        edge = self._edge if self._view is None else _views.edge_of(self)
+        return None if edge is None or isinstance(edge[0], AccumulateGrad) else edge[0]
+
+    @property
+    def output_nr(self) -> int:
+        """Which output of `grad_fn` this tensor is."""
+        edge = self._edge if self._view is None else _views.edge_of(self)
+        return 0 if edge is None else edge[1]
+
+    @property
+    def _version(self) -> int:
+        if self._inference:
+            raise RuntimeError("Inference tensors do not track version counter.")
+        return self._cell[0]
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient of a leaf (or of a tensor that retains it), of this tensor's shape; else None."""
+        if self._accumulator is not None:
+            return self._accumulator.grad
+        if self._grad is None and not self._retains and not self.is_leaf:
+            warnings.warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't"
+                " be populated during autograd.backward(). If you indeed want the .grad field to be populated for a"
+                " non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by"
+                " mistake, make sure you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for"
+                " more informations.",
+                stacklevel=2,
+            )
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        self._check_grad(value)
+        if self.is_leaf:
+            self._accumulate().grad = value
+        else:
+            self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self.grad = None
+
+    def _check_grad(self, value: object) -> None:
+        if value is None:
+            return
+        if not isinstance(value, Tensor):
+            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+        if value is self:
+            raise RuntimeError("can't assign Variable as its own grad")
+        mine, its = from_numpy(self._data.dtype), from_numpy(value._data.dtype)
+        if mine is not its:
+            raise RuntimeError(
+                f"attempting to assign a gradient with dtype '{its.cpp_name}' to a tensor with grad_dtype"
+                f" '{mine.legacy_name}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's"
+                " dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to allow any"
+                " dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient may break"
+                " downstream systems that assume they match."
+            )
+        if value._data.shape != self._data.shape:
+            raise RuntimeError(
+                f"attempting to assign a gradient of size '{list(value._data.shape)}' to a tensor of size"
+                f" '{list(self._data.shape)}'. Please ensure that the gradient and the tensor are the same size"
+            )
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this non-leaf in `.grad` when backward passes it."""
+        edge = _views.edge_of(self)
+        if edge is None:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if self.is_leaf or self._retains:
+            return
+        import weakref
+
+        edge[0].make_hooks().retain[edge[1]] = weakref.ref(self)
+        self._retains = True
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether this is a non-leaf whose gradient backward keeps."""
+        return self._retains
+
+    def register_hook(self, hook: Callable[[Tensor], Any]) -> RemovableHandle:
+        """Call `hook(grad)` when this tensor's gradient is known; it may return another gradient of the same shape."""
+        edge = _views.edge_of(self)
+        if edge is None:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        return RemovableHandle(edge[0].make_hooks().tensor, (edge[1], hook))
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Call `hook(leaf)` after this leaf's `.grad` was added to."""
+        edge = _views.edge_of(self)
+        if edge is None:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if not isinstance(edge[0], AccumulateGrad):
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        return RemovableHandle(edge[0].make_hooks().post_accumulate, hook)
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Add the gradient of this tensor, times `gradient` (needed unless it has one element), to the leaves' `.grad`.
+
+        As `torch.Tensor.backward`: `retain_graph` keeps saved values for another pass, `create_graph` records the pass
+        itself, `inputs` restricts what is accumulated into. RuntimeError with torch's texts.
+        """
+        from minigrad.autograd import backward
+
+        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+    def detach(self) -> Tensor:
+        """A tensor that shares memory and version counter, outside of the graph."""
+        self.materialize()
+        result = make(self._data, None)
+        result._cell = self._cell
+        return result
+
+    def detach_(self) -> Tensor:
+        """Take this tensor out of the graph, making it a leaf."""
+        if self._view is not None:
+            if self._view.made == _views.MULTIPLE:
+                raise RuntimeError(
+                    "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for"
+                    " training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence"
+                    " detach_() cannot be called on these gradients. To fix this error, please refer to the"
+                    " Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution."
+                )
+            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        if self._accumulator is not None:
+            self._accumulator.enabled = False
+        self._edge = None
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory, outside of the graph and of version counting."""
+        self.materialize()
+        return make(self._data, None)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        if self.requires_grad and value._data.dtype.kind not in "fc":
+            raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+        self._data = value.materialize()
+        if self._accumulator is not None:
+            self._accumulator.adopt(self)
+
+    @property
+    def _base(self) -> Tensor | None:
+        return None if self._view is None else self._view.base
+
+    def _is_view(self) -> bool:
+        return self._view is not None
+
+    def is_inference(self) -> bool:
+        """Whether this tensor was made in inference mode."""
+        return self._inference
+
+    # -- shape and type --------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The size of each dimension."""
+        return Size(self._data.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one dimension."""
+        if dim is None:
+            return Size(self._data.shape)
+        return self._data.shape[wrap_dim(dim, self._data.ndim)]
+
+    @property
+    def dtype(self) -> _dtype.dtype:
+        """The element type."""
+        return from_numpy(self._data.dtype)
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return int(self._data.ndim)
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return int(self._data.ndim)
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return int(self._data.size)
+
+    nelement = numel
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return int(self._data.itemsize)
+
+    element_size = lambda self: int(self._data.itemsize)  # noqa: E731
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return int(self._data.nbytes)
+
+    def stride(self, dim: int | None = None) -> Any:
+        """How many elements apart neighbours are, along each dimension or one."""
+        data = self.materialize()
+        strides = tuple(s // data.itemsize for s in data.strides)
+        return strides if dim is None else strides[wrap_dim(dim, data.ndim)]
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in memory in C order."""
+        return bool(self.materialize().flags.c_contiguous)
+
+    def storage_offset(self) -> int:
+        """Where in the base's memory the first element lies, in elements."""
+        base = self._base
+        if base is None:
+            return 0
+        return _views.geometry_of(self.materialize(), base.materialize())[2] // self.itemsize
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return int(self.materialize().__array_interface__["data"][0])
+
+    def is_floating_point(self) -> bool:
+        """Whether the elements are floating-point numbers."""
+        return bool(self._data.dtype.kind == "f")
+
+    def is_complex(self) -> bool:
+        """Whether the elements are complex numbers."""
+        return bool(self._data.dtype.kind == "c")
+
+    def is_signed(self) -> bool:
+        """Whether the elements can be negative."""
+        return bool(self._data.dtype.kind in "ifc")
+
+    # -- Python and numpy ------------------------------------------------------------------------------------------
+
+    def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
+        """The same memory as a numpy array; `force=True` detaches first."""
+        if self.requires_grad and not force:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+            )
+        return self.materialize()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        array = self.numpy()
+        return array if dtype is None else array.astype(dtype, copy=False)
+
+    def item(self) -> Any:
+        """The only element as a Python number."""
+        if self._data.size != 1:
+            raise RuntimeError(f"a Tensor with {self._data.size} elements cannot be converted to Scalar")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        return self._data.tolist()
+
+    def _number(self, kind: str, warn: bool = True) -> Any:
+        if self._data.size != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        if warn and self.requires_grad:
+            warnings.warn(
+                "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+                "Consider using tensor.detach() first.",
+                stacklevel=3,
+            )
+        return self._data.item()
+
+    def __float__(self) -> float:
+        return float(self._number("float"))
+
+    def __complex__(self) -> complex:
+        return complex(self._number("complex"))
+
+    def __int__(self) -> int:
+        return int(self._number("int", warn=False))
+
+    def __index__(self) -> int:
+        if self._data.size != 1 or self._data.dtype.kind not in "iub":
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self._data.item())
+
+    def __bool__(self) -> bool:
+        if self._data.size != 1:
+            if self._data.size == 0:
+                raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+        return bool(self._data.item())
+
+    def __len__(self) -> int:
+        if self._data.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return int(self._data.shape[0])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self._data.ndim == 0:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def __contains__(self, element: object) -> bool:
+        if isinstance(element, (Tensor, bool, int, float, complex)):
+            return bool((self == element).any().item())
+        raise RuntimeError(
+            f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+        )
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self, *, tensor_contents: str | None = None) -> str:
+        function = self.grad_fn
+        return tensor_str(
+            self.materialize(),
+            requires_grad=self.requires_grad,
+            grad_fn_name=None if function is None else function.name().rpartition("::")[2],
+        )
+
+    def __format__(self, spec: str) -> str:
+        if self._data.ndim == 0 and type(self) is Tensor:
+            return format(self._data.item(), spec)
+        return object.__format__(self, spec)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment. "
+                " If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage,"
+                " see https://github.com/pytorch/pytorch/pull/103001"
+            )
+        if id(self) in memo:
+            found: Tensor = memo[id(self)]
+            return found
+        result = make(self.materialize().copy(order="K"), None, type(self))
+        result._require(self.requires_grad)
+        if self.grad is not None:
+            result.grad = self.grad.__deepcopy__(memo)
+        memo[id(self)] = result
+        return result
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.materialize(), self.requires_grad)
+
+
+def make(data: Any, edge: Edge | None, kind: type[Tensor] = Tensor) -> Tensor:
+    """A tensor of this array, at this place in the graph."""
+    tensor: Tensor = object.__new__(kind)
+    tensor._data = data
+    tensor._edge = edge
+    tensor._cell = [0]
+    return tensor
+
+
+def _rebuild(kind: type[Tensor], data: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
+    tensor = make(data, None, kind)
+    tensor._require(requires_grad)
+    return tensor
+
+
+from minigrad import _views  # noqa: E402  (views are tensors, and tensors ask whether they are views)

@@ -1,0 +1,201 @@
+"""torch.autograd on numpy: `backward`, `grad`, `Variable`, custom functions, checks.
+
+>>> from minigrad.autograd import Variable
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minigrad._backward import run
+from minigrad._dtype import from_numpy
+from minigrad._graph import Edge
+from minigrad._modes import (
+    detect_anomaly,
+    enable_grad,
+    inference_mode,
+    no_grad,
+    set_detect_anomaly,
+    set_grad_enabled,
+)
+from minigrad._tensor import Tensor, make
+from minigrad._views import edge_of
+from minigrad.autograd.variable import Variable
+
+__all__ = [
+    "Variable",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "grad",
+    "inference_mode",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]
+
+Tensors: TypeAlias = "Tensor | Sequence[Tensor]"
+
+
+def backward(
+    tensors: Tensors,
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Tensors | None = None,
+) -> None:
+    """Add the gradients of `tensors` (each times its `grad_tensors`) to `.grad` of the leaves, or of `inputs`.
+
+    As `torch.autograd.backward`. A gradient may be left out for a tensor of one element. `retain_graph` (by default
+    `create_graph`) keeps saved values for another pass; `create_graph` records the pass, so that gradients can be
+    differentiated. RuntimeError or TypeError with torch's texts.
+    """
+    if inputs is not None and not isinstance(inputs, Tensor) and len(inputs) == 0:
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    if grad_variables is not None:
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use"
+                " `grad_tensors`."
+            )
+        grad_tensors = grad_variables
+    roots = _roots(_listed(tensors), grad_tensors, create_graph)
+    targets = None
+    if inputs is not None:
+        targets = []
+        for number, each in enumerate(_listed(inputs)):
+            edge = edge_of(each)
+            if edge is None:
+                raise RuntimeError("One of the differentiated Tensors does not require grad")
+            if not each.is_leaf:
+                each.retain_grad()
+            targets.append(edge)
+    if create_graph:
+        import warnings
+
+        warnings.warn(
+            "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient"
+            " which can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If"
+            " you have to use this function, make sure to reset the .grad fields of your parameters to None after use to"
+            " break the cycle and avoid the leak.",
+            stacklevel=2,
+        )
+    run(roots, create_graph if retain_graph is None else retain_graph, create_graph, targets)
+
+
+def grad(
+    outputs: Tensors,
+    inputs: Tensors,
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of `outputs` (each times its `grad_outputs`) with respect to `inputs`, which may be non-leaves.
+
+    As `torch.autograd.grad`: a tuple, one tensor of the input's shape each; with `allow_unused` None where an input was
+    not used (zeros with `materialize_grads`). `.grad` is left alone. With `is_grads_batched`, `grad_outputs` and the
+    answers have one more first dimension. RuntimeError or ValueError with torch's texts.
+    """
+    if materialize_grads and allow_unused is False:
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False")
+    if allow_unused is None:
+        allow_unused = materialize_grads
+    wanted = _listed(inputs)
+    if not wanted:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    if is_grads_batched:
+        return _batched(outputs, wanted, grad_outputs, bool(create_graph if retain_graph is None else retain_graph),
+                        create_graph, allow_unused, materialize_grads)
+    roots = _roots(_listed(outputs), grad_outputs, create_graph)
+    targets: list[Edge] = []
+    for each in wanted:
+        edge = edge_of(each)
+        if edge is None:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+        targets.append(edge)
+    keep = create_graph if retain_graph is None else retain_graph
+    found = run(roots, keep, create_graph, targets, accumulate=False)
+    for number, (each, result) in enumerate(zip(wanted, found, strict=True)):
+        if result is None:
+            if not allow_unused:
+                raise RuntimeError(
+                    f"The differentiated Tensor at index {number} appears to not have been used in the graph. Set"
+                    " allow_unused=True if this is the desired behavior."
+                )
+            if materialize_grads:
+                found[number] = make(np.zeros_like(each._data), None)
+    return tuple(found)
+
+
+def _batched(
+    outputs: Tensors,
+    inputs: Sequence[Tensor],
+    grad_outputs: Any,
+    keep: bool,
+    create_graph: bool,
+    allow_unused: bool,
+    materialize: bool,
+) -> tuple[Any, ...]:
+    """One pass per gradient along the first dimension of `grad_outputs`, stacked."""
+    import minigrad
+
+    batches = [each for each in _listed(grad_outputs)]
+    count = len(next(each for each in batches if each is not None))
+    rows = []
+    for i in range(count):
+        row = [None if each is None else each[i] for each in batches]
+        last = i + 1 == count
+        rows.append(
+            grad(outputs, inputs, row, keep or not last, create_graph, allow_unused=allow_unused,
+                 materialize_grads=materialize)
+        )
+    return tuple(None if column[0] is None else minigrad.stack(column) for column in zip(*rows, strict=True))
+
+
+def _listed(tensors: Any) -> Sequence[Any]:
+    return (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+
+
+def _roots(tensors: Sequence[Tensor], given: Any, create_graph: bool) -> list[tuple[Edge, Tensor]]:
+    """Each tensor's edge with the gradient to start from; the errors are torch's."""
+    gradients: Sequence[Any] = [None] * len(tensors) if given is None else _listed(given)
+    if len(gradients) != len(tensors):
+        raise RuntimeError(f"got {len(tensors)} tensors and {len(gradients)} gradients")
+    roots = []
+    for number, (each, gradient) in enumerate(zip(tensors, gradients, strict=True)):
+        edge = edge_of(each)
+        data = each._data
+        if isinstance(gradient, Tensor):
+            if gradient._data.shape != data.shape:
+                raise RuntimeError(
+                    f"Mismatch in shape: grad_output[{number}] has a shape of {gradient.shape} and output[{number}] has a"
+                    f" shape of {each.shape}."
+                )
+            if (gradient._data.dtype.kind == "c") != (data.dtype.kind == "c"):
+                raise RuntimeError(
+                    "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in"
+                    f" dtype: grad_output[{number}] has a dtype of {gradient.dtype} and output[{number}] has a dtype of"
+                    f" {each.dtype}."
+                )
+        elif gradient is not None:
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
+        elif edge is not None:
+            if data.size != 1:
+                raise RuntimeError("grad can be implicitly created only for scalar outputs")
+            if data.dtype.kind != "f":
+                raise RuntimeError(
+                    f"grad can be implicitly created only for real scalar outputs but got {from_numpy(data.dtype)}"
+                )
+            gradient = make(data.dtype.type(1) if data.ndim == 0 else data * 0 + 1, None)
+        if edge is None:
+            raise RuntimeError(f"element {number} of tensors does not require grad and does not have a grad_fn")
+        roots.append((edge, gradient))
+    return roots
