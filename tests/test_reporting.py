@@ -212,3 +212,37 @@ def test_drawing_keeps_cards_apart_and_edges_downwards() -> None:
 def test_drawing_refuses_a_cycle() -> None:
     with pytest.raises(ValueError, match="cycle"):
         draw([Card("a", "a"), Card("b", "b")], [Edge("a", "b"), Edge("b", "a")], "t", "g")
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG's contrast ratio of two colours written #rgb or #rrggbb."""
+
+    def luminance(colour: str) -> float:
+        digits = colour.lstrip("#")
+        parts = [digits[i] * 2 for i in range(3)] if len(digits) == 3 else [digits[i : i + 2] for i in (0, 2, 4)]
+        linear = [
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (int(p, 16) / 255 for p in parts)
+        ]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_every_scheme_has_contrasts_of_wcag_aa() -> None:
+    style = re.search(r"<style>(.*?)</style>", to_html(results()), re.DOTALL)
+    assert style
+    schemes = [
+        dict(re.findall(r"--([\w-]+): (#\w+)\b", block)) for block in re.findall(r":root {(.*?)}", style[1], re.DOTALL)
+    ]
+    assert len(schemes) == 3  # light, dark, print
+    assert contrast("#000", "#fff") == pytest.approx(21)
+    for scheme in schemes:
+        for paper in ("page", "surface", "raised"):
+            for ink in ("ink", "muted", "accent", "bad", "good", "warn"):
+                assert contrast(scheme[ink], scheme[paper]) >= 4.5, (ink, paper)
+        for tone in ("good", "bad", "warn"):
+            assert contrast(scheme[tone], scheme[f"{tone}-page"]) >= 4.5, tone
+        assert contrast(scheme["ink"], scheme["bad-page"]) >= 4.5
+        assert contrast(scheme["muted"], scheme["bad-page"]) >= 4.5
+        assert contrast(scheme["muted"], scheme["stripe"]) >= 4.5
