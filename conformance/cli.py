@@ -213,6 +213,17 @@ def explain(arguments: argparse.Namespace) -> int:
     return 0
 
 
+@_command()
+def schema(_: argparse.Namespace) -> int:
+    """Print the JSON Schema of results.json."""
+    import json
+
+    from conformance.results import schema as make
+
+    _say(json.dumps(make(), indent=2))
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. `argv` is what follows the program's name."""
     try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import jsonschema
 import pytest
 from sample_results import finding, results
 
@@ -103,6 +105,16 @@ def test_every_code_and_reason_is_explained(capsys: pytest.CaptureFixture[str]) 
     for code in EXPLANATIONS:
         assert outcome(capsys, "explain", code) == (0, EXPLANATIONS[code] + "\n", "")
     assert all(code in outcome(capsys, "explain")[1] for code in EXPLANATIONS)
+
+
+def test_the_schema_is_that_of_the_results(capsys: pytest.CaptureFixture[str]) -> None:
+    schema = json.loads(outcome(capsys, "schema")[1])
+    validator = jsonschema.validators.validator_for(schema)(schema)
+    validator.check_schema(schema)
+    written = json.loads(stored.dumps(results(finding())))
+    validator.validate(written)
+    written["findings"][0]["met"] = "often"
+    assert not validator.is_valid(written)
 
 
 def test_listings(capsys: pytest.CaptureFixture[str]) -> None:
