@@ -1,0 +1,204 @@
+"""Compare two observations of one program, as tightly as the program allows.
+
+Equality of bytes is tried first. Then an array passes when its largest difference is within `TIGHT` units of the last
+place of its largest expected element: two right engines stay below that on well-conditioned programs. Only when this
+fails is the program's own noise measured: the spread of the reference when each inexact intermediate result moves by one
+unit of the last place and, for float32, its distance from the same program in float64. What stays within that noise
+passes; where the noise is so large that a real error could hide in it, the program is counted as ill-conditioned.
+A difference in None, dtype, shape, nan, inf or error class is always a mismatch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from conformance.execute import Observation
+from conformance.program import Grad, Program
+from conformance.results import Difference, Kind
+
+#: Units of the last place of an array's scale within which two right engines agree.
+TIGHT = 32.0
+#: How much of the measured noise is allowed.
+MARGIN = 8.0
+#: A program whose noise exceeds this many units of the last place is too ill-conditioned to judge.
+ILL = 2.0**20
+
+
+class Mismatch(msgspec.Struct, frozen=True):
+    """Two observations of one program that differ: the kind, the observed thing, and the largest difference."""
+
+    kind: Kind
+    value: int
+    difference: Difference
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What comparing came to: a mismatch, or a program too ill-conditioned to judge, or agreement (neither)."""
+
+    mismatch: Mismatch | None = None
+    ill_conditioned: bool = False
+
+
+AGREE = Judgement()
+Noise = Callable[[], tuple[Observation, ...]]
+Arr = npt.NDArray[Any]
+
+
+def _text(number: Any) -> str:
+    return repr(number.item() if hasattr(number, "item") else number)
+
+
+def _plain(kind: Kind, value: int, what: str, expected: str, actual: str) -> Judgement:
+    return Judgement(Mismatch(kind, value, Difference(what=what, where=None, expected=expected, actual=actual)))
+
+
+def same(a: Arr | None, b: Arr | None) -> bool:
+    """Equal to the last bit, with the same dtype and shape; None equals None."""
+    if a is None or b is None:
+        return a is b
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def equal(expected: Observation, actual: Observation) -> bool:
+    """Whether two observations are equal to the last bit."""
+    return (
+        expected.failure is None
+        and actual.failure is None
+        and all(same(a, actual.grads[i]) for i, a in expected.grads.items())
+        and all(same(a, actual.values[i]) for i, a in expected.values.items())
+        and (not actual.flags or actual.flags == expected.flags)
+        and len(expected.hooks) == len(actual.hooks)
+        and all(p == q and same(a, b) for (p, a), (q, b) in zip(expected.hooks, actual.hooks, strict=True))
+    )
+
+
+def judge(program: Program, expected: Observation, actual: Observation, noise: Noise) -> Judgement:
+    """Compare `actual` with the reference's observation; `noise` gives runs of the reference with rounding moved."""
+    if equal(expected, actual):
+        return AGREE
+    failed = _failures(program, expected, actual)
+    if failed is not None:
+        return failed
+    seconds = any(isinstance(s, Grad) for s in program.steps)
+    grad_kind: Kind = "second-order gradient" if seconds else "gradient"
+    derived = {i for s in program.steps if isinstance(s, Grad) for i in s.out}
+    runs: list[Observation] = []
+    ill = False
+
+    def moved() -> list[Observation]:
+        if not runs:
+            runs.extend(noise())
+        return runs
+
+    def check(kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, of: Callable[[Observation], Any]) -> Any:
+        nonlocal ill
+        found = _arrays(kind, i, what, a, b, lambda: [of(o) for o in moved() if o.failure is None])
+        ill |= found.ill_conditioned
+        return found if found.mismatch is not None else None
+
+    for i, a in expected.values.items():
+        kind: Kind = "gradient" if i in derived else "value"
+        found = check(kind, i, f"v{i}", a, actual.values[i], lambda o, i=i: o.values.get(i))  # type: ignore[misc]
+        if found is not None:
+            return found  # type: ignore[no-any-return]
+    for i, flag in expected.flags.items():
+        other = actual.flags.get(i)
+        if other is not None and other != flag:
+            k: Kind = "requires_grad" if flag[0] != other[0] else "is_leaf"
+            at = 0 if flag[0] != other[0] else 1
+            return _plain(k, i, f"v{i}.{k}", str(flag[at]), str(other[at]))
+    for i, a in expected.grads.items():
+        found = check(grad_kind, i, f"v{i}.grad", a, actual.grads[i], lambda o, i=i: o.grads.get(i))  # type: ignore[misc]
+        if found is not None:
+            return found  # type: ignore[no-any-return]
+    order = [p for p, _ in expected.hooks], [p for p, _ in actual.hooks]
+    if order[0] != order[1]:
+        return _plain("hook", -1, "order of hooks (by step)", str(order[0]), str(order[1]))
+    for k_, ((p, a), (_, b)) in enumerate(zip(expected.hooks, actual.hooks, strict=True)):
+        found = check(
+            "hook", -1, f"argument of the hook of step {p}", a, b, lambda o, k=k_: o.hooks[k][1] if k < len(o.hooks) else None  # type: ignore[misc]
+        )
+        if found is not None:
+            return found  # type: ignore[no-any-return]
+    return Judgement(None, True) if ill else AGREE
+
+
+def _failures(program: Program, expected: Observation, actual: Observation) -> Judgement | None:
+    a, b = expected.failure, actual.failure
+    if a is None and b is None:
+        return None
+    if a is not None and b is not None and a.step == b.step and a.error == b.error:
+        return AGREE
+    steps = len(program.steps)
+
+    def where(step: int) -> str:
+        return "making the leaves" if step < 0 else "reading" if step >= steps else f"step {step}"
+
+    def said(f: Any) -> str:
+        return "no error" if f is None else f"{f.error} at {where(f.step)}: {f.message}"
+
+    return _plain("error", -1, "error", said(a), said(b))
+
+
+def _arrays(kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, moved: Callable[[], list[Any]]) -> Judgement:
+    if same(a, b):
+        return AGREE
+    if a is None or b is None:
+        return _plain("none", i, what, "None" if a is None else "a gradient", "None" if b is None else "a gradient")
+    if a.dtype != b.dtype:
+        return _plain("dtype", i, what, str(a.dtype), str(b.dtype))
+    if a.shape != b.shape:
+        return _plain("shape", i, what, str(a.shape), str(b.shape))
+    if a.dtype.kind != "f":
+        at = tuple(int(k) for k in np.argwhere(a != b)[0]) if (a != b).any() else None
+        return AGREE if at is None else Judgement(Mismatch(kind, i, _difference(what, a, b, at)))
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(a) & np.isfinite(b)
+        odd = ~finite & ~((a == b) | (np.isnan(a) & np.isnan(b)))
+        gap = np.where(finite, np.abs(a.astype(np.float64) - b.astype(np.float64)), 0.0)
+        scale = float(np.max(np.abs(a, where=finite, out=np.zeros_like(a)), initial=0.0))
+    unit = float(np.finfo(a.dtype).eps)
+    if odd.any():
+        at = tuple(int(k) for k in np.argwhere(odd)[0])
+        others = [m for m in moved() if m is not None and m.shape == a.shape]
+        if any(np.isfinite(m[at]) != np.isfinite(a[at]) for m in others):  # at an overflow's very edge
+            return Judgement(None, True)
+        return Judgement(Mismatch(kind, i, _difference(what, a, b, at)))
+    if not gap.any() or float(gap.max()) <= TIGHT * unit * scale:
+        return AGREE
+    allowed = np.full(a.shape, TIGHT * unit * scale)
+    noise = np.zeros(a.shape)
+    with np.errstate(all="ignore"):
+        for m in moved():
+            if m is not None and m.shape == a.shape:
+                noise = np.fmax(noise, np.abs(m.astype(np.float64) - a.astype(np.float64)))
+        allowed += MARGIN * float(np.max(noise, initial=0.0))
+    if (gap <= allowed).all():
+        limit = ILL * unit * max(scale, float(np.finfo(a.dtype).tiny))
+        return Judgement(None, ill_conditioned=scale > 0 and float(noise.max()) > limit)
+    at = tuple(int(k) for k in np.unravel_index(int(np.argmax(gap)), gap.shape))
+    return Judgement(Mismatch(kind, i, _difference(what, a, b, at, scale)))
+
+
+def _difference(what: str, a: Arr, b: Arr, at: tuple[int, ...], scale: float = 0.0) -> Difference:
+    expected, actual = a[at], b[at]
+    if a.dtype.kind != "f" or not (np.isfinite(expected) and np.isfinite(actual)):
+        return Difference(what=what, where=at, expected=_text(expected), actual=_text(actual))
+    gap = abs(float(expected) - float(actual))
+    size = max(abs(float(expected)), scale * 1e-3)
+    ulp = float(np.spacing(a.dtype.type(size))) if size else math.inf
+    return Difference(
+        what=what,
+        where=at,
+        expected=_text(expected),
+        actual=_text(actual),
+        absolute=f"{gap:.3g}",
+        relative=f"{gap / abs(float(expected)):.3g}" if expected else None,
+        ulps=f"{gap / ulp:.3g}" if math.isfinite(ulp) else None,
+    )
