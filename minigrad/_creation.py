@@ -87,7 +87,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     array = np.array(_nested(data))
     if array.dtype == object:
         raise OverflowError("Overflow when unpacking long long")
-    return finish(state.quiet.run(array.astype, kind), requires_grad)
+    return finish(state.run(array.astype, kind), requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:

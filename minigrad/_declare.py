@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from minigrad._modes import state
+from minigrad._modes import SPECIAL, state
 from minigrad._op import (
+    CONSTANT,
     OPS,
     RAW,
     RECORDED,
@@ -22,7 +23,7 @@ from minigrad._op import (
     store_out,
 )
 from minigrad._graph import Saved
-from minigrad._tensor import Tensor, make
+from minigrad._tensor import Tensor
 from minigrad._views import edge_of
 
 PUBLIC: Final[dict[str, Callable[..., Any]]] = {}  # dotted torch name -> function
@@ -188,19 +189,25 @@ def _function(op: Op, quick: Callable[..., Any] | None) -> Callable[..., Any]:
 def _quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]) -> Callable[..., Any]:
     kinds = "fc" if op.promote == "float" else "fciub"
     defaults = tuple(op.defaults.values())
+    new, recordable = object.__new__, bool(op.formulas)
 
-    def function(*args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) != 1 or not isinstance(args[0], Tensor):
-            return general(*args, **kwargs)
-        tensor = args[0]
+    def function(tensor: Any = _MISSING, /, *rest: Any, **kwargs: Any) -> Any:
+        mode = state.mode
+        if rest or kwargs or mode == SPECIAL or not isinstance(tensor, Tensor):
+            return general(tensor, *rest, **kwargs) if tensor is not _MISSING else general(**kwargs)
         data = tensor._data
-        if data.dtype.kind not in kinds or state.inference:
+        if data.dtype.kind not in kinds:
             return general(tensor)
-        result = state.quiet.run(forward, data)
+        result = state.run(forward, data)
+        output: Tensor = new(Tensor)
+        output._data = result
+        output._cell = cell = [0]
         edge = tensor._edge if tensor._view is None else edge_of(tensor)
-        output = make(result, None)
-        if edge is not None and state.grad_enabled and op.formulas:
-            _attach(op, 1, (tensor, *defaults), (data,), (edge,), output)
+        if edge is None or mode or not recordable:
+            output._edge = None
+        else:
+            args = (tensor, *defaults)
+            output._edge = (op.plan(1, args).record((edge,), args, (data,), result, cell), 0)
         return output
 
     return function
@@ -209,60 +216,41 @@ def _quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any
 def _quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]) -> Callable[..., Any]:
     kinds = "fc" if op.promote == "float" else "fciub"
     defaults = tuple(op.defaults.values())
+    new, recordable = object.__new__, bool(op.formulas)
 
-    def function(*args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) != 2:
-            return general(*args, **kwargs)
-        first, second = args
-        if not (isinstance(first, Tensor) and not state.inference):
-            return general(first, second)
+    def function(first: Any = _MISSING, second: Any = _MISSING, /, *rest: Any, **kwargs: Any) -> Any:
+        mode = state.mode
+        if rest or kwargs or mode == SPECIAL or not isinstance(first, Tensor) or second is _MISSING:
+            return general(*[each for each in (first, second) if each is not _MISSING], *rest, **kwargs)
         x = first._data
         dtype = x.dtype
-        if dtype.kind not in kinds:
-            return general(first, second)
-        edge = first._edge if first._view is None else edge_of(first)
+        kind = dtype.kind
         if isinstance(second, Tensor):
             y = second._data
-            if y.dtype is not dtype:
+            if y.dtype is not dtype or kind not in kinds:
                 return general(first, second)
             other = second._edge if second._view is None else edge_of(second)
-        elif type(second) is float and dtype.kind == "f" or type(second) is int and dtype.kind in "fi":
+        elif kind == "f" and (type(second) is float or type(second) is int):
             y, other = dtype.type(second), None
-            second = Saved(y, _CONSTANT, None)
+            second = Saved(y, CONSTANT, None)
         else:
             return general(first, second)
-        result = state.quiet.run(forward, x, y)
-        output = make(result, None)
-        need = (edge is not None) + 2 * (other is not None)
-        if need and state.grad_enabled and op.formulas:
-            _attach(op, need, (first, second, *defaults), (x, y), (edge, other), output)
+        result = state.run(forward, x, y)
+        output: Tensor = new(Tensor)
+        output._data = result
+        output._cell = cell = [0]
+        edge = first._edge if first._view is None else edge_of(first)
+        if mode or edge is None and other is None or not recordable or result.dtype.kind not in "fc":
+            output._edge = None
+        else:
+            need = (edge is not None) + 2 * (other is not None)
+            args = (first, second, *defaults)
+            output._edge = (op.plan(need, args).record((edge, other), args, (x, y), result, cell), 0)
         return output
 
     return function
 
 
-_CONSTANT: Final = [0]
-
-
-def _attach(op: Op, need: int, args: Any, raws: Any, edges: Any, output: Tensor) -> None:
-    """Record an application with one output: `apply`'s last part without its generality."""
-    plan = op.plan(need, args)
-    if output._data.dtype.kind not in "fc":
-        return
-    saved = [args[i] for i in plan.saved]
-    if plan.saves_result:
-        saved.append(Saved(output._data, output._cell, 0))
-    output._edge = (
-        plan.node_class(
-            plan,
-            edges,
-            ((output._data.shape, output._data.dtype),),
-            saved,
-            [each._cell[0] for each in saved],
-            [extra(args, raws) for extra in plan.extras] if plan.extras else (),
-        ),
-        0,
-    )
-
+_MISSING: Final = object()
 
 __all__ = ["PUBLIC", "binary", "composite", "op", "unary"]

@@ -15,13 +15,18 @@ from typing import Any
 import numpy as np
 
 
+RECORD, PLAIN, SPECIAL = range(3)
+
+
 class _State(threading.local):
     """What this thread's operations obey.
 
-    `quiet.run(f, *args)` calls `f` where numpy raises no floating-point warning (torch has none). Entering a ready
-    context costs a tenth of `np.errstate`.
+    `mode` sums it up for the fast paths: RECORD, PLAIN (no recording), or SPECIAL when something rarer is on.
+    `run(f, *args)` calls `f` where numpy raises no floating-point warning (torch has none); entering a ready context
+    costs a tenth of `np.errstate`.
     """
 
+    mode = RECORD
     grad_enabled = True
     inference = False
     anomaly = False
@@ -31,8 +36,19 @@ class _State(threading.local):
     backward_node: Any = None  # the node whose backward runs now: the parent of what it creates
 
     def __init__(self) -> None:
-        self.quiet = contextvars.copy_context()
-        self.quiet.run(np.seterr, all="ignore")
+        quiet = contextvars.copy_context()
+        quiet.run(np.seterr, all="ignore")
+        self.run = quiet.run
+
+    def set_grad_enabled(self, enabled: bool) -> None:
+        self.grad_enabled = enabled
+        if self.mode != SPECIAL:
+            self.mode = RECORD if enabled else PLAIN
+
+    def set(self, **changes: Any) -> None:
+        self.__dict__.update(changes)
+        special = self.inference or self.anomaly or self.saved_tensors_hooks or self.saved_tensors_disabled
+        self.mode = SPECIAL if special else RECORD if self.grad_enabled else PLAIN
 
 
 state = _State()
@@ -93,10 +109,10 @@ class _GradMode(_Mode):
 
     def __enter__(self) -> None:
         self.previous = state.grad_enabled
-        state.grad_enabled = self.mode
+        state.set_grad_enabled(self.mode)
 
     def __exit__(self, *exc: object) -> None:
-        state.grad_enabled = self.previous
+        state.set_grad_enabled(self.previous)
 
 
 class no_grad(_GradMode):
@@ -124,13 +140,13 @@ class set_grad_enabled(_GradMode):
     def __init__(self, mode: bool) -> None:
         self.previous = state.grad_enabled
         self.mode = mode
-        state.grad_enabled = mode
+        state.set_grad_enabled(mode)
 
     def __enter__(self) -> None:
-        state.grad_enabled = self.mode
+        state.set_grad_enabled(self.mode)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        state.grad_enabled = self.previous
+        state.set_grad_enabled(self.previous)
         return super().__call__(function)
 
     def clone(self) -> set_grad_enabled:
@@ -161,10 +177,10 @@ class inference_mode(_Mode):
 
     def __enter__(self) -> None:
         self.previous = (state.inference, state.grad_enabled)
-        state.inference, state.grad_enabled = self.mode, not self.mode
+        state.set(inference=self.mode, grad_enabled=not self.mode)
 
     def __exit__(self, *exc: object) -> None:
-        state.inference, state.grad_enabled = self.previous
+        state.set(inference=self.previous[0], grad_enabled=self.previous[1])
 
     def clone(self) -> inference_mode:
         made: inference_mode = type(self)(self.mode)
@@ -192,10 +208,10 @@ class detect_anomaly:
 
     def __enter__(self) -> None:
         self.previous = (state.anomaly, state.anomaly_check_nan)
-        state.anomaly, state.anomaly_check_nan = True, self.check_nan
+        state.set(anomaly=True, anomaly_check_nan=self.check_nan)
 
     def __exit__(self, *exc: object) -> None:
-        state.anomaly, state.anomaly_check_nan = self.previous
+        state.set(anomaly=self.previous[0], anomaly_check_nan=self.previous[1])
 
 
 class set_detect_anomaly:
@@ -203,12 +219,12 @@ class set_detect_anomaly:
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
         self.previous = (state.anomaly, state.anomaly_check_nan)
-        state.anomaly, state.anomaly_check_nan = mode, check_nan
+        state.set(anomaly=mode, anomaly_check_nan=check_nan)
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, *exc: object) -> None:
-        state.anomaly, state.anomaly_check_nan = self.previous
+        state.set(anomaly=self.previous[0], anomaly_check_nan=self.previous[1])
 
 
 def is_anomaly_enabled() -> bool:

@@ -17,7 +17,6 @@ same formula gets tensors and the recorded operations. Formulas do not undo broa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any, Final, TypeAlias
 
@@ -25,7 +24,7 @@ import numpy as np
 
 from minigrad import _anomaly, _dtype
 from minigrad._graph import FREED, Edge, Node, Saved, _sequence, stale_error
-from minigrad._modes import state
+from minigrad._modes import SPECIAL, state
 from minigrad._tensor import Tensor, make
 from minigrad._views import DEFAULT, MULTIPLE, check_inplace, edge_of, mark_view, rebase_history
 
@@ -42,7 +41,7 @@ OPS: Final[dict[str, Op]] = {}  # every declared operation
 Formula: TypeAlias = Callable[..., Any]
 _ALIASES: Final = {"axis": "dim", "keepdims": "keepdim", "input": "self", "x": "self", "x2": "other"}
 _NUMBER: Final = (bool, int, float, complex, np.generic)
-_CONSTANT: Final = [0]  # the version cell of what nobody can write to
+CONSTANT: Final = [0]  # the version cell of what nobody can write to
 
 
 class Op:
@@ -88,6 +87,7 @@ class Op:
         self.variadic = next((i for i, kind in enumerate(kinds) if kind.startswith("Size")), None)
         camel = "".join(part[:1].upper() + part[1:] for part in name.replace(".", "_").split("_"))
         self.node_name = node or f"{camel}Backward0"
+        self.many_outputs = returns is not None
         self.plans: dict[Any, Plan] = {}
 
     def plan(self, need: int, args: Sequence[Any]) -> Plan:
@@ -102,34 +102,122 @@ class Op:
 
 
 class Plan:
-    """How a node of one operation works for one set of inputs that require grad."""
+    """How an operation is recorded, and how its node works, for one set of inputs that require grad.
+
+    Both are functions written here as source from the formulas' parameter names (`print(plan.source)`):
+    `record(edges, args, raws, output, cell)` makes the node, saving just what the formulas name, and `vjp` checks the
+    versions of what was saved and calls each formula.
+    """
 
     def __init__(self, op: Op, need: int, name: str) -> None:
         self.op = op
-        self.node_class = type(name, (OpNode,), {"__module__": "minigrad", "__slots__": ()})
-        active = [
-            (i, op.formulas[param])
-            for i, param in enumerate(op.params)
-            if need >> i & 1 and param in op.formulas
+        active = {i: op.formulas[p] for i, p in enumerate(op.params) if need >> i & 1 and p in op.formulas}
+        names = {each for formula in active.values() for each in _names(formula)} - {"grad", "grads", "xp"}
+        single = {op.params[i]: i for i, _, many in op.operands if not many}
+        inputs = [param for param in single if param in names]
+        results = [each for each in ("result", "results") if each in names]
+        self.saved_names = (*inputs, *results)
+        self.saves_input = "self" in inputs
+        self.extra_names = tuple(sorted(names - set(self.saved_names)))
+        self.source = "\n".join(
+            [*self._record_source(op, single, inputs, results), "", *self._vjp_source(op, active, inputs, results)]
+        )
+        scope: dict[str, Any] = {f"{op.params[i]}_formula": formula for i, formula in active.items()}
+        scope |= {"Saved": Saved, "NOTHING": _NOTHING, "FREED": FREED, "stale_error": stale_error}
+        exec(compile(self.source, f"<{name} of {op.name}>", "exec"), scope)
+        self.node_class = scope["Node"] = type(
+            name, (OpNode,), {"__module__": "minigrad", "plan": self, "vjp": scope["vjp"]}
+        )
+        self.record: Callable[..., OpNode] = scope["record"]
+
+    def _record_source(self, op: Op, single: dict[str, int], inputs: list[str], results: list[str]) -> list[str]:
+        lines, saved, versions = ["def record(edges, args, raws, output, cell):"], [], []
+        for name in inputs:
+            i = single[name]
+            lines.append(f"    {name} = args[{i}]")
+            if i in op.optional:
+                lines.append(f"    if {name} is None: {name} = NOTHING")
+            saved.append(name)
+            versions.append(f"{name}._cell[0]")
+        if results == ["result"]:
+            saved.append("Saved(output, cell, 0)")
+            versions.append("cell[0]")
+        elif results:
+            saved.append("*map(Saved, output, cell, range(len(output)))")
+            versions.append("*(each[0] for each in cell)")
+        if op.many_outputs:
+            lines.append("    meta = tuple([(each.shape, each.dtype) for each in output])")
+        else:
+            lines.append("    meta = ((output.shape, output.dtype),)")
+        extras = [_extra(op, each) for each in self.extra_names]
+        lines.append(f"    node = Node(edges, meta, {_tuple(saved)}, {_tuple(versions)}, {_tuple(extras)})")
+        if any(many for _, _, many in op.operands):
+            lengths = [f"len(args[{i}])" if many else "1" for i, _, many in op.operands]
+            lines.append(f"    node.lengths = {_tuple(lengths)}")
+        return [*lines, "    return node"]
+
+    def _vjp_source(self, op: Op, active: dict[int, Formula], inputs: list[str], results: list[str]) -> list[str]:
+        lines = ["def vjp(node, grad, calculus, wanted):"]
+        if self.saved_names:
+            names = [*inputs, *("*results" if each == "results" else each for each in results)]
+            versions = [f"*version_{each[1:]}" if each[0] == "*" else f"version_{each}" for each in names]
+            lines += ["    if node.saved is None: raise RuntimeError(FREED)", f"    {_tuple(names)} = node.saved",
+                      f"    {_tuple(versions)} = node.versions"]  # fmt: skip
+            for each in (*inputs, *results):
+                if each == "results":
+                    lines.append("    for each, version in zip(results, version_results):")
+                    lines.append("        if each._cell[0] != version: raise stale_error(each, version, node)")
+                else:
+                    lines.append(f"    if {each}._cell[0] != version_{each}:")
+                    lines.append(f"        raise stale_error({each}, version_{each}, node)")
+            loaded, unpacked = [], []
+            for each in (*inputs, *results):
+                if each == "results":
+                    loaded.append("results = [each._data for each in results]")
+                    unpacked.append("results = [each.unpack(node) for each in results]")
+                else:
+                    loaded.append(f"{each} = {each}._data")
+                    unpacked.append(f"{each} = {each}.unpack(node)")
+            lines.append("    if calculus.recording:")
+            lines += [f"        {each}" for each in unpacked]
+            lines.append("    else:")
+            lines += [f"        {each}" for each in loaded]
+        if self.extra_names:
+            lines.append(f"    {_tuple(self.extra_names)} = node.extras")
+        if op.many_outputs:
+            lines += ["    grads = grad", "    if all(each is None for each in grads): return (None,) * len(node.next)"]
+            if any("grads" in _names(formula) for formula in active.values()):
+                lines.append(
+                    "    grads = [calculus.zeros(*m) if g is None else g for g, m in zip(grads, node.meta)]"
+                )
+                if op.holomorphic:
+                    lines.append("    if node.complex: grads = [calculus.xp.conj(each) for each in grads]")
+            lines.append("    grad = grads[0]")
+            if any("grad" in _names(formula) for formula in active.values()):
+                lines.append("    if grad is None: return (None,) * len(node.next)")
+        else:
+            lines.append("    if grad is None: return (None,) * len(node.next)")
+        if op.holomorphic:
+            lines.append("    if node.complex: grad = calculus.xp.conj(grad)")
+        if any("xp" in _names(formula) for formula in active.values()):
+            lines.append("    xp = calculus.xp")
+        answers = []
+        several = len(active) > 1 and not any(many for _, _, many in op.operands)
+        for place, (i, _, many) in enumerate(op.operands):
+            if i not in active:
+                answers.append(f"*(None,) * node.lengths[{place}]" if many else "None")
+                continue
+            call = f"{op.params[i]}_formula({', '.join(_names(active[i]))})"
+            if several:
+                call += f" if wanted is None or node.next[{place}][0] in wanted else None"
+            answers.append(f"*{call}" if many else call)
+        if not op.holomorphic:
+            return [*lines, f"    return {_tuple(answers)}"]
+        return [
+            *lines,
+            f"    answer = {_tuple(answers)}",
+            "    return [g if g is None else calculus.xp.conj(g) for g in answer] if node.complex else answer",
         ]
-        names = {each for _, formula in active for each in _names(formula)} - {"grad", "grads", "xp"}
-        operands = {op.params[i] for i, _, many in op.operands if not many}
-        self.saved = tuple(i for i, param in enumerate(op.params) if param in names and param in operands)
-        self.saves_result = bool(names & {"result", "results"})
-        self.many_results = "results" in names
-        extras = sorted(names - operands - {"result", "results"})
-        self.extras = tuple(_extra(op, each) for each in extras)
-        layout = [op.params[i] for i in self.saved]
-        if self.saves_result:
-            layout.append("results" if self.many_results else "result")
-        layout += extras + ["grad", "xp"]
-        self.saved_names = tuple(layout[: len(self.saved) + self.saves_result])
-        place = {each: i for i, each in enumerate(layout)}
-        place["grads"] = place["grad"]
-        order = {i: k for k, (i, _, _) in enumerate(op.operands)}
-        self.formulas = tuple((order[i], f, _picker([place[each] for each in _names(f)])) for i, f in active)
-        self.spread = any(many for _, _, many in op.operands)
-        self.wants_all = any("grads" in _names(formula) for _, formula in active)
 
 
 def _names(formula: Formula) -> tuple[str, ...]:
@@ -137,101 +225,49 @@ def _names(formula: Formula) -> tuple[str, ...]:
     return code.co_varnames[: code.co_argcount]
 
 
-def _picker(places: list[int]) -> Callable[[list[Any]], Sequence[Any]]:
-    if len(places) == 1:
-        only = places[0]
-        return lambda environment: (environment[only],)
-    return itemgetter(*places)
+def _tuple(parts: Sequence[str]) -> str:
+    return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
 
 
-def _extra(op: Op, name: str) -> Callable[[Sequence[Any], Sequence[Any]], Any]:
-    """How a formula's parameter that is not saved is found at forward time, from the arguments and their arrays."""
+def _extra(op: Op, name: str) -> str:
+    """The source that finds, at forward time, a formula's parameter that is not saved."""
     base, _, what = name.rpartition("_")
     if name in op.params:
-        i = op.params.index(name)
-        return lambda args, raws: args[i]
+        return f"args[{op.params.index(name)}]"
     if what not in ("shape", "dtype") or base not in op.params:
         raise TypeError(f"{op.name}: a formula asks for {name!r}, which is no parameter")
     i = op.params.index(base)
     if any(many and i == k for k, _, many in op.operands):
-        return lambda args, raws: [getattr(raw, what) for raw in raws[i]]
-    return lambda args, raws: None if raws[i] is None else getattr(raws[i], what)
+        return f"[raw.{what} for raw in raws[{i}]]"
+    return f"(None if raws[{i}] is None else raws[{i}].{what})" if i in op.optional else f"raws[{i}].{what}"
 
 
 class OpNode(Node):
-    """A node of a declared operation. Subclasses, one per name, are made by plans; they add nothing."""
+    """A node of a declared operation; each plan makes a subclass, which has torch's name and the plan's `vjp`."""
 
     plain = True
+    plan: Plan
+    complex = False  # whether the engine conjugates around the formulas
+    lengths: tuple[int, ...]  # how many edges each input has, where an input is a list
 
     def __init__(
-        self,
-        plan: Plan,
-        next: Sequence[Edge | None],
-        meta: Any,
-        saved: Sequence[Any],
-        versions: Sequence[int],
-        extras: Sequence[Any],
+        self, next: Sequence[Edge | None], meta: Any, saved: Sequence[Any], versions: Sequence[int], extras: Sequence[Any]
     ) -> None:
         self.sequence = _sequence.__next__()
         self.next = next
         self.meta = meta
-        self.plan = plan
         self.saved: Sequence[Any] | None = saved
         self.versions = versions
         self.extras = extras
-        self.complex = meta[0][1].kind == "c" and plan.op.holomorphic
+        if meta[0][1].kind == "c":
+            self.complex = self.plan.op.holomorphic
+        if state.mode == SPECIAL:
+            self.record_specially()
+
+    def record_specially(self) -> None:
+        """What rare modes want of a new node: anomaly mode its forward trace."""
         if state.anomaly:
             self.trace = _anomaly.capture(state.backward_node)
-
-    def vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
-        plan, saved = self.plan, self.saved
-        if saved is None:
-            raise RuntimeError(FREED)
-        environment = []
-        for each, version in zip(saved, self.versions):
-            if each._cell[0] != version:
-                raise stale_error(each, version, self)
-            environment.append(calculus.load(each, self))
-        if plan.many_results:
-            count = len(self.meta)
-            environment[-count:] = [environment[-count:]]
-        environment += self.extras
-        if len(self.meta) == 1:
-            if grads is None:
-                return [None] * len(self.next)
-        elif all(each is None for each in grads):
-            return [None] * len(self.next)
-        elif plan.wants_all:
-            grads = [calculus.zeros(*m) if g is None else g for g, m in zip(grads, self.meta)]
-        else:
-            grads = grads[0]
-            if grads is None:
-                return [None] * len(self.next)
-        if self.complex:
-            grads = [calculus.xp.conj(g) for g in grads] if isinstance(grads, list) else calculus.xp.conj(grads)
-        environment.append(grads)
-        environment.append(calculus.xp)
-        if plan.spread:
-            return self._spread(environment, calculus.xp)
-        result: list[Any] = [None] * len(self.next)
-        for i, formula, pick in plan.formulas:
-            if wanted is None or self.next[i][0] in wanted:  # type: ignore[index]
-                result[i] = formula(*pick(environment))
-        if self.complex:
-            return [None if each is None else calculus.xp.conj(each) for each in result]
-        return result
-
-    def _spread(self, environment: list[Any], xp: Any) -> Sequence[Any]:
-        """Gradients where some input is a list: its formula gives a list too."""
-        found = {i: formula(*pick(environment)) for i, formula, pick in self.plan.formulas}
-        lengths: Sequence[int | None] = self.__dict__["lengths"]
-        result: list[Any] = []
-        for i, length in enumerate(lengths):
-            grad = found.get(i)
-            result += [grad] if length is None else [None] * length if grad is None else list(grad)
-        if self.complex:
-            return [None if each is None else xp.conj(each) for each in result]
-        return result
 
     def release(self) -> None:
         if self.saved:
@@ -239,17 +275,13 @@ class OpNode(Node):
 
     def __getattr__(self, name: str) -> Any:
         """`_saved_self` and the like, as torch shows them."""
-        if not name.startswith("_saved_"):
-            raise AttributeError(f"'{self.name()}' object has no attribute '{name}'")
         wanted, plan = name.removeprefix("_saved_"), self.plan
-        if wanted in plan.saved_names:
+        if wanted != name and wanted in plan.saved_names:
             if self.saved is None:
                 raise RuntimeError(FREED)
-            saved = self.saved[plan.saved_names.index(wanted)]
-            return saved if isinstance(saved, Tensor) else saved.unpack(self)
-        for extra, value in zip(sorted(set(plan.op.params) - set(plan.saved_names)), self.extras):
-            if extra == wanted:
-                return value
+            return self.saved[plan.saved_names.index(wanted)].unpack(self)
+        if wanted != name and wanted in plan.extra_names:
+            return self.extras[plan.extra_names.index(wanted)]
         raise AttributeError(f"'{self.name()}' object has no attribute '{name}'")
 
 
@@ -259,11 +291,20 @@ class OpNode(Node):
 def apply(op: Op, args: Sequence[Any]) -> Any:
     """Apply `op` to its arguments, one per parameter in declared order, and record it if an input requires grad."""
     args, raws, edges, need = _prepare(op, args)
-    result = state.quiet.run(op.forward, *raws)
-    if not (need and state.grad_enabled and op.formulas):
-        return _wrap(op, args, result, None)
-    outputs = result if isinstance(result, tuple) else (result,)
-    return _wrap(op, args, result, _record(op, args, raws, edges, need, outputs, None))
+    result = state.run(op.forward, *raws)
+    recording = bool(need and state.grad_enabled and op.formulas)
+    if not op.many_outputs:
+        output = _output(op, args[0], result)
+        if recording and result.dtype.kind in "fc":
+            output._edge = (op.plan(need, args).record(edges, args, raws, result, output._cell), 0)
+        return output
+    outputs = [_output(op, args[0], each) for each in result]
+    if recording:
+        node = op.plan(need, args).record(edges, args, raws, result, [each._cell for each in outputs])
+        for number, each in enumerate(outputs):
+            if each._data.dtype.kind in "fc":
+                each._edge = (node, number)
+    return tuple(outputs) if op.returns is tuple else op.returns(*outputs)
 
 
 def _prepare(op: Op, args: Sequence[Any]) -> tuple[list[Any], list[Any], list[Edge | None], int]:
@@ -329,71 +370,19 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
     for i in places:
         if isinstance(args[i], _NUMBER):
             raws[i] = dtype.type(args[i])
-            args[i] = Saved(raws[i], _CONSTANT, None)
+            args[i] = Saved(raws[i], CONSTANT, None)
         elif raws[i].dtype != dtype:
             raws[i] = raws[i].astype(dtype)
             args[i] = Saved(raws[i], args[i]._cell, args[i])
 
 
-def _record(
-    op: Op,
-    args: Sequence[Any],
-    raws: Sequence[Any],
-    edges: Sequence[Edge | None],
-    need: int,
-    outputs: Sequence[Any],
-    written: Tensor | None,
-) -> OpNode:
-    """The node of an application; `written` is the tensor whose memory the output is, for an in-place one."""
-    plan = op.plan(need, args)
-    saved = [_NOTHING if args[i] is None else args[i] for i in plan.saved]
-    if plan.saves_result:
-        if written is not None:
-            saved.append(Saved(written._data, written._cell, 0))
-        else:
-            kept = outputs if plan.many_results else outputs[:1]
-            saved += [Saved(output, [0], number) for number, output in enumerate(kept)]
-    node: OpNode = plan.node_class(
-        plan,
-        edges,
-        tuple((output.shape, output.dtype) for output in outputs),
-        saved,
-        [each._cell[0] for each in saved],
-        [extra(args, raws) for extra in plan.extras],
-    )
-    if plan.spread:
-        node.__dict__["lengths"] = [len(args[i]) if many else None for i, _, many in op.operands]
-    return node
-
-
-def _wrap(op: Op, args: Sequence[Any], result: Any, node: OpNode | None) -> Any:
-    """The result as tensors, with their place in the graph and in memory."""
-    if not isinstance(result, tuple):
-        return _output(op, args, result, node, 0)
-    outputs = [_output(op, args, each, node, number) for number, each in enumerate(result)]
-    return op.returns(*outputs) if op.returns is not None else tuple(outputs)
-
-
-def _output(op: Op, args: Sequence[Any], data: Any, node: OpNode | None, number: int) -> Tensor:
+def _output(op: Op, first: Any, data: Any) -> Tensor:
     tensor = make(data, None)
-    if node is not None and data.dtype.kind in "fc":
-        tensor._edge = (node, number)
-        if node.plan.saves_result:
-            tensor._cell = _saved_cell(node, number)
     if op.view:
-        mark_view(tensor, args[0], MULTIPLE if op.returns is tuple else DEFAULT)
+        mark_view(tensor, first, MULTIPLE if op.many_outputs else DEFAULT)
     if state.inference:
         tensor._inference = True
     return tensor
-
-
-def _saved_cell(node: OpNode, number: int) -> list[int]:
-    """The version cell of an output, shared with what was saved of it."""
-    assert node.saved is not None
-    for each in reversed(node.saved):
-        if isinstance(each, Saved) and each.source == number and not isinstance(each.source, Tensor):
-            return each._cell
-    return [0]
 
 
 class _Nothing(Saved):
@@ -403,7 +392,7 @@ class _Nothing(Saved):
         return None
 
 
-_NOTHING: Final = _Nothing(None, _CONSTANT, None)
+_NOTHING: Final = _Nothing(None, CONSTANT, None)
 
 
 def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
@@ -414,14 +403,14 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
     args, raws, edges, need = _prepare(op, args)
     if need and op.formulas:
         check_inplace(target)
-    result = state.quiet.run(op.forward, *raws)
+    result = state.run(op.forward, *raws)
     recording = need and state.grad_enabled and op.formulas
-    if recording and 0 in op.plan(need, args).saved:
+    if recording and op.plan(need, args).saves_input:
         old = args[0]._data.copy() if isinstance(args[0], Tensor) else args[0]._data
         args[0] = make(old, edges[0])
     write(target, result)
     if recording:
-        rebase_history(target, _record(op, args, raws, edges, need, (target._data,), target))
+        rebase_history(target, op.plan(need, args).record(edges, args, raws, target._data, target._cell))
     return target
 
 
@@ -447,7 +436,7 @@ def write(target: Tensor, result: Any) -> None:
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal"
             " tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
-    state.quiet.run(np.copyto, data, result, "unsafe")
+    state.run(np.copyto, data, result, "unsafe")
     target._cell[0] += 1
 
 

@@ -276,6 +276,10 @@ class Tensor:
         """Whether this tensor was made in inference mode."""
         return self._inference
 
+    def unpack(self, node: Node) -> Tensor:
+        """Itself: an input saved for backward is kept as it is."""
+        return self
+
     # -- shape and type --------------------------------------------------------------------------------------------
 
     @property
