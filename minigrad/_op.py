@@ -5,7 +5,7 @@ product. A formula is a function whose parameter names say what it needs:
 
     grad           the gradient of the output (`grads`: the list of them, zeros where none came, for several outputs)
     self, other …  an input, by its name in `forward`; it is saved for backward (and its version is checked)
-    result         the output, saved likewise (`results`: all outputs)
+    result         the output, saved likewise (`results`: all outputs; `indices` …: one, by its field in `returns`)
     self_shape …   the shape of an input (the shapes, of a list of inputs); `self_dtype` its type: nothing is saved
     dim …          any other parameter of `forward`
     xp             the namespace of operations to compute with
@@ -115,7 +115,8 @@ class Plan:
         names = {each for formula in active.values() for each in _names(formula)} - {"grad", "grads", "xp"}
         single = {op.params[i]: i for i, _, many in op.operands if not many}
         inputs = [param for param in single if param in names]
-        results = [each for each in ("result", "results") if each in names]
+        fields = getattr(op.returns, "_fields", ())
+        results = [each for each in ("result", "results", *fields) if each in names and each not in op.params]
         self.saved_names = (*inputs, *results)
         self.saves_input = "self" in inputs
         self.extra_names = tuple(sorted(names - set(self.saved_names)))
@@ -142,9 +143,13 @@ class Plan:
         if results == ["result"]:
             saved.append("Saved(output, cell, 0)")
             versions.append("cell[0]")
-        elif results:
+        elif results == ["results"]:
             saved.append("*map(Saved, output, cell, range(len(output)))")
             versions.append("*(each[0] for each in cell)")
+        else:
+            for n in map(op.returns._fields.index, results):
+                saved.append(f"Saved(output[{n}], cell[{n}], {n})")
+                versions.append(f"cell[{n}][0]")
         if op.many_outputs:
             lines.append("    meta = tuple([(each.shape, each.dtype) for each in output])")
         else:

@@ -1,0 +1,48 @@
+"""The named tuples that operations with several outputs return, as `torch.return_types`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import itemgetter
+from typing import Any
+
+
+class _Fields(tuple[Any, ...]):
+    """A tuple whose fields have names, and which prints as torch prints it."""
+
+    __slots__ = ()
+    _fields: tuple[str, ...] = ()
+
+    def __new__(cls, *values: Any) -> Any:
+        """From the fields, or as in torch from one iterable of them; TypeError for another number of fields."""
+        found: Iterable[Any] = values[0] if len(values) == 1 else values
+        made = super().__new__(cls, found)
+        if len(made) != len(cls._fields):
+            count = len(cls._fields)
+            raise TypeError(f"torch.return_types.{cls.__name__}() takes a {count}-sequence ({len(made)}-sequence given)")
+        return made
+
+    def __repr__(self) -> str:
+        fields = ",\n".join(f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True))
+        return f"torch.return_types.{type(self).__name__}(\n{fields})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (tuple(self),)
+
+
+def _make(name: str, *fields: str) -> Any:
+    members: dict[str, Any] = {each: property(itemgetter(i)) for i, each in enumerate(fields)}
+    return type(name, (_Fields,), {**members, "__slots__": (), "_fields": fields, "__module__": __name__})
+
+
+max = _make("max", "values", "indices")
+min = _make("min", "values", "indices")
+median = _make("median", "values", "indices")
+nanmedian = _make("nanmedian", "values", "indices")
+mode = _make("mode", "values", "indices")
+kthvalue = _make("kthvalue", "values", "indices")
+sort = _make("sort", "values", "indices")
+topk = _make("topk", "values", "indices")
+cummax = _make("cummax", "values", "indices")
+cummin = _make("cummin", "values", "indices")
+aminmax = _make("aminmax", "min", "max")
