@@ -91,7 +91,6 @@ class Tensors(Arrays):
         return grad if grad._data.dtype == dtype else RECORDED.cast(grad, dtype)
 
 
-_MISSING: Final = object()
 _accumulating: Final = threading.Lock()  # threads may share leaves
 
 
@@ -106,18 +105,24 @@ def run(
 
     With `targets` only what leads to them is computed. A returned gradient is a tensor, or None where nothing arrived.
     """
-    calculus = Tensors if create_graph else Arrays
     previous = state.grad_enabled, state.backward_node
-    state.grad_enabled = create_graph
+    state.set_grad_enabled(create_graph)
     try:
         with np.errstate(all="ignore"):
-            return _Pass(calculus, keep_graph, targets, accumulate).run(roots)
+            return _Pass(Tensors if create_graph else Arrays, keep_graph, targets, accumulate).run(roots)
     finally:
-        state.grad_enabled, state.backward_node = previous
+        state.set_grad_enabled(previous[0])
+        state.backward_node = previous[1]
 
 
 class _Pass:
-    """One backward pass: what is waiting where."""
+    """One backward pass, and what waits in it.
+
+    A node waits on the heap, youngest first, once it was sent a gradient; since no older node can contribute to it, it
+    is complete when it comes to the top. Leaves do not go on the heap: they wait in `buffers` until the end. Only when
+    somebody's code runs in between (a hook, a custom function) could it be seen that `.grad` comes late; from then on
+    `pending` counts what each leaf still waits for, and a leaf is finished as soon as torch would finish it.
+    """
 
     def __init__(
         self, calculus: type[Arrays], keep_graph: bool, targets: Sequence[Edge] | None, accumulate: bool
@@ -127,120 +132,148 @@ class _Pass:
         self.targets = targets
         self.accumulate = accumulate
         self.buffers: dict[Node, Any] = {}  # node -> gradient of its output, or list of them when it has several
-        self.heap: list[tuple[int, Node]] = []  # nodes waiting; youngest first
-        self.leaves: dict[AccumulateGrad, Any] = {}  # leaf -> gradient so far
-        self.pending: dict[AccumulateGrad, int] | None = None  # leaf -> contributions to come; counted when watched
+        self.heap: list[tuple[int, Node]] = []
+        self.pending: dict[Node, int] | None = None
         self.captured: dict[Edge, Any] = {}
         self.wanted: set[Node] | None = None
 
     def run(self, roots: Sequence[tuple[Edge, Tensor]]) -> list[Any]:
-        calculus, heap, buffers = self.calculus, self.heap, self.buffers
+        calculus, heap, buffers, keep_graph = self.calculus, self.heap, self.buffers, self.keep_graph
+        recording, anomaly = calculus.recording, state.anomaly
         if self.targets is not None:
             self.wanted = _leading_to([edge[0] for edge, _ in roots], {edge[0] for edge in self.targets})
+        wanted = self.wanted
+        owned: set[Node] = set()  # whose buffer is an array made here, so that it can be added to in place
         for edge, gradient in roots:
             self.send(edge, calculus.unwrap(gradient))
-        anomaly, keep_graph, wanted = state.anomaly, self.keep_graph, self.wanted
         while heap:
             node = heappop(heap)[1]
-            if not node.plain or node.hooks is not None:
-                if self.pending is None:
-                    self.watch(node)
             grads = buffers.pop(node)
-            if node.hooks is not None:
-                grads = self.call_before(node, node.hooks, grads)
-            if self.targets is not None and not self.capture(node, grads):
-                continue
-            if anomaly or not node.plain or calculus.recording:
-                state.backward_node = node
-                results = self.guarded(node, grads, anomaly)
+            if node.plain and node.hooks is None and wanted is None and not (recording or anomaly):
+                results = node.vjp(grads, calculus, None)
             else:
-                results = node.vjp(grads, calculus, wanted)
-            if node.hooks is not None and node.hooks.post:
-                results = self.call_after(node, node.hooks, results, grads)
+                found = self.visit(node, grads)
+                if found is None:
+                    continue
+                results = found
+            del grads
             if not keep_graph:
                 node.release()
-            del grads
             number = 0
             for edge in node.next:
-                if edge is not None and (wanted is None or edge[0] in wanted):
-                    self.send(edge, results[number], node, number)
+                grad = results[number]
                 number += 1
+                if edge is None:
+                    continue
+                target, output = edge
+                if wanted is not None and target not in wanted:
+                    continue
+                meta = target.meta
+                if grad is not None:
+                    data = grad._data if recording else grad
+                    shape, dtype = meta[output]
+                    if data.shape != shape or data.dtype is not dtype:
+                        grad = self.fit(grad, meta[output], node, number - 1)
+                if len(meta) > 1:
+                    self.send(edge, grad)
+                elif target not in buffers:
+                    buffers[target] = grad
+                    if target.sequence <= 0:
+                        heappush(heap, (target.sequence, target))
+                    elif target.hooks is not None and self.pending is None:
+                        self.watch(node)
+                elif grad is not None:
+                    buffer = buffers[target]
+                    if buffer is None:
+                        buffers[target] = grad
+                    elif target in owned:
+                        np.add(buffer, grad, out=buffer)
+                    else:
+                        buffers[target] = buffer = buffer + grad
+                        if type(buffer) is np.ndarray:
+                            owned.add(target)
             del results
             if self.pending is not None:
                 for edge in node.next:
-                    if edge is not None and isinstance(edge[0], AccumulateGrad):
+                    if edge is not None and type(edge[0]) is AccumulateGrad:
                         self.arrived(edge[0])
-        for leaf in list(self.leaves):
-            self.finish(leaf)
+        for leaf in list(buffers):
+            self.finish(leaf)  # type: ignore[arg-type]  # only leaves are left
         if self.targets is None:
             return []
         return [calculus.wrap(self.captured.get(edge)) for edge in self.targets]
 
-    def send(self, edge: Edge, grad: Any, source: Node | None = None, number: int = 0) -> None:
+    def send(self, edge: Edge, grad: Any) -> None:
         """Add a gradient to what waits at an edge's node; None means that there is none, but the node still runs."""
         node, output = edge
-        if grad is not None:
-            meta = node.meta[output]
-            data = grad if type(grad) is not Tensor else grad._data
-            if data.shape != meta[0] or data.dtype != meta[1]:
-                if source is not None and not _expandable(meta[0], data.shape):
-                    raise RuntimeError(
-                        f"Function {source.name()} returned an invalid gradient at index {number} - got"
-                        f" {list(data.shape)} but expected shape compatible with {list(meta[0])}"
-                    )
-                grad = self.calculus.fit(grad, meta)
-        waiting: dict[Any, Any] = self.buffers
-        if type(node) is AccumulateGrad:
-            waiting = self.leaves
-            if self.pending is None and node.hooks is not None:
-                self.watch(source)
-        buffer = waiting.get(node, _MISSING)
-        if len(node.meta) > 1:
-            if buffer is _MISSING:
-                buffer = waiting[node] = [None] * len(node.meta)
+        if node not in self.buffers:
+            self.buffers[node] = None if len(node.meta) == 1 else [None] * len(node.meta)
+            if node.sequence <= 0:
                 heappush(self.heap, (node.sequence, node))
-            buffer[output] = grad if buffer[output] is None else buffer[output] if grad is None else buffer[output] + grad
-        elif buffer is _MISSING:
-            waiting[node] = grad
-            if waiting is self.buffers:
-                heappush(self.heap, (node.sequence, node))
-        elif grad is not None:
-            waiting[node] = grad if buffer is None else buffer + grad
+        if grad is None:
+            return
+        if len(node.meta) == 1:
+            self.buffers[node] = grad if self.buffers[node] is None else self.buffers[node] + grad
+        else:
+            slots = self.buffers[node]
+            slots[output] = grad if slots[output] is None else slots[output] + grad
 
-    # -- leaves: stored when all has arrived, which matters only if somebody's code runs in between --------------------
+    def fit(self, grad: Any, meta: Meta, source: Node, number: int) -> Any:
+        """A gradient in the shape and type of what it is the gradient of: what broadcasting and casts did, undone."""
+        shape = (grad._data if self.calculus.recording else grad).shape
+        if not _expandable(meta[0], shape):
+            raise RuntimeError(
+                f"Function {source.name()} returned an invalid gradient at index {number} - got {list(shape)} but"
+                f" expected shape compatible with {list(meta[0])}"
+            )
+        return self.calculus.fit(grad, meta)
 
-    def watch(self, current: Node | None) -> None:
-        """Begin to count what each leaf still waits for, since from now on somebody may look at `.grad`."""
-        self.pending = {}
+    def visit(self, node: Node, grads: Any) -> Sequence[Any] | None:
+        """A node's gradients where more than its formulas is at work; None if it need not run."""
+        hooks = node.hooks
+        if self.pending is None and (hooks is not None or not node.plain):
+            self.watch(node)
+        if hooks is not None:
+            grads = self.call_before(node, hooks, grads)
+        if self.targets is not None and not self.capture(node, grads):
+            return None
+        state.backward_node = node
+        results = self.guarded(node, grads) if state.anomaly else node.vjp(grads, self.calculus, self.wanted)
+        if hooks is not None and hooks.post:
+            results = self.call_after(node, hooks, results, grads)
+        return results
+
+    # -- leaves --------------------------------------------------------------------------------------------------------
+
+    def watch(self, current: Node) -> None:
+        """Begin to count what each leaf still waits for, and finish those that wait for nothing."""
+        pending = self.pending = {}
         seen: set[Node] = set()
-        stack = [node for _, node in self.heap]
-        if current is not None:
-            stack.append(current)
+        stack = [current, *(node for _, node in self.heap)]
         while stack:
             node = stack.pop()
             if node in seen or self.wanted is not None and node not in self.wanted:
                 continue
             seen.add(node)
             for edge in node.next:
-                if edge is None:
-                    continue
-                if isinstance(edge[0], AccumulateGrad):
-                    self.pending[edge[0]] = self.pending.get(edge[0], 0) + 1
-                else:
-                    stack.append(edge[0])
-        for leaf in list(self.leaves):
-            if not self.pending.get(leaf):
-                self.finish(leaf)
+                if edge is not None:
+                    if type(edge[0]) is AccumulateGrad:
+                        pending[edge[0]] = pending.get(edge[0], 0) + 1
+                    else:
+                        stack.append(edge[0])
+        for leaf in [node for node in self.buffers if type(node) is AccumulateGrad and node not in pending]:
+            self.finish(leaf)
 
     def arrived(self, leaf: AccumulateGrad) -> None:
+        """Count one contribution to a leaf; finish it after the last."""
         assert self.pending is not None
-        self.pending[leaf] = self.pending.get(leaf, 1) - 1
-        if self.pending[leaf] <= 0 and leaf in self.leaves:
+        self.pending[leaf] -= 1
+        if not self.pending[leaf] and leaf in self.buffers:
             self.finish(leaf)
 
     def finish(self, leaf: AccumulateGrad) -> None:
         """Call the leaf's hooks, and capture its gradient or add it to `.grad`."""
-        grad = self.leaves.pop(leaf)
+        grad = self.buffers.pop(leaf)
         hooks = leaf.hooks
         if hooks is not None:
             grad = self.call_before(leaf, hooks, grad)
@@ -321,20 +354,18 @@ class _Pass:
                     self.captured[edge] = grads if len(node.meta) == 1 else grads[edge[1]]
         return any(edge is not None and edge[0] in self.wanted for edge in node.next)
 
-    def guarded(self, node: Node, grads: Any, anomaly: bool) -> Sequence[Any]:
+    def guarded(self, node: Node, grads: Any) -> Sequence[Any]:
         """The node's gradients, with anomaly mode's reports."""
         try:
             results = node.vjp(grads, self.calculus, self.wanted)
         except Exception:
-            if anomaly:
-                _anomaly.warn(node)
+            _anomaly.warn(node)
             raise
-        if anomaly and state.anomaly_check_nan:
-            for number, result in enumerate(results):
-                data = result._data if isinstance(result, Tensor) else result
-                if data is not None and np.isnan(data).any():
-                    _anomaly.warn(node)
-                    raise RuntimeError(f"Function '{node.name()}' returned nan values in its {number}th output.")
+        for number, result in enumerate(results):
+            data = result._data if isinstance(result, Tensor) else result
+            if state.anomaly_check_nan and data is not None and np.isnan(data).any():
+                _anomaly.warn(node)
+                raise RuntimeError(f"Function '{node.name()}' returned nan values in its {number}th output.")
         return results
 
 

@@ -146,7 +146,7 @@ class Plan:
         elif results == ["results"]:
             saved.append("*map(Saved, output, cell, range(len(output)))")
             versions.append("*(each[0] for each in cell)")
-        else:
+        elif results:
             for n in map(op.returns._fields.index, results):
                 saved.append(f"Saved(output[{n}], cell[{n}], {n})")
                 versions.append(f"cell[{n}][0]")

@@ -210,22 +210,6 @@ class Tensor:
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         return RemovableHandle(edge[0].make_hooks().post_accumulate, hook)
 
-    def backward(
-        self,
-        gradient: Tensor | None = None,
-        retain_graph: bool | None = None,
-        create_graph: bool = False,
-        inputs: Any = None,
-    ) -> None:
-        """Add the gradient of this tensor, times `gradient` (needed unless it has one element), to the leaves' `.grad`.
-
-        As `torch.Tensor.backward`: `retain_graph` keeps saved values for another pass, `create_graph` records the pass
-        itself, `inputs` restricts what is accumulated into. RuntimeError with torch's texts.
-        """
-        from minigrad.autograd import backward
-
-        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
-
     def detach(self) -> Tensor:
         """A tensor that shares memory and version counter, outside of the graph."""
         self.materialize()

@@ -199,3 +199,22 @@ def _roots(tensors: Sequence[Tensor], given: Any, create_graph: bool) -> list[tu
             raise RuntimeError(f"element {number} of tensors does not require grad and does not have a grad_fn")
         roots.append((edge, gradient))
     return roots
+
+
+def _backward_method(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensors | None = None,
+) -> None:
+    """Add the gradient of this tensor, times `gradient` (needed unless it has one element), to the leaves' `.grad`.
+
+    As `torch.Tensor.backward`: `retain_graph` keeps saved values for another pass, `create_graph` records the pass
+    itself, `inputs` restricts what is accumulated into. RuntimeError with torch's texts.
+    """
+    backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+
+_backward_method.__name__ = "backward"
+setattr(Tensor, "backward", _backward_method)  # noqa: B010  (here, since tensors know nothing of passes)
