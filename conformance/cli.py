@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from conformance.results import Finding, Results
 
 DEFAULT_OUTPUT = Path("conformance-results")
-DEFAULT_TIME = 30.0
 
 _EPILOG = """\
 ENGINE is a registered name, package.module:Attribute or ./file.py:Attribute.
@@ -71,6 +70,8 @@ def _whole(text: str) -> int:
 
 _whole.__name__ = "whole number"
 
+_REPLAYED = {"FIXED": 0, "FAILED": 1, "CHANGED": 1, "ERROR": 3}
+
 _OUTPUT = _argument(
     "-o", "--output", type=Path, metavar="DIR", help="folder for results.json, report.html, report.md and junit.xml"
 )
@@ -84,7 +85,7 @@ _OUTPUT = _argument(
         "--time",
         type=_positive(float),
         metavar="S",
-        help=f"budget in seconds, shared by the engines (default: {DEFAULT_TIME:g}, unless --examples is given)",
+        help="budget in seconds, shared by the engines (default: 30 for each, unless --examples is given)",
     ),
     _OUTPUT,
 )
@@ -92,22 +93,28 @@ def run(arguments: argparse.Namespace) -> int:
     """Search for programs on which an engine differs from torch."""
     output = arguments.output or DEFAULT_OUTPUT
     _require_writable(output)
-    time = arguments.time
-    if time is None and arguments.examples is None:
-        time = DEFAULT_TIME
+    specs: list[str] = arguments.engines
 
     from conformance.engines import load
 
-    tested = [load(spec) for spec in arguments.engines]
+    for spec in specs:  # all of them before any runs, and before torch is loaded: what cannot be used is said at once
+        load(spec)
+    time = arguments.time and arguments.time / len(specs)
 
     from conformance.campaign import check
+    from conformance.merge import merge
     from conformance.reporting import write_reports
     from conformance.reporting.console import console, print_report
     from conformance.reporting.progress import progress_on
 
     with progress_on(sys.stderr) as progress:
-        report = check(*tested, seed=arguments.seed, examples=arguments.examples, time=time, progress=progress)
-    results = report.results
+        parts: list[Results] = []
+        for spec in specs:
+            found = check(spec, seed=arguments.seed, examples=arguments.examples, time=time, progress=progress)
+            parts.append(found.results)
+            if not found.results.complete:  # stopped by Ctrl-C: what there is gets written
+                break
+    results = merge(parts)
     written = write_reports(results, output)
     out = console(sys.stdout)
     print_report(results, out)
@@ -141,7 +148,18 @@ def replay(arguments: argparse.Namespace) -> int:
 
 
 def _replay(results: Results, finding: Finding) -> int:
-    raise UsageError("replay")
+    """Replay one finding; 1 when it still fails, 3 when its program cannot be judged any more."""
+    from conformance.campaign import replay
+    from conformance.reporting.console import console
+    from conformance.reporting.summary import headline
+
+    spec = next((engine.spec for engine in results.engines if engine.name == finding.engine), finding.engine)
+    outcome = replay(finding, spec)
+    out = console(sys.stdout)
+    out.print(f"{outcome} {finding.id} {headline(finding)}")
+    if outcome in {"FAILED", "CHANGED"}:
+        out.print(finding.script.rstrip())
+    return _REPLAYED[outcome]
 
 
 @_command(

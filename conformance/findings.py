@@ -101,7 +101,7 @@ def graph(bench: Bench, program: Program) -> tuple[GraphNode, ...]:
                     name=name[i],
                     label=_label(step, name),
                     kind="operation",
-                    inputs=tuple(dict.fromkeys(operands(step))),
+                    inputs=operands(step),
                     shape=() if a is None else a.shape,
                     dtype="" if a is None else str(a.dtype),
                     value=_text(a),

@@ -6,7 +6,6 @@ import os
 from typing import IO
 
 from rich.console import Console
-from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.text import Text
 from tabulate import tabulate
@@ -41,8 +40,8 @@ def print_report(results: Results, out: Console, worst: int = WORST) -> None:
         rest = [(f.id, summary.headline(f), f"{f.met:,}") for f in results.findings[worst:]]
         out.print(tabulate(rest, headers=["finding", "cause", "met"], disable_numparse=True))
         out.print()
-    if needing := _needing_a_look(results):
-        out.print(tabulate(needing, headers=["engine", "operation", "programs", "mismatches", "status"]))
+    if rows := _needing_a_look(results):
+        out.print(tabulate(rows, headers=["engine", "operation", "programs", "mismatches", "status"]))
         out.print()
     print_verdict(results, out)
 
@@ -54,10 +53,11 @@ def print_finding(finding: Finding, out: Console) -> None:
     rows = tabulate(summary.measures(finding), tablefmt="plain", disable_numparse=True)
     out.print(_indented(rows))
     out.print()
+    code = _indented(summary.program(finding))
     if out.is_terminal and not out.no_color:
-        out.print(Panel(Syntax(finding.script.rstrip(), "python", background_color="default"), border_style="dim"))
+        out.print(Syntax(code, "python", background_color="default", word_wrap=True))
     else:
-        out.print(_indented(finding.script.rstrip()))
+        out.print(code)
     out.print()
     out.print(Text.assemble("  replay: ", (summary.replay(finding), "bold")))
     out.print()
@@ -66,6 +66,9 @@ def print_finding(finding: Finding, out: Console) -> None:
 def print_verdict(results: Results, out: Console) -> None:
     """Print how much was tried, each reason, and the verdict."""
     out.print(f"tried: {summary.tried(results)}; seed {results.configuration.seed}")
+    for engine in results.engines:
+        if engine.unsupported:
+            out.print(f"not offered by {engine.name}, so not tried: {', '.join(engine.unsupported)}")
     for reason in results.reasons:
         out.print(f"reason: {reason}")
     verdict = summary.verdict(results)
@@ -73,12 +76,12 @@ def print_verdict(results: Results, out: Console) -> None:
 
 
 def _needing_a_look(results: Results) -> list[tuple[str, str, str, str, str]]:
-    """Operations that did not pass."""
+    """Operations that the engine offers and that did not pass."""
     return [
         (matrix.engine, operation, f"{squares[0].programs:,}", f"{squares[0].mismatches:,}", squares[0].status)
         for matrix in summary.matrices(results)
         for operation, squares in matrix.rows
-        if squares[0].status != "passed"
+        if squares[0].status in {"failed", "not exercised"}
     ]
 
 

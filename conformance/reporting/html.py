@@ -8,6 +8,7 @@ from functools import lru_cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from conformance.program import Apply, Inplace
 from conformance.reporting import summary
 from conformance.reporting.svg import Card, Edge, Row, draw
 from conformance.results import Finding, GraphNode, Results
@@ -23,6 +24,7 @@ class Shown:
     headline: str
     graph: Markup
     measures: list[tuple[str, str]]
+    sides: tuple[str, str]
     replay: str
     met: str
 
@@ -64,27 +66,29 @@ def graph(finding: Finding) -> str:
 
 
 def _blamed(finding: Finding) -> frozenset[int]:
-    """Nodes to mark: the last one that applies the blamed operation, or those that differ when none does."""
-    guilty = [node.id for node in finding.graph if node.kind == "operation" and node.label.startswith(finding.blamed)]
-    return frozenset(guilty[-1:] or [node.id for node in finding.graph if node.differs])
+    """Nodes to mark: results of the blamed operation, or what differs where the engine's own part is to blame."""
+    applied = [step for step in finding.program.steps if isinstance(step, Apply | Inplace)]
+    made = frozenset(i for step in applied if step.op == finding.blamed for i in step.out)
+    return made or frozenset(node.id for node in finding.graph if node.differs)
 
 
 def _card(node: GraphNode, engine: str, blamed: frozenset[int]) -> Card:
     rows = [Row("type", f"{node.dtype} {list(node.shape) if node.shape else 'scalar'}")] if node.dtype else []
-    if node.value:
-        rows += _sides("value", node.value, node.actual_value or node.value, engine)
-    if node.gradient is not None or node.actual_gradient is not None:
-        rows += _sides("grad", node.gradient or "None", node.actual_gradient or "None", engine)
+    rows += _sides("value", node.value or None, node.actual_value or None, engine, node.differs)
+    rows += _sides("grad", node.gradient, node.actual_gradient, engine, node.differs)
     kind = "root" if node.root else "step" if node.kind == "operation" else "leaf"
     title = node.name if not node.label or node.label == node.name else f"{node.name} = {node.label}"
     return Card(str(node.id), title, tuple(rows), kind, "≠ blamed" if node.id in blamed else "")
 
 
-def _sides(what: str, expected: str, actual: str, engine: str) -> list[Row]:
-    """One row where both sides agree, otherwise one for each."""
-    if expected == actual:
+def _sides(what: str, expected: str | None, actual: str | None, engine: str, differs: bool) -> list[Row]:
+    """One row where both sides agree, otherwise one for each; no row for a side that was not observed."""
+    if expected is not None and actual is not None and (expected == actual or not differs):
         return [Row(what, _short(expected))]
-    return [Row(f"{what} torch", _short(expected)), Row(f"{what} {engine} ≠", _short(actual), "bad")]
+    rows = [Row(f"{what} torch", _short(expected))] if expected is not None else []
+    if actual is not None:
+        rows.append(Row(f"{what} {engine} ≠", _short(actual), "bad"))
+    return rows
 
 
 def _short(text: str) -> str:
@@ -98,6 +102,7 @@ def _shown(finding: Finding) -> Shown:
         summary.headline(finding),
         Markup(graph(finding)) if finding.graph else Markup(),  # draw() escapes its texts
         summary.measures(finding),
+        summary.sides(finding),
         summary.replay(finding),
         summary.times(finding.met),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import IO, TYPE_CHECKING, Protocol
 
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     from conformance.campaign import Progress
 
 EVERY = 5.0  # seconds between plain lines
+PHASES = {
+    "start": "loading",
+    "cells": "each operation with each feature",
+    "pairs": "pairs of operations",
+    "free": "longer programs",
+    "reduce": "reducing what was found",
+    "done": "done",
+}
 
 
 class Show(Protocol):
@@ -32,35 +41,34 @@ def progress_on(stream: IO[str]) -> Iterator[Show]:
         yield _plain(stream)
         return
     bars = Bars(SpinnerColumn(), BarColumn(24), TextColumn("{task.description}"), console=out, transient=True)
-    task = bars.add_task("starting", total=1.0)
-
-    def show(progress: Progress) -> None:
-        bars.update(task, completed=progress.fraction, description=line(progress))
-
+    task = bars.add_task("loading", total=1.0)
     with bars:
-        yield show
+        yield lambda progress: bars.update(
+            task, completed=progress.done, total=progress.total, description=line(progress)
+        )
 
 
 def line(progress: Progress) -> str:
-    """One line: what was done, how fast, what is being searched, and the time left."""
-    rate = progress.programs / progress.elapsed if progress.elapsed else 0.0
-    left = progress.elapsed * (1 / progress.fraction - 1) if progress.fraction else 0.0
+    """One line: what was done, how fast, what was found, how much is left, and what is being searched."""
+    left = max(0.0, progress.total - progress.done)
+    remaining = f"{left:.0f} s" if progress.unit == "seconds" else f"{left:,.0f} programs"
     found = f"{progress.findings} finding{'' if progress.findings == 1 else 's'}"
     return (
-        f"{progress.engine}: {progress.programs:,} programs, {rate:,.0f}/s, {found}, {left:.0f} s left, "
-        f"now {progress.searching}"
+        f"{progress.programs:,} programs, {progress.rate:,.0f}/s, {found}, {remaining} left: {PHASES[progress.phase]}"
     )
 
 
 def _plain(stream: IO[str]) -> Show:
+    """A line at the start of each phase, whenever something is found, and every few seconds."""
     due = 0.0
-    findings = 0
+    shown: tuple[str, int] | None = None
 
     def show(progress: Progress) -> None:
-        nonlocal due, findings
-        if progress.elapsed < due and progress.findings == findings:
+        nonlocal due, shown
+        now, state = monotonic(), (progress.phase, progress.findings)
+        if state == shown and now < due:
             return
-        due, findings = progress.elapsed + EVERY, progress.findings
+        due, shown = now + EVERY, state
         stream.write(f"{line(progress)}\n")
         stream.flush()
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from conformance.gate import Exit, unexercised
 from conformance.results import Finding, Results
+from conformance.script import body
 
 Status = Literal["passed", "failed", "not exercised", "unsupported"]
 
@@ -112,13 +113,18 @@ def command(results: Results) -> str:
     return shlex.join(words)
 
 
+def program(finding: Finding) -> str:
+    """The reduced program alone: its leaves and steps, one line each, over the name `torch`."""
+    return body(finding.program)
+
+
 def replay(finding: Finding) -> str:
     """The command line that runs a finding's program again."""
     return f"conformance replay {finding.id}"
 
 
 def matrices(results: Results) -> Iterator[Matrix]:
-    """One matrix for each engine. Every operation that the engine offers or lacks has a row."""
+    """One matrix for each engine. Every operation that the engine offers has a row, then those it lacks."""
     features = tuple(dict.fromkeys(cell.feature for cell in results.cells))
     for engine in results.engines:
         squares: dict[tuple[str, str], Square] = {}
@@ -129,7 +135,8 @@ def matrices(results: Results) -> Iterator[Matrix]:
                 squares[cell.operation, cell.feature] = _square(cell.programs, cell.mismatches, cell.unsupported)
                 total[cell.operation] = max(total[cell.operation], cell.programs)
                 wrong[cell.operation] = max(wrong[cell.operation], cell.mismatches)
-        operations = sorted({*engine.operations, *engine.unsupported, *(name for name, _ in squares)})
+        names = {*engine.operations, *engine.unsupported, *(name for name, _ in squares)}
+        operations = sorted(names, key=lambda name: (name in engine.unsupported, name))
         yield Matrix(
             engine.name,
             ("all", *features),
@@ -247,6 +254,17 @@ def measures(finding: Finding) -> list[tuple[str, str]]:
     if d.ulps is not None:
         rows.append(("units in the last place", number(d.ulps)))
     return rows
+
+
+def sides(finding: Finding) -> tuple[str, str]:
+    """The whole of what differs, as torch and as the engine give it; just the worst element where no more is known."""
+    name, _, part = finding.difference.what.partition(".")
+    for node in finding.graph:
+        if node.name == name and part == "grad" and node.gradient is not None:
+            return node.gradient, node.actual_gradient or "not observed"
+        if node.name == name and not part and node.value:
+            return node.value, node.actual_value or "not observed"
+    return finding.expected, finding.actual
 
 
 def _share(count: int, of: int) -> str:

@@ -10,7 +10,7 @@ OPERATIONS = {
     "mul": lambda a, b: (a * b, lambda g: (g * b, g * a)),
     "neg": lambda a: (-a, lambda g: (-g,)),
     "exp": lambda a: (np.exp(a), lambda g: (g * np.exp(a),)),
-    "tanh": lambda a: (np.tanh(a), lambda g: (g * (1 - np.tanh(a) ** 2),)),
+    "relu": lambda a: (np.maximum(a, 0), lambda g: (np.where(a > 0, g, 0),)),
     "sum": lambda a: (a.sum(), lambda g: (np.full(a.shape, g),)),
 }
 
@@ -38,11 +38,14 @@ class Micro(conformance.Engine):
         return Value(np.asarray(data), any(x.needs_grad for x in args), args, pull)
 
     def backward(self, value, gradient):
-        value.grad = np.ones_like(value.data) if gradient is None else gradient.data
+        arrived = {value: np.ones_like(value.data) if gradient is None else gradient.data}
         for node in reversed(ordered(value)):
-            for parent, g in zip(node.parents, node.pull(node.grad) if node.pull else (), strict=True):
-                if parent.needs_grad:
-                    parent.grad = g  # the mistake: a value that is used twice needs the sum
+            g = arrived[node]
+            if node.pull:
+                for parent, part in zip(node.parents, node.pull(g), strict=True):
+                    arrived[parent] = part  # the mistake: what a value that is used twice gets has to be added up
+            elif node.needs_grad:
+                node.grad = g if node.grad is None else node.grad + g
 
     def grad(self, value):
         return None if value.grad is None else Value(value.grad, False)
