@@ -16,13 +16,12 @@ import contextlib
 import io
 import re
 import tomllib
-import traceback
 import warnings
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -74,6 +73,15 @@ class Difference(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f">>> {self.statement}\n  first:  {self.first or '(nothing)'}\n  second: {self.second or '(nothing)'}"
+
+
+class Result(msgspec.Struct, frozen=True):
+    """How one program fared: `known` differs and is listed with its `reason`, `stale` is listed but differs no more."""
+
+    id: str
+    status: Literal["same", "differs", "known", "stale"]
+    differences: tuple[Difference, ...] = ()
+    reason: str = ""
 
 
 @cache
@@ -157,20 +165,22 @@ def _show(node: ast.stmt, namespace: dict[str, Any]) -> str:
 
     with contextlib.redirect_stdout(output), warnings.catch_warnings():
         warnings.simplefilter("always")
+        # numpy 2 tells off torch for its methods of numpy 1's form: nothing that a program asked for.
+        warnings.filterwarnings("ignore", "__array(_wrap)?__ ", DeprecationWarning)
         warnings.showwarning = show_warning  # type: ignore[assignment]
         try:
             if isinstance(node, ast.Expr):
                 value = eval(compile(ast.Expression(node.value), FILENAME, "eval"), namespace)
                 if value is not None:
-                    print(repr(value))
+                    print(repr(value), file=output)
             else:
                 exec(compile(ast.Module([node], []), FILENAME, "exec"), namespace)
-        except Exception as error:
-            print("".join(traceback.format_exception_only(error)).rstrip())
+        except Exception as error:  # noqa: BLE001 – what a program raises is what it shows
+            print(f"{type(error).__name__}: {error}", file=output)
     return output.getvalue().rstrip("\n")
 
 
-_ADDRESS = re.compile(r"\b0x[0-9a-f]+\b")
+_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 _ORIGIN = re.compile(r" \(Triggered internally at [^)]*\)")
 _FRAME = re.compile(r'^  File "(?P<file>[^"]*)", line \d+.*\n(?:    .*\n)*', re.MULTILINE)
 
@@ -189,3 +199,17 @@ def compare(first: Outcome, second: Outcome) -> tuple[Difference, ...]:
         for a, b in zip(first.shown, second.shown, strict=True)
         if a.text != b.text
     )
+
+
+def check(snippet: Snippet, engine: ModuleType, reference: ModuleType) -> Result:
+    """Run a program under the reference and under an engine that mirrors it; the engine's own name finds its exceptions."""
+    differences = compare(run(snippet, reference), run(snippet, engine))
+    reason = exceptions(engine.__name__).get(snippet.id, "")
+    if reason:
+        return Result(snippet.id, "known" if differences else "stale", differences, reason)
+    return Result(snippet.id, "differs" if differences else "same", differences)
+
+
+def check_all(engine: ModuleType, reference: ModuleType) -> Iterator[Result]:
+    """The whole corpus, program by program: one conformance level."""
+    return (check(snippet, engine, reference) for snippet in load())
