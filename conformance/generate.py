@@ -107,7 +107,7 @@ class _Info:
     """What the decoder knows of a value without running it."""
 
     shape: tuple[int, ...]
-    dtype: str
+    dtype: DType
     interval: Interval
     leaves: frozenset[int]
     constant: Array | None = None
@@ -345,6 +345,11 @@ class _Decoder:
                 return Ref(self._within(same[(b >> 1) % len(same)], domain))
         return Ref(self.fresh(shape, domain))
 
+    def packed(self, value: Ref) -> Ref:
+        if any(leaf.id == value.id and leaf.array.layout == "contiguous" for leaf in self.leaves):
+            return value
+        return Ref(self.emit("contiguous", (value,), {}, "method")[0])
+
     def mask(self, shape: tuple[int, ...]) -> Ref:
         b = self.byte() or 0b0101_1010
         values = tuple(str(b >> i % 8 & 1) for i in range(math.prod(shape)))
@@ -360,6 +365,12 @@ class _Decoder:
     def _plain(self, op: str, args: tuple[Arg, ...]) -> int:
         """A helper step, which always works."""
         return self.emit(op, args, {})[0]
+
+    def _times(self, value: int, number: float) -> int:
+        """The value times a constant array, which asks less of an engine than a Python number."""
+        info = self.infos[value]
+        constant = _filled(info.shape, info.dtype, (number,), 0, "contiguous")
+        return self._plain("mul", (Ref(value), Ref(self.leaf(constant, (number, number), False))))
 
     def emit(
         self, op: str, args: tuple[Arg, ...], kwargs: dict[str, Arg], form: Form = "function", mode: GradMode = "grad"
@@ -454,7 +465,7 @@ class _Decoder:
         extra: int | None = None
         if self.feature in ("reuse", "detach", "retain_grad", "hook", "in-place"):
             source = self.fresh(self.pick(_SHAPES[self.pick(_NDIMS)]), WIDE)
-            interior = self._plain("mul", (Ref(source), 2.0))
+            interior = self._times(source, 2.0)
             self.forced = interior
             if self.feature == "detach":
                 number = self._new(_Info(self.infos[interior].shape, "float64", self.infos[interior].interval, frozenset()))
@@ -475,7 +486,7 @@ class _Decoder:
         self.inplace_target = -1
         self.realized &= bool(out)
         if extra is not None:
-            self._plain("mul", (Ref(extra), 0.5))
+            self._times(extra, 0.5)
         if self.feature == "no_grad" and out:
             self._plain("mul", (Ref(out[0]), Ref(self.fresh(self.infos[out[0]].shape, WIDE))))
 

@@ -81,6 +81,9 @@ class Reducer:
     def _try(self, candidate: Program, best: Program, first: bool = False) -> bool:
         if (candidate == best and not first) or candidate in self._seen or self._left <= 0 or defects(candidate):
             return False
+        leaves = {leaf.id for leaf in candidate.leaves}
+        if any(leaves.intersection(s.roots) for s in candidate.steps if isinstance(s, Backward)):
+            return False  # a gradient of nothing: true, but nobody would write it
         self._seen.add(candidate)
         self._left -= 1
         self.runs += 1

@@ -28,7 +28,7 @@ from conformance.program import (
 
 _OPERATORS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "remainder": "%", "matmul": "@"}
 #: Operations that torch has as methods only.
-_METHODS = frozenset(("view", "expand", "repeat"))
+_METHODS = frozenset(("contiguous", "expand", "repeat", "view"))
 _TAIL = '''
 
 def show(expected, actual):

@@ -53,7 +53,9 @@ class TorchLike(Engine):
 
     def _resolve(self, form: str, op: str) -> Callable[..., Any]:
         function: Any
-        if form == "operator" or op == "__getitem__":
+        if op == "__getitem__":
+            function = operator.getitem if hasattr(self._module.Tensor, op) else None
+        elif form == "operator":
             function = OPERATORS[op]
         elif form == "method" or not self._has(op):
             function = _method(op) if hasattr(self._module.Tensor, op) else None

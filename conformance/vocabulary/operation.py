@@ -35,6 +35,9 @@ class Draw(Protocol):
     def shaped(self, shape: tuple[int, ...], domain: Interval | None = None) -> Ref:
         """An operand of exactly this shape."""
 
+    def packed(self, value: Ref) -> Ref:
+        """The value in contiguous memory."""
+
     def mask(self, shape: tuple[int, ...]) -> Ref:
         """A constant array of bools."""
 

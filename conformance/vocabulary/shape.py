@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from conformance.program import Form, Seq
+from conformance.program import Arg, Form, Ref, Seq
 from conformance.vocabulary.operation import Arguments, Draw, Operation
 
 METHOD: tuple[Form, ...] = ("method",)
@@ -16,7 +16,7 @@ def _seq(items: tuple[int, ...] | list[int]) -> Seq:
     return Seq(tuple(items))
 
 
-def _new_shape(d: Draw) -> Arguments:
+def _new_shape(d: Draw) -> tuple[tuple[Ref, Seq], dict[str, Arg]]:
     x = d.x()
     shape = d.shape(x)
     n = math.prod(shape)
@@ -27,8 +27,8 @@ def _new_shape(d: Draw) -> Arguments:
 
 
 def _view(d: Draw) -> Arguments:
-    """A view of contiguous memory: what `flatten` or a fresh leaf gives; refused cases are left to `reshape`."""
-    return _new_shape(d)
+    (x, shape), _ = _new_shape(d)
+    return (d.packed(x), shape), {}
 
 
 def _order(d: Draw) -> Arguments:
