@@ -202,7 +202,7 @@ def compare(first: Outcome, second: Outcome) -> tuple[Difference, ...]:
 
 
 def check(snippet: Snippet, engine: ModuleType, reference: ModuleType) -> Result:
-    """Run a program under the reference and under an engine that mirrors it; the engine's own name finds its exceptions."""
+    """Run a program under the reference and under an engine that mirrors it (its name finds its exceptions)."""
     differences = compare(run(snippet, reference), run(snippet, engine))
     reason = exceptions(engine.__name__).get(snippet.id, "")
     if reason:
