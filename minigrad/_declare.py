@@ -108,11 +108,17 @@ def composite(
     method: bool | None = None,
     inplace: bool = False,
     aliases: Sequence[str] = (),
+    raw: Callable[..., Any] | None = None,
 ) -> Any:
-    """Publish a function of tensors that is made of other operations (as it is in torch)."""
+    """Publish a function of tensors that is made of other operations (as it is in torch).
+
+    `raw`: what it is on arrays, for formulas that use it.
+    """
 
     def declare(made: Callable[..., Any]) -> Callable[..., Any]:
         full = name or made.__name__
+        if raw is not None:
+            setattr(RAW, full.replace(".", "_"), raw)
         _expose(full, made, method, True, aliases)
         if inplace:
             _expose_inplace(full, lambda self, *args, **kwargs: self.copy_(made(self, *args, **kwargs)), aliases)

@@ -1,0 +1,401 @@
+"""Products of vectors and matrices: one operation per combination of ranks, and what torch composes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad._declare import composite, op
+from minigrad._dims import wrap_dims
+from minigrad._dtype import from_numpy
+from minigrad._op import RAW, Array
+from minigrad._op import RECORDED as F
+from minigrad._tensor import Tensor
+
+_PRODUCTS = frozenset("fdFDbBhilq")  # the types that np.matmul multiplies as torch does
+
+
+def _dot(first: Array, second: Array, kernel: str) -> Array:
+    """np.matmul for the types that it does not treat as torch: bool is refused, half precision accumulates in single."""
+    if first.dtype.char in _PRODUCTS:
+        return np.matmul(first, second)
+    if first.dtype.kind == "b":
+        raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
+    return np.matmul(first.astype(np.float32), second.astype(np.float32)).astype(first.dtype)
+
+
+def _scaled(self: Array, product: Array, beta: Any, alpha: Any) -> Array:
+    """beta * self + alpha * product, broadcast to the product's shape; self is not looked at where beta is 0."""
+    if product.dtype.kind in "iu":
+        beta, alpha = int(beta), int(alpha)
+    product = product if alpha == 1 else product * product.dtype.type(alpha)
+    if beta == 0:
+        return product
+    return np.add(product, self if beta == 1 else self * product.dtype.type(beta))
+
+
+def _legacy(*arrays: Array) -> list[str]:
+    return [from_numpy(each.dtype).legacy_name for each in arrays]
+
+
+def _plain(*arrays: Array) -> list[str]:
+    return [from_numpy(each.dtype).cpp_name for each in arrays]
+
+
+# ---- one operation per combination of ranks --------------------------------------------------------------------------
+
+
+def _check_mm(self: Array, mat2: Array, first: str = "self must be a matrix", second: str = "mat2 must be a matrix") -> None:
+    if self.ndim != 2:
+        raise RuntimeError(first)
+    if mat2.ndim != 2:
+        raise RuntimeError(second)
+    (n, k), (m, p) = self.shape, mat2.shape
+    if k != m:
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({n}x{k} and {m}x{p})")
+    if self.dtype != mat2.dtype:
+        a, b = _plain(self, mat2)
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {a} != {b}")
+
+
+@op(self=lambda grad, mat2: grad @ mat2.mT, mat2=lambda grad, self: self.mT @ grad)
+def mm(self: Array, mat2: Array) -> Array:
+    _check_mm(self, mat2)
+    return _dot(self, mat2, "addmm_impl_cpu_")
+
+
+def _check_mv(self: Array, mat: Array, vec: Array) -> None:
+    if mat.ndim != 2 or vec.ndim != 1 or self.ndim > 1:
+        raise RuntimeError(f"vector + matrix @ vector expected, got {self.ndim}, {mat.ndim}, {vec.ndim}")
+    (n, k), m = mat.shape, vec.shape[0]
+    if k != m or self.ndim and self.shape[0] not in (1, n):
+        raise RuntimeError(f"size mismatch, got input ({self.size if self.ndim else n}), mat ({n}x{k}), vec ({m})")
+    if not self.dtype == mat.dtype == vec.dtype:
+        a, b, c = _legacy(self, mat, vec)
+        raise RuntimeError(f"addmv input tensors must have the same dtype, but got {a}, {b}, and {c}")
+
+
+@op(self=lambda xp, grad, vec: xp.outer(grad, vec), vec=lambda grad, self: self.mT @ grad)
+def mv(self: Array, vec: Array) -> Array:
+    rows = self.shape[0] if self.ndim == 2 else 1
+    _check_mv(np.empty(rows, vec.dtype), self, vec)
+    return _dot(self, vec, "addmv_impl_cpu")
+
+
+@op(self=lambda grad, mat2: grad @ mat2.mT, mat2=lambda grad, self: self.mT @ grad)
+def bmm(self: Array, mat2: Array) -> Array:
+    _check_bmm(self, mat2)
+    return _dot(self, mat2, "bmm")
+
+
+def _check_bmm(batch1: Array, batch2: Array) -> None:
+    for name, each in (("batch1", batch1), ("batch2", batch2)):
+        if each.ndim != 3:
+            raise RuntimeError(f"{name} must be a 3D tensor")
+    wanted, given = [batch1.shape[0], batch1.shape[2]], list(batch2.shape[:2])
+    if wanted != given:
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: {wanted} but got: {given}."
+        )
+    if batch1.dtype != batch2.dtype:
+        raise RuntimeError("expected scalar type {} but found {}".format(*_legacy(batch1, batch2)))
+
+
+def _check_dot(self: Array, other: Array) -> None:
+    if self.ndim != 1 or other.ndim != 1:
+        raise RuntimeError(f"1D tensors expected, but got {self.ndim}D and {other.ndim}D tensors")
+    if self.dtype != other.dtype:
+        raise RuntimeError(
+            "dot : expected both vectors to have same dtype, but found {} and {}".format(*_legacy(self, other))
+        )
+    n, m = self.size, other.size
+    if n != m:
+        raise RuntimeError(
+            f"inconsistent tensor size, expected tensor [{n}] and src [{m}] to have the same number of elements, but"
+            f" got {n} and {m} elements respectively"
+        )
+
+
+@op(self=lambda grad, tensor: grad * tensor, tensor=lambda grad, self: grad * self)
+def dot(self: Array, tensor: Array) -> Array:
+    _check_dot(self, tensor)
+    return _dot(self, tensor, "dot")
+
+
+@op(
+    holomorphic=False,
+    self=lambda xp, grad, other: xp.conj(grad) * other,
+    other=lambda grad, self: grad * self,
+)
+def vdot(self: Array, other: Array) -> Array:
+    _check_dot(self, other)
+    return _dot(self.conj(), other, "dot")
+
+
+@composite(raw=np.multiply.outer, aliases=["ger"])
+def outer(self: Tensor, vec2: Tensor) -> Tensor:
+    """The products of each element of one vector with each of another: (n), (m) -> (n, m)."""
+    for name, each in (("self", self), ("vec2", vec2)):
+        if each.ndim != 1:
+            raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {each.ndim}-D")
+    return F.mul(F.reshape(self, (self.shape[0], 1)), vec2)
+
+
+
+def _trace_grad(xp: Any, grad: Any, shape: tuple[int, int]) -> Any:
+    count = min(shape)
+    return xp.put_part(xp.expand(xp.reshape(grad, (1,)), (count,)), np.arange(count) * (shape[1] + 1), shape)
+
+
+@op(self=lambda xp, grad, self_shape: _trace_grad(xp, grad, self_shape))
+def trace(self: Array) -> Array:
+    if self.ndim != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {self.ndim}")
+    if self.dtype.kind == "b":
+        raise NotImplementedError("\"trace\" not implemented for 'Bool'")
+    return np.trace(self, dtype=np.int64 if self.dtype.kind in "iu" else self.dtype)
+
+
+# ---- products added to something -------------------------------------------------------------------------------------
+
+
+def _times(value: Any, number: Any) -> Any:
+    return value if number == 1 else value * number
+
+
+@op(
+    inplace=True,
+    self=lambda grad, beta: _times(grad, beta),
+    mat1=lambda grad, mat2, alpha: _times(grad @ mat2.mT, alpha),
+    mat2=lambda grad, mat1, alpha: _times(mat1.mT @ grad, alpha),
+)
+def addmm(self: Array, mat1: Array, mat2: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
+    if mat1.ndim == mat2.ndim == 2:
+        RAW.expand(self, (mat1.shape[0], mat2.shape[1]))
+    _check_addmm(self, mat1, mat2)
+    return _scaled(self, _dot(mat1, mat2, "addmm_impl_cpu_"), beta, alpha)
+
+
+def _check_addmm(self: Array, mat1: Array, mat2: Array) -> None:
+    for name, a, b in (("mat1", mat1, mat2), ("self", self, mat2)):
+        if a.dtype != b.dtype:
+            raise RuntimeError("{} and mat2 must have the same dtype, but got {} and {}".format(name, *_legacy(a, b)))
+    _check_mm(
+        mat1, mat2, f"mat1 must be a matrix, got {mat1.ndim}-D tensor", f"mat2 must be a matrix, got {mat2.ndim}-D tensor"
+    )
+
+
+@op(
+    inplace=True,
+    self=lambda grad, beta: _times(grad, beta),
+    mat=lambda xp, grad, vec, alpha: _times(xp.outer(grad, vec), alpha),
+    vec=lambda grad, mat, alpha: _times(mat.mT @ grad, alpha),
+)
+def addmv(self: Array, mat: Array, vec: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
+    _check_mv(self, mat, vec)
+    return _scaled(self, _dot(mat, vec, "addmv_impl_cpu"), beta, alpha)
+
+
+@op(
+    inplace=True,
+    promote="keep",
+    self=lambda grad, beta: _times(grad, beta),
+    vec1=lambda grad, vec2, alpha: _times(grad @ vec2, alpha),
+    vec2=lambda grad, vec1, alpha: _times(grad.mT @ vec1, alpha),
+)
+def addr(self: Array, vec1: Array, vec2: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
+    for name, each in (("vec1", vec1), ("vec2", vec2)):
+        if each.ndim != 1:
+            raise RuntimeError(f"addr: Expected 1-D argument {name}, but got {each.ndim}-D")
+    RAW.expand(self, (vec1.size, vec2.size))
+    return _scaled(self, np.multiply.outer(vec1, vec2), beta, alpha)
+
+
+@op(
+    inplace=True,
+    self=lambda grad, beta: _times(grad, beta),
+    batch1=lambda grad, batch2, alpha: _times(grad @ batch2.mT, alpha),
+    batch2=lambda grad, batch1, alpha: _times(batch1.mT @ grad, alpha),
+)
+def baddbmm(self: Array, batch1: Array, batch2: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
+    if batch1.ndim >= 2 and batch2.ndim >= 1:
+        RAW.expand(self, (*batch1.shape[:2], batch2.shape[-1]))
+    if self.dtype != batch1.dtype:
+        a, b, c = _plain(self, batch1, batch2)
+        raise RuntimeError(f"Input dtypes must be the same, got: input {a}, batch1: {b}, batch2: {c}")
+    _check_bmm(batch1, batch2)
+    return _scaled(self, _dot(batch1, batch2, "baddbmm"), beta, alpha)
+
+
+@op(
+    inplace=True,
+    self=lambda grad, beta: _times(grad, beta),
+    batch1=lambda grad, batch2, alpha: _times(grad @ batch2.mT, alpha),
+    batch2=lambda grad, batch1, alpha: _times(batch1.mT @ grad, alpha),
+)
+def addbmm(self: Array, batch1: Array, batch2: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
+    if batch1.ndim >= 2 and batch2.ndim >= 1:
+        RAW.expand(self, (batch1.shape[1], batch2.shape[-1]))
+    _check_bmm(batch1, batch2)
+    product = np.add.reduce(_dot(batch1, batch2, "baddbmm"), axis=0, dtype=batch1.dtype)
+    return _scaled(self, product, beta, alpha)
+
+
+# ---- matmul: any ranks -----------------------------------------------------------------------------------------------
+
+
+@composite(raw=np.matmul)
+def matmul(self: Tensor, other: Tensor) -> Tensor:
+    """The product of two vectors, matrices or batches of matrices; the batches broadcast.
+
+    (n) and (n) give a 0-d tensor; a vector beside matrices is taken as a row on the left, a column on the right, and its
+    dimension left out of the result. RuntimeError where shapes or types do not go together.
+    """
+    if not isinstance(other, Tensor):
+        raise TypeError(f"matmul(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
+    ranks = self.ndim, other.ndim
+    if ranks == (2, 2):
+        return F.mm(self, other)
+    if ranks == (1, 1):
+        return F.dot(self, other)
+    if ranks == (2, 1):
+        return F.mv(self, other)
+    if not all(ranks):
+        raise RuntimeError(
+            f"both arguments to matmul need to be at least 1D, but they are {ranks[0]}D and {ranks[1]}D"
+        )
+    if ranks == (1, 2):
+        return F.squeeze(F.mm(F.unsqueeze(self, 0), other), 0)
+    return _folded(self, other) if _should_fold(self, other) else _batched(self, other)
+
+
+def _should_fold(first: Tensor, second: Tensor) -> bool:
+    """Whether to make one product of a batch and one matrix, which saves a copy of the matrix per batch element."""
+    if max(first.ndim, second.ndim) < 3 or min(first.ndim, second.ndim) > 2:
+        return False
+    batch, matrix = (first, second) if first.ndim > second.ndim else (second.mT, first)
+    if matrix.requires_grad:
+        return True
+    if first.ndim == 2:
+        return False
+    strides = batch.stride()
+    return not batch.numel() or all(
+        strides[i] == strides[i + 1] * batch.shape[i + 1] for i in range(batch.ndim - 2)
+    )
+
+
+def _folded(first: Tensor, second: Tensor) -> Tensor:
+    turned = second.ndim > first.ndim
+    batch = F.transpose(second, -2, -1) if turned else first
+    matrix = second if not turned else F.t(first) if first.ndim == 2 else first
+    *lead, size = batch.shape
+    flat = F.reshape(batch, (int(np.prod(lead)), size))
+    if matrix.ndim == 1:
+        return F._unsafe_view(F.mv(flat, matrix), tuple(lead))
+    result = F._unsafe_view(F.mm(flat, matrix), (*lead, matrix.shape[1]))
+    return F.contiguous(F.transpose(result, -2, -1)) if turned else result
+
+
+def _batched(first: Tensor, second: Tensor) -> Tensor:
+    if first.ndim == second.ndim == 3 and first.shape[0] != second.shape[0]:
+        if first.shape[0] == 1 and first.requires_grad:
+            return matmul(F.squeeze(first, 0), second)  # type: ignore[no-any-return]
+        if second.shape[0] == 1 and second.requires_grad:
+            return matmul(first, F.squeeze(second, 0))  # type: ignore[no-any-return]
+    rows = (first.shape[-2],) if first.ndim > 1 else ()
+    columns = (second.shape[-1],) if second.ndim > 1 else ()
+    lead = broadcast_shapes(first.shape[:-2], second.shape[:-2])
+    count = int(np.prod(lead))
+    left = (*(rows or (1,)), first.shape[-1])
+    right = (second.shape[-2], *columns) if columns else (second.shape[-1], 1)
+    if not columns:
+        second = F.unsqueeze(second, 1)
+    product = F.bmm(
+        F.reshape(F.expand(first, (*lead, *left)), (count, *left)),
+        F.reshape(F.expand(second, (*lead, *right)), (count, *right)),
+    )
+    return F._unsafe_view(product, (*lead, *rows, *columns))  # type: ignore[no-any-return]
+
+
+def broadcast_shapes(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
+    """The shape that two shapes broadcast to; RuntimeError with torch's text where they don't."""
+    low, high = sorted((tuple(a), tuple(b)), key=len)
+    lead = len(high) - len(low)
+    result = list(high)
+    for i in reversed(range(len(low))):
+        x, y = (a[i - len(low)], b[i - len(low)])
+        if x != y and x != 1 and y != 1:
+            raise RuntimeError(
+                f"The size of tensor a ({x}) must match the size of tensor b ({y}) at non-singleton dimension {lead + i}"
+            )
+        result[lead + i] = y if x == 1 else x
+    return tuple(result)
+
+
+@composite(raw=np.inner)
+def inner(self: Tensor, other: Tensor) -> Tensor:
+    """Sums of products over the last dimension of both: (…, n), (…', n) -> (…, …'); a 0-d tensor just multiplies."""
+    if not self.ndim or not other.ndim:
+        return F.mul(self, other)
+    if self.shape[-1] != other.shape[-1]:
+        raise RuntimeError(
+            "inner() the last dimension must match on both input tensors but got shapes"
+            f" {list(self.shape)} and {list(other.shape)}"
+        )
+    return _tensordot(self, other, (-1,), (-1,))
+
+
+@composite(method=False)
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
+    """Sums of products over pairs of dimensions: the last `dims` of `a` with the first of `b`, or two lists of them."""
+    if isinstance(dims, Tensor):
+        dims = dims.tolist() if dims.numel() > 1 else int(dims.item())
+    if isinstance(dims, (tuple, list)):
+        dims_a, dims_b = dims
+    elif not isinstance(dims, int):
+        raise RuntimeError(
+            "tensordot expects dims to be int or tuple[list[int], list[int]] or list[list[int]] containing two lists,"
+            f" but got dims={dims}"
+        )
+    elif dims < 0:
+        raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+    elif dims > min(a.ndim, b.ndim):
+        raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
+    else:
+        dims_a, dims_b = range(-dims, 0), range(dims)
+    return _tensordot(a, b, dims_a, dims_b)
+
+
+def _tensordot(a: Tensor, b: Tensor, dims_a: Sequence[int], dims_b: Sequence[int]) -> Tensor:
+    for each in (dims_a, dims_b):
+        if isinstance(each, int):
+            raise TypeError("tensordot(): argument 'dims_self' (position 3) must be tuple of ints, not int")
+    if len(dims_a) != len(dims_b):
+        raise RuntimeError("both dimension lists should have same length")
+    if a.dtype is not b.dtype:
+        raise RuntimeError("both inputs should have same dtype")
+    places_a = wrap_dims(dims_a, a.ndim) if dims_a else ()
+    places_b = wrap_dims(dims_b, b.ndim) if dims_b else ()
+    for i, j, dim_a, dim_b in zip(places_a, places_b, dims_a, dims_b, strict=True):
+        m, n = a.shape[i], b.shape[j]
+        if n == 1:
+            a = F.sum(a, (i,), True, dtype=a.dtype)
+        elif m == 1:
+            b = F.sum(b, (j,), True, dtype=b.dtype)
+        elif m != n:
+            raise RuntimeError(
+                f"contracted dimensions need to match, but first has size {m} in dim {dim_a} and second has size {n} in"
+                f" dim {dim_b}"
+            )
+    free_a = [i for i in range(a.ndim) if i not in places_a]
+    free_b = [i for i in range(b.ndim) if i not in places_b]
+    shape = [a.shape[i] for i in free_a] + [b.shape[i] for i in free_b]
+    a, b = F.permute(a, (*free_a, *places_a)), F.permute(b, (*places_b, *free_b))
+    inside = int(np.prod(a.shape[len(free_a) :]))
+    if a.ndim == b.ndim == 1 and not shape:
+        return F.reshape(F.dot(a, b), shape)  # type: ignore[no-any-return]
+    rows = int(np.prod(a.shape[: len(free_a)]))
+    columns = int(np.prod(b.shape[len(places_b) :]))
+    return F.reshape(F.mm(F.reshape(a, (rows, inside)), F.reshape(b, (inside, columns))), shape)  # type: ignore[no-any-return]
