@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from typing import IO
 
 from rich.console import Console
@@ -37,8 +38,8 @@ def print_report(results: Results, out: Console, worst: int = WORST) -> None:
     for finding in results.findings[:worst]:
         print_finding(finding, out)
     if len(results.findings) > worst:
-        rest = [(f.id, summary.headline(f), f"{f.met:,}") for f in results.findings[worst:]]
-        out.print(tabulate(rest, headers=["finding", "cause", "met"], disable_numparse=True))
+        rest = [(f.id, f"{f.met:,}", textwrap.shorten(summary.headline(f), 100)) for f in results.findings[worst:]]
+        out.print(tabulate(rest, headers=["finding", "met", "cause"], disable_numparse=True))
         out.print()
     if rows := _needing_a_look(results):
         out.print(tabulate(rows, headers=["engine", "operation", "programs", "mismatches", "status"]))
@@ -68,7 +69,8 @@ def print_verdict(results: Results, out: Console) -> None:
     out.print(f"tried: {summary.tried(results)}; seed {results.configuration.seed}")
     for engine in results.engines:
         if engine.unsupported:
-            out.print(f"not offered by {engine.name}, so not tried: {', '.join(engine.unsupported)}")
+            names = ", ".join(engine.unsupported[:4]) + (", …" if len(engine.unsupported) > 4 else "")
+            out.print(f"not offered by {engine.name}, so not tried: {len(engine.unsupported)} operations ({names})")
     for reason in results.reasons:
         out.print(f"reason: {reason}")
     verdict = summary.verdict(results)

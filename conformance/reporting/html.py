@@ -25,6 +25,7 @@ class Shown:
     graph: Markup
     measures: list[tuple[str, str]]
     sides: tuple[str, str]
+    program: str
     replay: str
     met: str
 
@@ -103,6 +104,7 @@ def _shown(finding: Finding) -> Shown:
         Markup(graph(finding)) if finding.graph else Markup(),  # draw() escapes its texts
         summary.measures(finding),
         summary.sides(finding),
+        summary.program(finding),
         summary.replay(finding),
         summary.times(finding.met),
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from conformance.campaign import Progress
 
 EVERY = 5.0  # seconds between plain lines
+FOUND = 1.0  # seconds between those that tell of something new
 PHASES = {
     "start": "loading",
     "cells": "each operation with each feature",
@@ -59,16 +60,17 @@ def line(progress: Progress) -> str:
 
 
 def _plain(stream: IO[str]) -> Show:
-    """A line at the start of each phase, whenever something is found, and every few seconds."""
+    """A line at the start, at the end, whenever something is found, and every few seconds."""
     due = 0.0
-    shown: tuple[str, int] | None = None
+    findings = 0
 
     def show(progress: Progress) -> None:
-        nonlocal due, shown
-        now, state = monotonic(), (progress.phase, progress.findings)
-        if state == shown and now < due:
+        nonlocal due, findings
+        now = monotonic()
+        wait = due - (EVERY - FOUND if progress.findings != findings else 0.0)
+        if now < wait and progress.phase != "done":
             return
-        due, shown = now + EVERY, state
+        due, findings = now + EVERY, progress.findings
         stream.write(f"{line(progress)}\n")
         stream.flush()
 

@@ -133,8 +133,8 @@ def matrices(results: Results) -> Iterator[Matrix]:
         for cell in results.cells:
             if cell.engine == engine.name:
                 squares[cell.operation, cell.feature] = _square(cell.programs, cell.mismatches, cell.unsupported)
-                total[cell.operation] = max(total[cell.operation], cell.programs)
-                wrong[cell.operation] = max(wrong[cell.operation], cell.mismatches)
+                total[cell.operation] += cell.programs
+                wrong[cell.operation] += cell.mismatches
         names = {*engine.operations, *engine.unsupported, *(name for name, _ in squares)}
         operations = sorted(names, key=lambda name: (name in engine.unsupported, name))
         yield Matrix(
