@@ -1,26 +1,423 @@
-"""Operations that combine elements along dimensions."""
+"""Operations that combine elements along dimensions: sums, products, extremes, moments, and softmax.
+
+`dim` is None for all dimensions (so is an empty tuple), one number, or several. Types accumulate as in torch: integers
+in int64, float16 in float32.
+"""
 
 from __future__ import annotations
 
+import math
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minigrad._declare import op
-from minigrad._op import Array, Dims, Size
+from minigrad import _dtype, return_types
+from minigrad._declare import composite, op
+from minigrad._dims import wrap_dim, wrap_dims
+from minigrad._op import RECORDED, Array, Dims, Size
+from minigrad._tensor import Tensor
+
+# ---- what reductions share -------------------------------------------------------------------------------------------
+
+
+def axes(dim: Dims, ndim: int) -> tuple[int, ...] | None:
+    """Dimensions as numpy's `axis`: None for all of them."""
+    if dim is None:
+        return None
+    found = wrap_dims(dim, ndim)
+    return found if ndim else None
+
+
+def count(shape: Size, dim: Dims) -> int:
+    """How many elements are combined into one."""
+    return math.prod(shape) if dim is None or not shape else math.prod(shape[each] for each in wrap_dims(dim, len(shape)))
+
+
+def restore(xp: Any, value: Any, shape: Size, dim: Dims, keepdim: bool) -> Any:
+    """Something reduced, with the reduced dimensions as ones; ready to broadcast to the shape that was reduced."""
+    if keepdim or dim is None or not shape:
+        return value
+    gone = wrap_dims(dim, len(shape))
+    return xp.reshape(value, tuple([1 if i in gone else n for i, n in enumerate(shape)]))
 
 
 def spread(xp: Any, grad: Any, shape: Size, dim: Dims, keepdim: bool) -> Any:
     """A reduced gradient, expanded to the shape that was reduced."""
-    if not keepdim and dim is not None:
-        axes = {d % len(shape) for d in ((dim,) if isinstance(dim, int) else dim)} if shape else set()
-        grad = xp.reshape(grad, tuple(1 if i in axes else n for i, n in enumerate(shape)))
-    return xp.expand(grad, shape)
+    return xp.expand(restore(xp, grad, shape, dim, keepdim), shape)
+
+
+def floating(self: Array, dtype: Any, function: str, kernel: str) -> Array:
+    """The tensor as `dtype`; NotImplementedError as torch's kernel gives it unless that is floating or complex."""
+    found: Array = self if dtype is None else self.astype(_dtype.as_numpy(dtype, function), copy=False)
+    if found.dtype.kind not in "fc":
+        raise NotImplementedError(f'"{kernel}" not implemented for \'{_dtype.from_numpy(found.dtype).legacy_name}\'')
+    return found
+
+
+def widened(self: Array, narrow: str = "e") -> Array:
+    """The tensor in the type that torch accumulates it in: float16 as float32 (with narrow="ef", both as float64)."""
+    if self.dtype.char not in narrow:
+        return self
+    return self.astype(np.float32 if narrow == "e" else np.float64)
+
+
+def overloaded(name: str, whole: Any, along: Any, pair: str | None = None) -> None:
+    """Publish torch's overloads of one name: of all elements, along `dim`, and of two tensors."""
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if pair is not None and ("other" in kwargs or len(args) > 1 and isinstance(args[1], Tensor)):
+            return getattr(RECORDED, pair)(*args, **kwargs)
+        return (along if len(args) > 1 or "dim" in kwargs or "axis" in kwargs else whole)(*args, **kwargs)
+
+    composite(function, name=name)
+
+
+# ---- sums ------------------------------------------------------------------------------------------------------------
+
+
+def _sum(self: Array, axis: Any = None, keepdim: bool = False, dtype: Any = None) -> Array:
+    """Numpy's sum in torch's types."""
+    if dtype is not None:
+        wide: Any = _dtype.as_numpy(dtype, "sum")
+    else:
+        wide = self.dtype if self.dtype.kind in "fc" else np.dtype(np.int64)
+    if wide.char == "e":
+        return np.add.reduce(self, axis=axis, keepdims=keepdim, dtype=np.float32).astype(np.float16)  # type: ignore[no-any-return]
+    if self.dtype.kind == "c" and wide.kind != "c":
+        self = self.real
+    return np.add.reduce(self, axis=axis, keepdims=keepdim, dtype=wide)  # type: ignore[no-any-return]
+
+
+def _mean(self: Array, axis: Any = None, keepdim: bool = False, dtype: Any = None) -> Array:
+    kind = self.dtype if dtype is None else _dtype.as_numpy(dtype, "mean")
+    if kind.kind not in "fc":
+        which = "Input" if dtype is None else "Optional"
+        raise RuntimeError(
+            f"mean(): could not infer output dtype. {which} dtype must be either a floating point or complex dtype. Got:"
+            f" {_dtype.from_numpy(kind).legacy_name}"
+        )
+    if kind.char == "e":
+        return _mean(self.astype(np.float32), axis, keepdim).astype(kind)
+    total = np.add.reduce(self, axis=axis, keepdims=keepdim, dtype=kind)
+    return total / count(self.shape, axis)  # type: ignore[no-any-return]
+
+
+def _numbered(name: str) -> Callable[..., str]:
+    """Torch's node name: 0 for the overload without `dim`, 1 for the one with it."""
+    return lambda dim, keepdim: f"{name}Backward{int(dim is not None or keepdim)}"
 
 
 @op(
+    quick=_sum, node=_numbered("Sum"),
     self=lambda xp, grad, self_shape, dim, keepdim: spread(xp, grad, self_shape, dim, keepdim),
-    node=lambda dim: "SumBackward0" if dim is None else "SumBackward1",
-)
+)  # fmt: skip
 def sum(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
-    return np.add.reduce(self, axis=dim, keepdims=keepdim)
+    return _sum(self, axes(dim, self.ndim), keepdim, dtype)
+
+
+@op(
+    quick=_mean, node=_numbered("Mean"),
+    self=lambda xp, grad, self_shape, dim, keepdim: spread(xp, grad, self_shape, dim, keepdim) / count(self_shape, dim),
+)  # fmt: skip
+def mean(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
+    return _mean(self, axes(dim, self.ndim), keepdim, dtype)
+
+
+# ---- products --------------------------------------------------------------------------------------------------------
+
+
+def other_factors(xp: Any, self: Any, dim: int) -> Any:
+    """For each element, the product of all others along a dimension, exact where there are zeros."""
+    size = self.shape[dim]
+    one = xp.zeros((*self.shape[:dim], 1, *self.shape[dim + 1 :]), self) + 1
+    if size == 1:
+        return one
+    before = xp.cumprod(xp.cat([one, xp.slice(self, dim, 0, size - 1)], dim), dim)
+    after = xp.cumprod(xp.cat([one, xp.flip(xp.slice(self, dim, 1, size), (dim,))], dim), dim)
+    return before * xp.flip(after, (dim,))
+
+
+def _prod_vjp(xp: Any, grad: Any, self: Any, result: Any, dim: int | None, keepdim: bool) -> Any:
+    if self.ndim == 0:
+        return grad
+    grad, result = (restore(xp, each, self.shape, dim, keepdim) for each in (grad, result))
+    if not (self == 0).any():
+        return grad * (result / self)
+    if dim is not None:
+        return grad * other_factors(xp, self, dim % self.ndim)
+    return grad * xp.reshape(other_factors(xp, xp.reshape(self, (-1,)), 0), self.shape)
+
+
+@op(node=_numbered("Prod"), self=_prod_vjp)
+def prod(self: Array, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
+    wide = _dtype.as_numpy(dtype, "prod") if dtype else self.dtype if self.dtype.kind in "fc" else np.dtype(np.int64)
+    axis = None if dim is None else axes((wrap_dim(dim, self.ndim),), self.ndim)
+    if wide.char == "e":
+        return np.multiply.reduce(self, axis=axis, keepdims=keepdim, dtype=np.float32).astype(wide)  # type: ignore[no-any-return]
+    return np.multiply.reduce(self, axis=axis, keepdims=keepdim, dtype=wide)  # type: ignore[no-any-return]
+
+
+# ---- extremes --------------------------------------------------------------------------------------------------------
+
+
+def need_elements(self: Array, dim: Dims, function: str) -> None:
+    """Torch's error for a reduction of nothing that has no neutral element."""
+    if self.size:
+        return
+    if dim is None or not isinstance(dim, int) and not dim:
+        raise RuntimeError(
+            f"{function}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with"
+            " the 'dim' argument."
+        )
+    for each in wrap_dims(dim, self.ndim):
+        if self.ndim and not self.shape[each]:
+            raise IndexError(f"{function}(): Expected reduction dim {each} to have non-zero size.")
+
+
+def share_evenly(xp: Any, grad: Any, self: Any, result: Any, self_dtype: Any) -> Any:
+    """The gradient of one element that may stand at several places: they share it; nans share that of a nan."""
+    mask = (self != self) if (result != result).any() else self == result
+    return xp.where(mask, grad / xp.cast(xp.sum(mask), self_dtype), 0)
+
+
+def _share_along(
+    xp: Any, grad: Any, self: Any, result: Any, self_dtype: Any, self_shape: Size, dim: Dims, keepdim: bool
+) -> Any:
+    grad, result = (restore(xp, each, self_shape, dim, keepdim) for each in (grad, result))
+    mask = xp.cast(self == result, self_dtype)
+    return grad * mask / xp.sum(mask, dim, True)
+
+
+def select_vjp(xp: Any, grad: Any, dim: int, indices: Any, self_shape: Size, keepdim: bool) -> Any:
+    """The gradient of elements that were picked along a dimension: zero for the rest."""
+    if not self_shape:
+        return grad
+    grad, indices = (restore(xp, each, self_shape, dim, keepdim) for each in (grad, indices))
+    return xp.scatter(xp.zeros(self_shape, grad), dim, indices, grad)
+
+
+def pick(self: Array, dim: int, indices: Array, keepdim: bool) -> tuple[Array, Array]:
+    """The elements at `indices`, which have size one along `dim`; both without that dimension unless `keepdim`."""
+    values = np.take_along_axis(self, indices, dim)
+    return (values, indices) if keepdim else (np.squeeze(values, dim), np.squeeze(indices, dim))
+
+
+def _extreme(name: str, ufunc: np.ufunc, arg: Callable[..., Any]) -> None:
+    """Declare max, amax and argmax, or those of min."""
+
+    @op(f"{name}.all", function=False, node=f"{name.capitalize()}Backward1", self=share_evenly)
+    def whole(self: Array) -> Array:
+        need_elements(self, None, name)
+        return ufunc.reduce(self, axis=None)  # type: ignore[no-any-return]
+
+    @op(
+        f"{name}.dim", function=False, node=f"{name.capitalize()}Backward0", returns=getattr(return_types, name),
+        self=select_vjp,
+    )  # fmt: skip
+    def along(self: Array, dim: int, keepdim: bool = False) -> tuple[Array, Array]:
+        dim = wrap_dim(dim, self.ndim)
+        if not self.ndim:
+            return np.array(self), np.array(0)
+        need_elements(self, dim, name)
+        return pick(self, dim, arg(self, axis=dim, keepdims=True), keepdim)
+
+    overloaded(name, whole, along, f"{name}imum")
+
+    @op(f"a{name}", self=_share_along)
+    def extreme(self: Array, dim: Dims = (), keepdim: bool = False) -> Array:
+        need_elements(self, dim, f"a{name}")
+        return ufunc.reduce(self, axis=axes(dim, self.ndim), keepdims=keepdim)  # type: ignore[no-any-return]
+
+    @op(f"arg{name}")
+    def position(self: Array, dim: int | None = None, keepdim: bool = False) -> Array:
+        if self.dtype.kind == "b":
+            raise RuntimeError(f"arg{name}(): does not support bool input")
+        if not self.size and dim is None:
+            raise IndexError(f"arg{name}(): Expected reduction dim to be specified for input.numel() == 0.")
+        axis = None if dim is None else wrap_dim(dim, self.ndim)
+        need_elements(self, axis, f"arg{name}")
+        return arg(self, axis=axis if self.ndim else None, keepdims=keepdim)  # type: ignore[no-any-return]
+
+
+_extreme("max", np.maximum, np.argmax)
+_extreme("min", np.minimum, np.argmin)
+
+
+def _aminmax_vjp(xp: Any, grads: Any, self: Any, min: Any, max: Any, self_dtype: Any, self_shape: Size, dim: Any,
+                 keepdim: bool) -> Any:  # fmt: skip
+    parts = [_share_along(xp, grad, self, result, self_dtype, self_shape, dim, keepdim)
+             for grad, result in zip(grads, (min, max), strict=True)]  # fmt: skip
+    return parts[0] + parts[1]
+
+
+@op(returns=return_types.aminmax, self=_aminmax_vjp)
+def aminmax(self: Array, *, dim: int | None = None, keepdim: bool = False) -> tuple[Array, Array]:
+    need_elements(self, dim, "aminmax")
+    axis = None if dim is None else axes((wrap_dim(dim, self.ndim),), self.ndim)
+    return np.minimum.reduce(self, axis=axis, keepdims=keepdim), np.maximum.reduce(self, axis=axis, keepdims=keepdim)
+
+
+# ---- truth -----------------------------------------------------------------------------------------------------------
+
+
+def _truth(name: str, function: Callable[..., Any]) -> None:
+    @op(name)
+    def truth(self: Array, dim: Dims = None, keepdim: bool = False) -> Array:
+        found = function(self, axis=axes(dim, self.ndim), keepdims=keepdim)
+        return found.astype(np.uint8) if self.dtype == np.uint8 else found  # type: ignore[no-any-return]
+
+
+_truth("any", np.any)
+_truth("all", np.all)
+
+
+@op()
+def count_nonzero(self: Array, dim: Dims = None) -> Array:
+    return np.asarray(np.count_nonzero(self, axis=axes(dim, self.ndim)))
+
+
+# ---- moments ---------------------------------------------------------------------------------------------------------
+
+
+def _moments(self: Array, dim: Dims, correction: float, keepdim: bool, function: str) -> tuple[Array, Array]:
+    """Variance and mean; narrower types are computed with in float64, as torch does."""
+    if self.dtype.kind not in "fc":
+        which = "std and var" if function == "var" else function
+        raise RuntimeError(f"{which} only support floating point and complex dtypes")
+    wide, axis = widened(self, "ef"), axes(dim, self.ndim)
+    size = count(self.shape, axis)
+    mean = np.add.reduce(wide, axis=axis, keepdims=True) / size
+    apart = wide - mean
+    squares = apart * apart if apart.dtype.kind == "f" else apart.real**2 + apart.imag**2
+    if size - correction <= 0:
+        warnings.warn(
+            f"{function}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input"
+            " numel divided by output numel).",
+            stacklevel=2,
+        )
+    variance = np.add.reduce(squares, axis=axis, keepdims=keepdim) / np.float64(max(size - correction, 0))
+    return variance, np.reshape(mean, variance.shape)
+
+
+def _var_vjp(xp: Any, grad: Any, self: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
+    grad = restore(xp, grad, self.shape, dim, keepdim)
+    freedom = count(self.shape, dim) - correction
+    apart = self - xp.mean(self, dim, dim is not None)
+    if freedom <= 0 and (dim is None or not self.ndim):
+        return grad * xp.where(apart == 0, math.nan, math.inf)
+    return (2.0 / freedom if freedom else math.inf) * grad * apart
+
+
+def _std_vjp(xp: Any, grad: Any, self: Any, result: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
+    return _var_vjp(xp, xp.where(result == 0, 0, grad / (result * 2)), self, dim, correction, keepdim)
+
+
+def _both_vjp(xp: Any, first: Any, mean: Any, self: Any, dim: Dims, keepdim: bool) -> Any:
+    """The gradient of a moment, plus that of the mean that was returned with it."""
+    return first + spread(xp, mean, self.shape, dim, keepdim) / count(self.shape, dim)
+
+
+def _as_part(value: Array, self: Array) -> Array:
+    """A variance in the type of the tensor's elements, or of their real part."""
+    return value.astype(self.real.dtype, copy=False)
+
+
+@op("var.correction", function=False, node="VarBackward0", self=_var_vjp)
+def _var(self: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
+    return _as_part(_moments(self, dim, correction, keepdim, "var")[0], self)
+
+
+@op("std.correction", function=False, node="StdBackward0", self=_std_vjp)
+def _std(self: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
+    return _as_part(np.sqrt(_moments(self, dim, correction, keepdim, "std")[0]), self)
+
+
+@op(
+    "var_mean.correction", function=False, node="VarMeanBackward0", returns=tuple,
+    self=lambda xp, grads, self, dim, correction, keepdim:
+        _both_vjp(xp, _var_vjp(xp, grads[0], self, dim, correction, keepdim), grads[1], self, dim, keepdim),
+)  # fmt: skip
+def _var_mean(self: Array, dim: Dims, correction: float, keepdim: bool) -> tuple[Array, Array]:
+    variance, mean = _moments(self, dim, correction, keepdim, "var_mean")
+    return _as_part(variance, self), mean.astype(self.dtype)
+
+
+@op(
+    "std_mean.correction", function=False, node="StdMeanBackward0", returns=tuple,
+    self=lambda xp, grads, self, results, dim, correction, keepdim:
+        _both_vjp(xp, _std_vjp(xp, grads[0], self, results[0], dim, correction, keepdim), grads[1], self, dim, keepdim),
+)  # fmt: skip
+def _std_mean(self: Array, dim: Dims, correction: float, keepdim: bool) -> tuple[Array, Array]:
+    variance, mean = _moments(self, dim, correction, keepdim, "std_mean")
+    return _as_part(np.sqrt(variance), self), mean.astype(self.dtype)
+
+
+def _corrected(name: str, made: Callable[..., Any], method: bool | None = None) -> None:
+    """Publish a moment's overloads: `(unbiased)`, `(dim, unbiased, keepdim)` and `(dim, *, correction, keepdim)`."""
+
+    def function(
+        self: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+    ) -> Any:
+        if isinstance(dim, bool):
+            dim, unbiased = None, dim
+        return made(self, dim, unbiased if correction is None else correction, keepdim)
+
+    composite(function, name=name, method=method)
+
+
+_corrected("var", _var)
+_corrected("std", _std)
+_corrected("var_mean", _var_mean, method=False)
+_corrected("std_mean", _std_mean, method=False)
+
+# ---- exponentials, normalised ----------------------------------------------------------------------------------------
+
+
+def _shifted(self: Array, dim: int, dtype: Any, function: str) -> tuple[Array, int | None]:
+    """The elements less their greatest along a dimension, and numpy's axis."""
+    axis = wrap_dim(dim, self.ndim) if self.ndim else wrap_dim(dim, 0) and None
+    last = "lastdim_" if axis in (None, self.ndim - 1) else ""
+    wide = widened(floating(self, dtype, function, f"{function}_{last}kernel_impl"))
+    if not self.size:
+        return wide, axis
+    return wide - np.maximum.reduce(wide, axis=axis, keepdims=True), axis
+
+
+@op(
+    "softmax", node="SoftmaxBackward0",
+    self=lambda xp, grad, result, dim: result * (grad - xp.sum(grad * result, dim, True)),
+)  # fmt: skip
+def softmax(self: Array, dim: int, dtype: Any = None) -> Array:
+    shifted, axis = _shifted(self, dim, dtype, "softmax")
+    powers = np.exp(shifted)
+    return _narrowed(powers / np.add.reduce(powers, axis=axis, keepdims=True), self, dtype)
+
+
+@op(
+    "log_softmax", node="LogSoftmaxBackward0",
+    self=lambda xp, grad, result, dim: grad - xp.exp(result) * xp.sum(grad, dim, True),
+)  # fmt: skip
+def log_softmax(self: Array, dim: int, dtype: Any = None) -> Array:
+    shifted, axis = _shifted(self, dim, dtype, "log_softmax")
+    return _narrowed(shifted - np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True)), self, dtype)
+
+
+def _narrowed(value: Array, self: Array, dtype: Any) -> Array:
+    return value.astype(self.dtype if dtype is None else _dtype.as_numpy(dtype, "softmax"), copy=False)
+
+
+@op(
+    self=lambda xp, grad, self, result, dim, keepdim:
+        restore(xp, grad, self.shape, dim, keepdim)
+        * xp.exp(self - restore(xp, result, self.shape, dim, keepdim)),
+)  # fmt: skip
+def logsumexp(self: Array, dim: Dims, keepdim: bool = False) -> Array:
+    wide = widened(self if self.dtype.kind in "fc" else self.astype(_dtype.default_float()))
+    axis = axes(dim, self.ndim)
+    greatest = np.maximum.reduce(wide, axis=axis, keepdims=True, initial=-math.inf)
+    greatest = np.where(np.isinf(greatest), 0, greatest)
+    total = np.add.reduce(np.exp(wide - greatest), axis=axis, keepdims=keepdim)
+    found = np.log(total) + greatest.reshape(total.shape)
+    return found.astype(self.dtype) if self.dtype.char == "e" else found

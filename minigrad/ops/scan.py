@@ -1,0 +1,71 @@
+"""Operations that accumulate along a dimension."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad import _dtype
+from minigrad._declare import op
+from minigrad._dims import wrap_dim
+from minigrad._op import Array
+from minigrad.ops.reduction import widened
+
+
+def _accumulate(self: Array, ufunc: np.ufunc, dim: int, dtype: Any, function: str) -> Array:
+    """A running sum or product; narrow floating types are accumulated in float64, as torch does."""
+    dim = wrap_dim(dim, self.ndim)
+    kind = self.dtype if self.dtype.kind in "fc" else np.dtype(np.int64)
+    if dtype is not None:
+        kind = _dtype.as_numpy(dtype, function)
+        self = self.astype(kind)
+    if not self.ndim:
+        return self.astype(kind)
+    return ufunc.accumulate(self, axis=dim, dtype=np.float64 if kind.char in "ef" else kind).astype(kind, copy=False)
+
+
+def backwards(xp: Any, values: Any, dim: int) -> Any:
+    """The running sum from the end."""
+    return xp.flip(xp.cumsum(xp.flip(values, (dim,)), dim), (dim,)) if values.ndim else values
+
+
+@op(inplace=True, self=lambda xp, grad, dim: backwards(xp, grad, dim))
+def cumsum(self: Array, dim: int, *, dtype: Any = None) -> Array:
+    return _accumulate(self, np.add, dim, dtype, "cumsum")
+
+
+@op(function=False, method=False, factor=lambda xp, grad, factor, result, dim: _recurrence_vjp(xp, grad, factor, dim)
+    * xp.cat([xp.zeros((*result.shape[:dim], 1, *result.shape[dim + 1 :]), result),
+              xp.slice(result, dim, 0, result.shape[dim] - 1)], dim),
+    term=lambda xp, grad, factor, dim: _recurrence_vjp(xp, grad, factor, dim))
+def recurrence(factor: Array, term: Array, dim: int) -> Array:
+    """y[k] = factor[k] y[k-1] + term[k] along a dimension, from y[-1] = 0: what running products differentiate to."""
+    factors, result = np.moveaxis(factor, dim, 0), np.array(term)
+    rows = np.moveaxis(result, dim, 0)
+    for k in range(1, len(rows)):
+        rows[k] += factors[k] * rows[k - 1]
+    return result
+
+
+def _recurrence_vjp(xp: Any, grad: Any, factor: Any, dim: int) -> Any:
+    """The same recurrence from the end: g[k] = grad[k] + factor[k+1] g[k+1]."""
+    size, one = factor.shape[dim], xp.slice(factor, dim, 0, 1)
+    later = xp.flip(xp.cat([xp.slice(factor, dim, 1, size), one], dim), (dim,))
+    return xp.flip(xp.recurrence(later, xp.flip(grad, (dim,)), dim), (dim,))
+
+
+def _cumprod_vjp(xp: Any, grad: Any, self: Any, result: Any, dim: int) -> Any:
+    if not self.ndim or self.shape[dim] == 1:
+        return grad
+    if not (self == 0).any():
+        return backwards(xp, result * grad, dim) / self
+    dim = dim % self.ndim
+    one = xp.zeros((*self.shape[:dim], 1, *self.shape[dim + 1 :]), self) + 1
+    before = xp.cat([one, xp.slice(result, dim, 0, self.shape[dim] - 1)], dim)
+    return before * _recurrence_vjp(xp, grad, self, dim)
+
+
+@op(inplace=True, self=_cumprod_vjp)
+def cumprod(self: Array, dim: int, *, dtype: Any = None) -> Array:
+    return _accumulate(self, np.multiply, dim, dtype, "cumprod")
