@@ -175,13 +175,16 @@ def default_float() -> np.dtype[Any]:
 
 def of_number(number: Number) -> np.dtype[Any]:
     """The type a Python number has as an operand: bool, int64, or the default floating or complex type."""
+    kind = type(number)
+    if kind is float:
+        return _Default.floating
+    if kind is int:
+        return int64.numpy
     if isinstance(number, (bool, np.bool_)):
         return bool_.numpy
     if isinstance(number, (int, np.integer)):
         return int64.numpy
-    if isinstance(number, (float, np.floating)):
-        return _Default.floating
-    return _Default.complex
+    return _Default.floating if isinstance(number, (float, np.floating)) else _Default.complex
 
 
 # ---- promotion -----------------------------------------------------------------------------------------------------

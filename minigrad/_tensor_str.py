@@ -220,12 +220,13 @@ class Size(tuple[int, ...]):
 
     def __new__(cls, sizes: Iterable[SupportsIndex] = ()) -> Size:
         values = tuple(sizes)
-        for position, value in enumerate(values):
-            if not hasattr(value, "__index__"):
-                raise TypeError(
-                    f"torch.Size() takes an iterable of 'int' (item {position} is '{type(value).__name__}')"
-                )
-        return super().__new__(cls, map(index, values))
+        try:
+            return super().__new__(cls, map(index, values))
+        except TypeError:
+            position, wrong = next((i, each) for i, each in enumerate(values) if not hasattr(each, "__index__"))
+            raise TypeError(
+                f"torch.Size() takes an iterable of 'int' (item {position} is '{type(wrong).__name__}')"
+            ) from None
 
     def numel(self) -> int:
         """How many elements a tensor of this size has."""
