@@ -194,6 +194,43 @@ class Saved:
         return tensor
 
 
+class Packed:
+    """A saved value that the user's hooks replaced (`saved_tensors_hooks`)."""
+
+    __slots__ = ("edge", "packed", "unpack_hook")
+    _cell = (0,)  # the user keeps the value: nothing to check
+
+    def __init__(self, saved: Tensor | Saved, node: Node, pack: Callable[..., Any], unpack: Callable[..., Any]) -> None:
+        tensor = saved.unpack(node)
+        self.edge = tensor._edge
+        before = tensor._cell[0]
+        self.packed, self.unpack_hook = pack(tensor.detach()), unpack
+        if tensor._cell[0] != before:
+            raise RuntimeError(
+                "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook can not be"
+                " modified by in-place operations as this can lead to unexpected side-effects. Please open an issue if you"
+                " need to perform in-place operations on the input to a pack hook."
+            )
+
+    @property
+    def _data(self) -> Any:
+        return self._unpacked()._data
+
+    def _unpacked(self) -> Tensor:
+        from minigrad._tensor import Tensor
+
+        found = self.unpack_hook(self.packed)
+        if not isinstance(found, Tensor):
+            raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(found).__name__}")
+        return found
+
+    def unpack(self, node: Node) -> Tensor:
+        """The value as a tensor, at the place in the graph that the saved one had."""
+        from minigrad._tensor import make
+
+        return make(self._unpacked()._data, self.edge)
+
+
 def stale_error(saved: Tensor | Saved, version: int, node: Node) -> RuntimeError:
     """The error for a value that was written to after `node` saved it."""
     from minigrad._dtype import from_numpy

@@ -23,13 +23,15 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from minigrad import _anomaly, _dtype
-from minigrad._graph import FREED, Edge, Node, Saved, _sequence, stale_error
+from minigrad._graph import FREED, Edge, Node, Packed, Saved, _sequence, stale_error
 from minigrad._modes import SPECIAL, state
 from minigrad._tensor import Tensor, make
 from minigrad._views import DEFAULT, MULTIPLE, check_inplace, edge_of, mark_view, rebase_history
 
 # The types that a forward's signature is written with; they tell operands from arguments.
 Array: TypeAlias = "np.ndarray[Any, Any]"  # a tensor
+ArrayOrNumber: TypeAlias = "np.ndarray[Any, Any]"  # a tensor or a Python number; the forward gets an array
+ArrayAsIs: TypeAlias = "np.ndarray[Any, Any]"  # a tensor that takes no part in promotion
 Arrays: TypeAlias = "list[np.ndarray[Any, Any]]"  # a sequence of tensors
 Dims: TypeAlias = "int | tuple[int, ...] | None"
 Size: TypeAlias = "tuple[int, ...]"  # may be given as separate arguments: x.permute(1, 0)
@@ -46,7 +48,9 @@ CONSTANT: Final = [0]  # the version cell of what nobody can write to
 
 class Op:
     """One declared operation; see the module's text. `promote`: None, "keep" (operands are cast to their common type)
-    or "float" (and integers to the default floating type). `view`: whether the result shares `self`'s memory.
+    or "float" (and integers to the default floating type), or a function of parameters that gives one of these.
+    `kinds`: numpy's letters of the types that it computes with, `refusal`: what it says of others, or the name of the
+    kernel that torch's message names. `view`: whether the result shares `self`'s memory.
     `holomorphic`: the formulas give the plain derivative, which the engine conjugates for complex tensors; False for
     formulas that are right for complex tensors as they stand."""
 
@@ -56,7 +60,9 @@ class Op:
         forward: Callable[..., Any],
         formulas: dict[str, Formula],
         *,
-        promote: str | None = None,
+        promote: str | Callable[..., str] | None = None,
+        kinds: str = "biufc",
+        refusal: str = "",
         view: bool = False,
         node: str | Callable[..., str] | None = None,
         params: dict[str, str] | None = None,
@@ -66,6 +72,7 @@ class Op:
         self.holomorphic = holomorphic
         self.name, self.forward, self.formulas = name, forward, formulas
         self.promote, self.view, self.returns = promote, view, returns
+        self.kinds, self.refusal = kinds, refusal
         if params is None:
             code = forward.__code__
             names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -83,6 +90,8 @@ class Op:
         self.operands = tuple(
             (i, 1 << i, kind.startswith("Arrays")) for i, kind in enumerate(kinds) if kind.startswith("Array")
         )
+        self.promoted = [i for i, kind in enumerate(kinds) if kind.split(" ")[0] in ("Array", "ArrayOrNumber")]
+        self.numbers = {i for i, kind in enumerate(kinds) if kind.startswith("ArrayOrNumber")}
         self.optional = {i for i, kind in enumerate(kinds) if "None" in kind}
         self.variadic = next((i for i, kind in enumerate(kinds) if kind.startswith("Size")), None)
         camel = "".join(part[:1].upper() + part[1:] for part in name.replace(".", "_").split("_"))
@@ -90,11 +99,15 @@ class Op:
         self.many_outputs = returns is not None
         self.plans: dict[Any, Plan] = {}
 
+    def ask(self, function: Callable[..., str], args: Sequence[Any]) -> str:
+        """What a function of parameters answers for these arguments."""
+        return function(*[args[self.params.index(each)] for each in _names(function)])
+
     def plan(self, need: int, args: Sequence[Any]) -> Plan:
         """What to save, and which formulas to use, when the inputs in the bit set `need` require grad."""
         name = self.node_name
         if not isinstance(name, str):
-            name = name(*(args[self.params.index(p)] for p in name.__code__.co_varnames[: name.__code__.co_argcount]))
+            name = self.ask(name, args)
         plan = self.plans.get((need, name))
         if plan is None:
             plan = self.plans[need, name] = Plan(self, need, name)
@@ -124,7 +137,7 @@ class Plan:
             [*self._record_source(op, single, inputs, results), "", *self._vjp_source(op, active, inputs, results)]
         )
         scope: dict[str, Any] = {f"{op.params[i]}_formula": formula for i, formula in active.items()}
-        scope |= {"Saved": Saved, "NOTHING": _NOTHING, "FREED": FREED, "stale_error": stale_error}
+        scope |= {"Saved": Saved, "NOTHING": NOTHING, "FREED": FREED, "stale_error": stale_error}
         exec(compile(self.source, f"<{name} of {op.name}>", "exec"), scope)
         self.node_class = scope["Node"] = type(
             name, (OpNode,), {"__module__": "minigrad", "plan": self, "vjp": scope["vjp"]}
@@ -270,9 +283,16 @@ class OpNode(Node):
             self.record_specially()
 
     def record_specially(self) -> None:
-        """What rare modes want of a new node: anomaly mode its forward trace."""
+        """What rare modes want of a new node: anomaly mode its forward trace, saved-tensor hooks what it saved."""
         if state.anomaly:
             self.trace = _anomaly.capture(state.backward_node)
+        if state.saved_tensors_hooks and self.saved:
+            pack, unpack = state.saved_tensors_hooks[-1]
+            self.saved = [
+                each if each is NOTHING or each._cell is CONSTANT else Packed(each, self, pack, unpack)
+                for each in self.saved
+            ]
+            self.versions = [each._cell[0] for each in self.saved]
 
     def release(self) -> None:
         if self.saved:
@@ -331,7 +351,7 @@ def _prepare(op: Op, args: Sequence[Any]) -> tuple[list[Any], list[Any], list[Ed
                 edges.append(edge)
                 if edge is not None:
                     need |= bit
-        elif given is None and i in op.optional or op.promote and isinstance(given, _NUMBER):
+        elif given is None and i in op.optional or i in op.numbers and isinstance(given, _NUMBER):
             edges.append(None)
         else:
             raise argument_error(op, i, given)
@@ -361,17 +381,23 @@ def argument_error(op: Op, i: int, given: Any, wanted: str = "Tensor") -> TypeEr
 
 def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
     """Cast the operands to their common type; saved values become those that the forward saw."""
-    places = [i for i, _, many in op.operands if not many and raws[i] is not None]
-    arrays = [raws[i] for i in places]
-    dtype = getattr(arrays[0], "dtype", None)
-    if dtype is None or isinstance(args[places[0]], _NUMBER) or any(
-        isinstance(args[i], _NUMBER) or raws[i].dtype != dtype for i in places[1:]
+    places = [i for i in op.promoted if raws[i] is not None]
+    first = args[places[0]]
+    if isinstance(first, _NUMBER) or any(
+        isinstance(args[i], _NUMBER) or raws[i].dtype != first._data.dtype for i in places[1:]
     ):
         dtype = _dtype.result_type(
             args[i] if isinstance(args[i], _NUMBER) else (raws[i].dtype, raws[i].ndim) for i in places
         )
-    if op.promote == "float" and dtype.kind in "iub":
+    else:
+        dtype = first._data.dtype
+    promote = op.promote if isinstance(op.promote, str) else op.ask(op.promote, args)  # type: ignore[arg-type]
+    if promote == "float" and dtype.kind in "iub":
         dtype = _dtype.default_float()
+    if dtype.kind not in op.kinds:
+        if " " in op.refusal:
+            raise RuntimeError(op.refusal)
+        raise NotImplementedError(f'"{op.refusal}" not implemented for \'{_dtype.from_numpy(dtype).legacy_name}\'')
     for i in places:
         if isinstance(args[i], _NUMBER):
             raws[i] = dtype.type(args[i])
@@ -379,6 +405,11 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
         elif raws[i].dtype != dtype:
             raws[i] = raws[i].astype(dtype)
             args[i] = Saved(raws[i], args[i]._cell, args[i])
+
+
+def is_number(given: Any) -> bool:
+    """Whether an operand was given as a Python number, in what a `node` function is asked about."""
+    return type(given) is Saved and given.source is None
 
 
 def _output(op: Op, first: Any, data: Any) -> Tensor:
@@ -397,7 +428,7 @@ class _Nothing(Saved):
         return None
 
 
-_NOTHING: Final = _Nothing(None, CONSTANT, None)
+NOTHING: Final = _Nothing(None, CONSTANT, None)
 
 
 def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:

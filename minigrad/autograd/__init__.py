@@ -23,14 +23,19 @@ from minigrad._modes import (
 )
 from minigrad._tensor import Tensor, make
 from minigrad._views import edge_of
+from minigrad.autograd import function, graph
+from minigrad.autograd.function import Function
 from minigrad.autograd.variable import Variable
 
 __all__ = [
+    "Function",
     "Variable",
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "function",
     "grad",
+    "graph",
     "inference_mode",
     "no_grad",
     "set_detect_anomaly",

@@ -1,0 +1,272 @@
+"""Custom operations: subclasses of `Function` with their own forward and backward, as `torch.autograd.Function`."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minigrad._graph import FREED, Edge, Node, Saved, stale_error
+from minigrad._modes import no_grad, state
+from minigrad._tensor import Tensor, make
+from minigrad._views import FUNCTION, check_inplace, edge_of, mark_view, rebase_history
+
+
+class FunctionCtx:
+    """What `forward` and `backward` of a Function share: saved tensors, flags, and anything set on it."""
+
+    _to_save: tuple[Tensor | None, ...] = ()
+    _dirty: tuple[Tensor, ...] = ()
+    _non_differentiable: tuple[Tensor, ...] = ()
+    materialize_grads = True
+    needs_input_grad: tuple[bool, ...] = ()
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep inputs or outputs for backward; called at most once, in forward or setup_context."""
+        self._to_save = tensors
+
+    def mark_dirty(self, *args: Tensor) -> None:
+        """Say which inputs forward wrote to."""
+        self._dirty = args
+
+    def mark_non_differentiable(self, *args: Tensor) -> None:
+        """Say which outputs have no gradient."""
+        self._non_differentiable = args
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether backward gets zeros (True, as by default) or None for outputs that got no gradient."""
+        self.materialize_grads = value
+
+
+class BackwardCFunction(FunctionCtx, Node):
+    """The node of a Function's application, which is also its `ctx`."""
+
+    plain = False
+    function: type[Function]
+    saved: Sequence[Tensor | Saved | None] | None = ()
+    versions: Sequence[int] = ()
+    places: Sequence[int] = ()  # of the tensors among the arguments, in order of `next`
+    count = 0  # of the arguments
+
+    def __init__(self) -> None:
+        super().__init__((), ())
+
+    @property
+    def saved_tensors(self) -> tuple[Tensor | None, ...]:
+        """What `save_for_backward` kept; RuntimeError once freed, or if it was written to."""
+        if self.saved is None:
+            raise RuntimeError(FREED)
+        if not self.saved and self._to_save:
+            return self._to_save  # still in forward
+        for each, version in zip(self.saved, self.versions, strict=True):
+            if each is not None and each._cell[0] != version:
+                raise stale_error(each, version, self)
+        return tuple(None if each is None else each.unpack(self) for each in self.saved)
+
+    saved_variables = saved_tensors
+
+    @property
+    def _raw_saved_tensors(self) -> tuple[Any, ...]:
+        if self.saved is None:
+            raise RuntimeError(FREED)
+        return tuple(self.saved)
+
+    def name(self) -> str:
+        return type(self).__name__
+
+    def release(self) -> None:
+        if self.saved:
+            self.saved = None
+
+    def vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
+        given = [grads] if len(self.meta) == 1 else list(grads)
+        if self.materialize_grads:
+            given = [calculus.zeros(*meta) if g is None else g for g, meta in zip(given, self.meta, strict=True)]
+        answer = self.function._backward()(self, *map(calculus.wrap, given))
+        answers = list(answer) if isinstance(answer, (tuple, list)) else [answer]
+        if len(answers) > self.count and all(each is None for each in answers[self.count :]):
+            answers = answers[: self.count]
+        if len(answers) != self.count:
+            raise RuntimeError(
+                f"function {self.name()} returned an incorrect number of gradients (expected {self.count}, got"
+                f" {len(answers)})"
+            )
+        for place, each in enumerate(answers):
+            if each is not None and place not in self.places:
+                raise RuntimeError(
+                    f"function {self.name()} returned a gradient different from None at position {place + 1}, but the"
+                    " corresponding forward input was not a Variable"
+                )
+            if each is not None and not isinstance(each, Tensor):
+                raise TypeError(f"expected Variable or None (got {type(each).__name__})")
+        return [calculus.unwrap(answers[place]) for place in self.places]
+
+
+class _FunctionMeta(type):
+    """Gives every Function the class of its nodes, named after it."""
+
+    def __init__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> None:
+        super().__init__(name, bases, attributes)
+        cls._backward_cls = type(name + "Backward", (BackwardCFunction,), {"function": cls, "__module__": cls.__module__})
+
+
+class Function(metaclass=_FunctionMeta):
+    """Base of custom operations: static methods `forward` and `backward`, used through `apply`.
+
+    Either `forward(ctx, *args)`, or `forward(*args)` with `setup_context(ctx, inputs, output)`. `backward(ctx, *grads)`
+    gets one gradient per output and returns one per argument of `apply` (None for those without).
+    """
+
+    _backward_cls: type[BackwardCFunction]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        warnings.warn(
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke"
+            " them on the class itself. Instantiating an autograd function will raise an error in a future version of"
+            " PyTorch.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function"
+            " with static forward method. (Example:"
+            " https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
+        )
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs from the arguments; nothing in it is recorded."""
+        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
+        """Save what backward needs, when `forward` takes no ctx."""
+        raise NotImplementedError("setup_context is not implemented.")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """The gradients of the arguments from those of the outputs."""
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward"
+            " mode AD."
+        )
+
+    vjp = backward
+
+    @classmethod
+    def _backward(cls) -> Callable[..., Any]:
+        if cls.backward is not Function.backward and cls.vjp is not Function.vjp:
+            raise RuntimeError(
+                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should only implement one"
+                " of them."
+            )
+        return cls.vjp if cls.vjp is not Function.vjp else cls.backward
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Run `forward` and record it: the outputs' grad_fn is the ctx that backward will get."""
+        ctx = cls._backward_cls()
+        tensors = [each for each in args if isinstance(each, Tensor)]
+        edges: list[Edge | None] = [edge_of(each) for each in tensors]
+        ctx.needs_input_grad = tuple(isinstance(each, Tensor) and edge_of(each) is not None for each in args)
+        recording = state.grad_enabled and any(edge is not None for edge in edges)
+        with no_grad():
+            if cls.setup_context is Function.setup_context:
+                result = cls.forward(ctx, *args)
+            else:
+                result = cls.forward(*args)
+                cls.setup_context(ctx, args, result)
+        ctx.next, ctx.count = edges, len(args)
+        ctx.places = [place for place, each in enumerate(args) if isinstance(each, Tensor)]
+        return _record(ctx, tensors, result, recording)
+
+
+def _record(ctx: BackwardCFunction, inputs: Sequence[Tensor], result: Any, recording: bool) -> Any:
+    """Give the outputs their history, and turn what was saved into what can be checked and freed."""
+    outputs = list(result) if isinstance(result, tuple) else [result]
+    for each in ctx._dirty:
+        if not any(each is output for output in outputs):
+            raise RuntimeError(
+                "Some elements marked as dirty during the forward method were not returned as output. The inputs that are"
+                " modified inplace must all be outputs of the Function."
+            )
+    numbers: dict[int, int] = {}  # output object -> its number among the tensors
+    ctx.meta = tuple((o._data.shape, o._data.dtype) for o in outputs if isinstance(o, Tensor))
+    answers = []
+    for output in outputs:
+        if not isinstance(output, Tensor):
+            answers.append(output)
+            continue
+        number = numbers[id(output)] = len(numbers)
+        answers.append(_output(ctx, inputs, output, number, recording))
+    for each in ctx._to_save:
+        if each is not None and not isinstance(each, Tensor):
+            place = list(ctx._to_save).index(each)
+            raise TypeError(
+                f"save_for_backward can only save variables, but argument {place} is of type {type(each).__name__}"
+            )
+    if recording:
+        ctx.saved = [
+            Saved(each._data, each._cell, numbers[id(each)])
+            if each is not None and id(each) in numbers and not any(each is given for given in inputs)
+            else each
+            for each in ctx._to_save
+        ]
+        ctx.versions = [0 if each is None else each._cell[0] for each in ctx.saved]
+        ctx._to_save = ()
+    if isinstance(result, tuple):
+        return tuple(answers)
+    return answers[0]
+
+
+def _output(ctx: BackwardCFunction, inputs: Sequence[Tensor], output: Tensor, number: int, recording: bool) -> Tensor:
+    differentiable = output._data.dtype.kind in "fc" and not any(output is each for each in ctx._non_differentiable)
+    if any(output is each for each in ctx._dirty):
+        if recording:
+            check_inplace(output)
+            rebase_history(output, ctx)
+            if output._view is None:
+                output._edge = (ctx, number)
+        return output
+    if any(output is each for each in inputs):  # an input returned as it is becomes another tensor, on the same memory
+        alias = make(output.materialize(), None)
+        mark_view(alias, output, FUNCTION)
+        output = alias
+    elif output._view is not None:
+        output._view.made = FUNCTION
+    output._edge = (ctx, number) if recording and differentiable else None
+    return output
+
+
+def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a `backward` that cannot itself be differentiated: trying to is then an error."""
+
+    @functools.wraps(function)
+    def wrapper(ctx: Any, *args: Any) -> Any:
+        with no_grad():
+            outputs = function(ctx, *args)
+        if not state.grad_enabled or not any(isinstance(each, Tensor) and each.requires_grad for each in args):
+            return outputs
+        several = outputs if isinstance(outputs, tuple) else (outputs,)
+        made = [None if each is None else _refusing(each) for each in several]
+        return tuple(made) if isinstance(outputs, tuple) else made[0]
+
+    return wrapper
+
+
+class Error(Node):
+    """A node whose backward refuses (torch's DelayedError)."""
+
+    plain = False
+
+    def vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
+        raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
+
+
+def _refusing(tensor: Tensor) -> Tensor:
+    made = make(tensor._data, None)
+    made._edge = (Error((), ((tensor._data.shape, tensor._data.dtype),)), 0)
+    return made

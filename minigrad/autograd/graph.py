@@ -1,0 +1,126 @@
+"""What users may do to the graph: hooks on saved tensors, on several tensors, on nodes; as `torch.autograd.graph`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from minigrad._graph import Node, RemovableHandle
+from minigrad._modes import state
+from minigrad._tensor import Tensor
+from minigrad._views import edge_of
+
+__all__ = [
+    "GradientEdge",
+    "Node",
+    "disable_saved_tensors_hooks",
+    "get_gradient_edge",
+    "increment_version",
+    "register_multi_grad_hook",
+    "save_on_cpu",
+    "saved_tensors_hooks",
+]
+
+
+class saved_tensors_hooks:
+    """Inside, each tensor saved for backward is replaced by `pack_hook(tensor)`, and comes back through `unpack_hook`."""
+
+    def __init__(self, pack_hook: Callable[[Tensor], Any], unpack_hook: Callable[[Any], Tensor]) -> None:
+        self.hooks = (pack_hook, unpack_hook)
+
+    def __enter__(self) -> None:
+        if state.saved_tensors_disabled is not None:
+            raise RuntimeError(state.saved_tensors_disabled)
+        state.set(saved_tensors_hooks=(*state.saved_tensors_hooks, self.hooks))
+
+    def __exit__(self, *exc: object) -> None:
+        state.set(saved_tensors_hooks=state.saved_tensors_hooks[:-1])
+
+
+class save_on_cpu(saved_tensors_hooks):
+    """Keeps copies of saved tensors (there is only one device here)."""
+
+    def __init__(self, pin_memory: bool = False, device_type: str = "cpu") -> None:
+        super().__init__(lambda tensor: tensor.clone(), lambda packed: packed)
+
+
+class disable_saved_tensors_hooks:
+    """Inside, entering `saved_tensors_hooks` raises RuntimeError with this message."""
+
+    def __init__(self, error_message: str) -> None:
+        self.message = error_message
+        self.previous: str | None = None
+
+    def __enter__(self) -> None:
+        if state.saved_tensors_hooks:
+            raise RuntimeError(self.message)
+        self.previous = state.saved_tensors_disabled
+        state.set(saved_tensors_disabled=self.message)
+
+    def __exit__(self, *exc: object) -> None:
+        state.set(saved_tensors_disabled=self.previous)
+
+
+class GradientEdge(NamedTuple):
+    """A place in the graph: what `autograd.grad` and `backward` take instead of a tensor."""
+
+    node: Node
+    output_nr: int
+    ownership_token: Any = None
+
+
+def get_gradient_edge(tensor: Tensor) -> GradientEdge:
+    """The edge at which the gradient of `tensor` is computed; RuntimeError if it requires none."""
+    edge = edge_of(tensor)
+    if edge is None:
+        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
+    return GradientEdge(*edge)
+
+
+def increment_version(tensor: Tensor | Sequence[Tensor]) -> None:
+    """Count a write that was made behind autograd's back."""
+    for each in (tensor,) if isinstance(tensor, Tensor) else tensor:
+        each._cell[0] += 1
+
+
+class _MultiHandle:
+    def __init__(self, handles: Sequence[RemovableHandle]) -> None:
+        self.handles = handles
+
+    def remove(self) -> None:
+        for each in self.handles:
+            each.remove()
+
+    __enter__ = lambda self: self  # noqa: E731
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[..., None], *, mode: str = "all") -> _MultiHandle:
+    """Call `fn` once per backward: with all gradients when every tensor has its own, or (`mode="any"`) with the first."""
+    if mode not in ("all", "any"):
+        raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
+    lock = threading.Lock()
+    received: list[Tensor | None] = [None] * len(tensors)
+    counts = {"seen": 0, "nodes": 0}
+
+    def inner(place: int) -> Callable[[Tensor], None]:
+        def hook(grad: Tensor) -> None:
+            with lock:
+                counts["seen"] += 1
+                received[place] = grad
+                first, complete = counts["seen"] == 1, counts["seen"] == len(tensors)
+                arguments = list(received)
+                if complete:
+                    counts["seen"] = 0
+                    received[:] = [None] * len(tensors)
+            if mode == "all" and complete:
+                fn(arguments)
+            elif mode == "any" and first:
+                fn(grad)
+
+        return hook
+
+    return _MultiHandle([each.register_hook(inner(place)) for place, each in enumerate(tensors)])
