@@ -6,6 +6,7 @@ One declaration makes the function (`minigrad.sin`, `minigrad.linalg.inv`), the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -32,7 +33,9 @@ PUBLIC: Final[dict[str, Callable[..., Any]]] = {}  # dotted torch name -> functi
 def op(
     name: str | None = None,
     *,
-    promote: str | None = None,
+    promote: str | Callable[..., str] | None = None,
+    kinds: str = "biufc",
+    refusal: str = "",
     view: bool = False,
     node: str | Callable[..., str] | None = None,
     returns: Any = None,
@@ -46,8 +49,9 @@ def op(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare the decorated numpy forward an operation; formulas by the name of the input they differentiate.
 
-    `promote`: "keep" casts the operands to their common type, "float" also makes integers floating. `view`: the result
-    shares the first operand's memory. `node`: torch's name of the node, or a function of parameters that gives it.
+    `promote`: "keep" casts the operands to their common type, "float" also makes integers floating. `kinds`: what types
+    it computes with, `refusal`: torch's words for others, or its kernel's name. `view`: the result shares the first
+    operand's memory. `node`: torch's name of the node, or a function of parameters that gives it.
     `returns`: the named tuple of several outputs. `quick`: a faster forward for when only the operands are given.
     """
 
@@ -57,6 +61,8 @@ def op(
             forward,
             formulas,
             promote=promote,
+            kinds=kinds,
+            refusal=refusal,
             view=view,
             node=node,
             returns=returns,
@@ -73,6 +79,8 @@ def unary(
     formula: Formula | None = None,
     *,
     promote: str = "float",
+    kinds: str = "biufc",
+    refusal: str = "",
     inplace: bool = True,
     holomorphic: bool = True,
     node: str | None = None,
@@ -81,7 +89,11 @@ def unary(
 ) -> Callable[..., Any]:
     """Declare an operation on each element of one tensor."""
     formulas = {} if formula is None else {"self": formula}
-    found = Op(name, forward, formulas, promote=promote, node=node, holomorphic=holomorphic, params={"self": "Array"})
+    params = {"self": "Array"}
+    found = Op(
+        name, forward, formulas, promote=promote, kinds=kinds, refusal=refusal, node=node, holomorphic=holomorphic,
+        params=params,
+    )  # fmt: skip
     return _publish(found, method, True, inplace, aliases, forward)
 
 
@@ -90,14 +102,20 @@ def binary(
     forward: Callable[..., Any],
     *,
     promote: str = "keep",
+    numbers: Sequence[str] = (),
+    kinds: str = "biufc",
+    refusal: str = "",
     inplace: bool = True,
     node: str | Callable[..., str] | None = None,
     method: bool | None = None,
     aliases: Sequence[str] = (),
     **formulas: Formula,
 ) -> Callable[..., Any]:
-    """Declare an operation on the elements of two tensors, broadcast."""
-    found = Op(name, forward, formulas, promote=promote, node=node, params={"self": "Array", "other": "Array"})
+    """Declare an operation on the elements of two tensors, broadcast; `numbers` lists which may be Python numbers."""
+    params = {each: "ArrayOrNumber" if each in numbers else "Array" for each in ("self", "other")}
+    found = Op(
+        name, forward, formulas, promote=promote, kinds=kinds, refusal=refusal, node=node, params=params
+    )  # fmt: skip
     return _publish(found, method, True, inplace, aliases, forward)
 
 
@@ -119,12 +137,31 @@ def composite(
         full = name or made.__name__
         if raw is not None:
             setattr(RAW, full.replace(".", "_"), raw)
-        _expose(full, made, method, True, aliases)
+        _expose(full, _renaming(made), method, True, aliases)
         if inplace:
             _expose_inplace(full, lambda self, *args, **kwargs: self.copy_(made(self, *args, **kwargs)), aliases)
         return made
 
     return declare if function is None else declare(function)
+
+
+def _renaming(made: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of tensors that also takes its arguments by their other names (`input`, `axis`), and `out`."""
+    code = made.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+    @functools.wraps(made)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs:
+            return made(*args)
+        renamed = {key if key in names or ALIASES.get(key) not in names else ALIASES[key]: kwargs[key] for key in kwargs}
+        if "out" not in renamed or "out" in names:
+            return made(*args, **renamed)
+        out = renamed.pop("out")
+        result = made(*args, **renamed)
+        return result if out is None else store_out(made.__name__, out, result, [*args, *renamed.values()])
+
+    return function
 
 
 def _publish(
@@ -193,7 +230,7 @@ def _function(op: Op, quick: Callable[..., Any] | None) -> Callable[..., Any]:
 
 
 def _quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]) -> Callable[..., Any]:
-    kinds = "fc" if op.promote == "float" else "fciub"
+    kinds = "".join(set(op.kinds) & set("fciub" if op.promote == "keep" else "fc"))
     defaults = tuple(op.defaults.values())
     new, recordable = object.__new__, bool(op.formulas)
 
@@ -220,7 +257,7 @@ def _quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any
 
 
 def _quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]) -> Callable[..., Any]:
-    kinds = "fc" if op.promote == "float" else "fciub"
+    kinds = "".join(set(op.kinds) & set("fciub" if op.promote == "keep" else "fc"))
     defaults = tuple(op.defaults.values())
     new, recordable = object.__new__, bool(op.formulas)
 

@@ -13,7 +13,7 @@ from minigrad._tensor import Tensor
 
 _OPERANDS: Final = (Tensor, bool, int, float, complex, np.generic, np.ndarray)
 
-# Operator -> operation. The reflected form calls `reflected`, or the same operation with operands exchanged.
+# Operator -> operation. The reflected form has its own in `_REFLECTED`, or is the same operation on a number first.
 _BINARY: Final = {
     "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "floordiv": "floor_divide", "mod": "remainder",
     "pow": "pow", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
@@ -23,6 +23,16 @@ _BINARY: Final = {
 _COMPARISONS: Final = {"eq", "ne", "lt", "le", "gt", "ge"}
 _COMMUTATIVE: Final = {"add", "mul", "and", "or", "xor"}
 _UNARY: Final = {"neg": "neg", "pos": "positive", "abs": "abs", "invert": "bitwise_not"}
+
+
+_REFLECTED: Final[dict[str, Callable[..., Any]]] = {
+    "sub": lambda other, self: PUBLIC["rsub"](self, other),
+    "truediv": lambda other, self: PUBLIC["mul"](PUBLIC["reciprocal"](self), other),  # as in torch
+}
+
+
+def _exchanged(function: Callable[..., Any], other: Any, self: Tensor) -> Any:
+    return function(self, other)
 
 
 def _operand(value: Any) -> Any:
@@ -73,9 +83,11 @@ def install() -> None:
         setattr(Tensor, f"__{name}__", _forward(name, function))
         if name in _COMPARISONS:
             continue
-        turned = function if name in _COMMUTATIVE else PUBLIC.get(f"r{operation}", function)
-        exchanged = functools.partial(lambda f, other, self: f(self, other), turned)
-        setattr(Tensor, f"__r{name}__", _reflected(name, exchanged if name in _COMMUTATIVE or turned is not function else turned))
+        if name in _COMMUTATIVE:
+            turned: Callable[..., Any] = functools.partial(_exchanged, function)
+        else:
+            turned = _REFLECTED.get(name, function)
+        setattr(Tensor, f"__r{name}__", _reflected(name, turned))
         if hasattr(Tensor, operation + "_"):
             setattr(Tensor, f"__i{name}__", _augmented(name, operation + "_"))
     for name, operation in _UNARY.items():

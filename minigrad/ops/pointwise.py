@@ -1,29 +1,462 @@
-"""Operations on each element: arithmetic, exponentials, trigonometry, rounding, comparison."""
+"""Operations on each element: arithmetic, comparison, exponentials, trigonometry, rounding."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 
-from minigrad._declare import binary, op, unary
-from minigrad._op import Array
+from minigrad._declare import binary, composite, op, unary
+from minigrad._op import Array, ArrayAsIs, ArrayOrNumber, is_number
+from minigrad._tensor import Tensor
+
+BOTH: Final = ("self", "other")  # the operands that may be Python numbers
+OTHER: Final = ("other",)
+
+
+def zeros(xp: Any, grad: Any) -> Any:
+    """No dependence: zeros, as torch gives for functions that are constant piece by piece."""
+    return xp.zeros(grad.shape, grad)
+
+
+def is_complex(value: Any) -> bool:
+    """Whether an array or a tensor is complex."""
+    return bool((value._data if isinstance(value, Tensor) else value).dtype.kind == "c")
+
+
+def pass_where(xp: Any, mask: Any, grad: Any) -> Any:
+    """The gradient where `mask` holds; a product would turn its infinities into nan elsewhere."""
+    return xp.where(mask, grad, 0)
+
+
+def overloads(name: str, both: int, other_number: int, self_number: int | None = None) -> Callable[[Any, Any], str]:
+    """How torch numbers the nodes of an operation's overloads: two tensors, a number second, a number first."""
+
+    def node(self: Any, other: Any) -> str:
+        if self_number is not None and is_number(self):
+            return f"{name}Backward{self_number}"
+        return f"{name}Backward{other_number if is_number(other) else both}"
+
+    return node
+
 
 # ---- arithmetic ------------------------------------------------------------------------------------------------------
+
+
+def scaled(value: Any, alpha: Any) -> Any:
+    """`value * alpha`, which must be a number that the type of `value` holds."""
+    if alpha == 1 and type(alpha) is int:
+        return value
+    kind = value.dtype.kind
+    if isinstance(alpha, bool) and kind != "b":
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    if isinstance(alpha, float) and kind not in "fc":
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    if isinstance(alpha, complex) and kind != "c":
+        raise RuntimeError("For non-complex input tensors, argument alpha must not be a complex number.")
+    return value * alpha
+
+
+def difference(self: Any, other: Any) -> Any:
+    """`self - other`, which torch refuses for bools."""
+    if self.dtype.kind == "b":
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()`"
+            " operator instead."
+        )
+    return np.subtract(self, other)
 
 
 @op(
     promote="keep", inplace=True, quick=np.add,
     self=lambda grad: grad, other=lambda grad, alpha: grad if alpha == 1 else grad * alpha,
 )  # fmt: skip
-def add(self: Array, other: Array, *, alpha: Any = 1) -> Array:
-    return np.add(self, other if alpha == 1 else other * alpha)
+def add(self: ArrayOrNumber, other: ArrayOrNumber, *, alpha: Any = 1) -> Array:
+    return np.add(self, scaled(other, alpha))
 
 
-binary("mul", np.multiply, self=lambda grad, other: grad * other, other=lambda grad, self: grad * self,
+@op(
+    promote="keep", inplace=True, quick=difference, aliases=["subtract"],
+    self=lambda grad: grad, other=lambda grad, alpha: -grad if alpha == 1 else grad * -alpha,
+)  # fmt: skip
+def sub(self: ArrayOrNumber, other: ArrayOrNumber, *, alpha: Any = 1) -> Array:
+    return difference(self, scaled(other, alpha))
+
+
+@op(
+    promote="keep", method=False, node=lambda other: "RsubBackward1" if is_number(other) else "RsubBackward0",
+    self=lambda grad, alpha: -grad if alpha == 1 else grad * -alpha, other=lambda grad: grad,
+)  # fmt: skip
+def rsub(self: Array, other: ArrayOrNumber, *, alpha: Any = 1) -> Array:
+    return difference(other, scaled(self, alpha))
+
+
+binary("mul", np.multiply, numbers=BOTH, self=lambda grad, other: grad * other, other=lambda grad, self: grad * self,
        aliases=["multiply"])  # fmt: skip
-unary("neg", np.negative, lambda grad: -grad, promote="keep", aliases=["negative"])
+
+
+def quotient(self: Any, other: Any, rounding_mode: str | None = None) -> Any:
+    if rounding_mode is None:
+        return np.true_divide(self, other)
+    if rounding_mode not in ("trunc", "floor"):
+        raise RuntimeError(
+            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
+        )
+    check_divisor(other)
+    if rounding_mode == "floor":
+        return floor_quotient(self, other)
+    if self.dtype.kind == "f":
+        return np.trunc(np.true_divide(self, other))
+    return (self - np.fmod(self, other)) // other
+
+
+def check_divisor(other: Any) -> None:
+    if other.dtype.kind in "iu" and not np.all(other):
+        raise RuntimeError("ZeroDivisionError")
+
+
+def floor_quotient(self: Any, other: Any) -> Any:
+    check_divisor(other)
+    return np.floor_divide(self, other)
+
+
+@op(
+    promote=lambda rounding_mode: "float" if rounding_mode is None else "keep",
+    inplace=True, quick=np.true_divide, aliases=["divide"],
+    node=lambda rounding_mode: "DivBackward0" if rounding_mode is None else "DivBackward2",
+    self=lambda xp, grad, other, rounding_mode: grad / other if rounding_mode is None else zeros(xp, grad),
+    other=lambda xp, grad, self, other, rounding_mode: (
+        -grad * ((self / other) / other) if rounding_mode is None else zeros(xp, grad)
+    ),
+)  # fmt: skip
+def div(self: ArrayOrNumber, other: ArrayOrNumber, *, rounding_mode: str | None = None) -> Array:
+    return quotient(self, other, rounding_mode)
+
+
+@composite(inplace=True)
+def true_divide(self: Any, other: Any) -> Any:
+    return div(self, other)
+
+
+def refuse(name: str) -> Callable[[Any], Any]:
+    """The formula of an operation that torch records but cannot differentiate."""
+
+    def formula(grad: Any) -> Any:
+        raise RuntimeError(f"derivative for aten::{name} is not implemented")
+
+    return formula
+
+
+NOT_IMPLEMENTED: Final = "NotImplemented"
+binary("floor_divide", floor_quotient, numbers=BOTH, node=NOT_IMPLEMENTED,
+       self=refuse("floor_divide"), other=refuse("floor_divide"))  # fmt: skip
+
+
+def power(self: Any, other: Any) -> Any:
+    if self.dtype.kind == "b":
+        return np.logical_or(self, np.logical_not(other))
+    if self.dtype.kind in "iu":
+        if np.ndim(other) == 0 and type(other) is not np.ndarray and other < 0:
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+        whole = np.power(self, np.maximum(other, 0))
+        # Inverses are truncated: only those of 1 and -1 are not 0.
+        inverse = np.where(np.abs(self) == 1, np.power(self, other & 1), 0)
+        return np.where(other >= 0, whole, inverse).astype(self.dtype)[()]
+    return np.power(self, other)
+
+
+binary(
+    "pow", power, numbers=BOTH, node=overloads("Pow", 1, 0, 2),
+    self=lambda xp, grad, self, other: xp.where(other == 0, 0, grad * (other * self ** (other - 1))),
+    other=lambda xp, grad, self, other, result: grad * xp.where(
+        (self == 0) & ((xp.real(other) if is_complex(other) else other) >= 0), 0, result * xp.log(self)
+    ),
+)  # fmt: skip
+
+
+def remains(quotient_mode: str) -> Callable[..., Any]:
+    """The formula of a remainder's divisor."""
+
+    def formula(xp: Any, grad: Any, self: Any, other: Any) -> Any:
+        return -grad * xp.div(self, other, quotient_mode)
+
+    return formula
+
+
+def by_divisor(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A numpy function that refuses integer division by zero."""
+
+    def forward(self: Any, other: Any) -> Any:
+        check_divisor(other)
+        return function(self, other)
+
+    return forward
+
+
+REMAINDER: Final = overloads("Remainder", 1, 0)
+binary("remainder", by_divisor(np.remainder), numbers=BOTH, kinds="iuf", refusal="remainder_cpu",
+       node=lambda self, other: NOT_IMPLEMENTED if is_number(self) else REMAINDER(self, other),
+       self=lambda grad: grad, other=remains("floor"))  # fmt: skip
+binary("fmod", by_divisor(np.fmod), numbers=OTHER, kinds="iuf", refusal="fmod_cpu", node=overloads("Fmod", 1, 0),
+       self=lambda grad: grad, other=remains("trunc"))  # fmt: skip
+
+
+def negative(self: Any) -> Any:
+    if self.dtype.kind == "b":
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the"
+            " `~` or `logical_not()` operator instead."
+        )
+    return np.negative(self)
+
+
+unary("neg", negative, lambda grad: -grad, promote="keep", aliases=["negative"])
+unary("abs", np.abs, lambda xp, grad, self: grad * xp.sgn(self), promote="keep", kinds="iufc", refusal="abs_cpu",
+      holomorphic=False, aliases=["absolute"])  # fmt: skip
+unary("reciprocal", np.reciprocal, lambda grad, result: -grad * (result * result))
+
+
+@composite
+def positive(input: Tensor) -> Tensor:
+    """The tensor itself."""
+    if input._data.dtype.kind == "b":
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+# ---- comparison and logic --------------------------------------------------------------------------------------------
+
+for name, compare, alias in [
+    ("eq", np.equal, None), ("ne", np.not_equal, "not_equal"), ("lt", np.less, "less"), ("le", np.less_equal, "less_equal"),
+    ("gt", np.greater, "greater"), ("ge", np.greater_equal, "greater_equal"),
+]:  # fmt: skip
+    binary(name, compare, numbers=OTHER, kinds="biufc" if name in ("eq", "ne") else "biuf", refusal=f"{name}_cpu",
+           aliases=[alias] if alias else [])  # fmt: skip
+
+for name, combine in [("and", np.bitwise_and), ("or", np.bitwise_or), ("xor", np.bitwise_xor)]:
+    binary(f"bitwise_{name}", combine, numbers=BOTH, kinds="biu", refusal=f"bitwise_{name}_cpu")
+for name, combine in [("and", np.logical_and), ("or", np.logical_or), ("xor", np.logical_xor)]:
+    binary(f"logical_{name}", combine)
+binary("bitwise_left_shift", np.left_shift, numbers=BOTH, kinds="iu", refusal="lshift_cpu")
+binary("bitwise_right_shift", np.right_shift, numbers=BOTH, kinds="iu", refusal="rshift_cpu")
+unary("bitwise_not", np.invert, promote="keep", kinds="biu", refusal="bitwise_not_cpu")
+unary("logical_not", np.logical_not, promote="keep")
+
+for name, test in [("isnan", np.isnan), ("isinf", np.isinf), ("isfinite", np.isfinite), ("isreal", np.isreal)]:
+    unary(name, test, promote="keep", inplace=False)
+for name, test in [("isposinf", np.isposinf), ("isneginf", np.isneginf)]:
+    unary(name, test, promote="keep", inplace=False, kinds="biuf", refusal=f"{name} does not support complex inputs.")
+unary("signbit", lambda self: np.signbit(self) if self.dtype.kind != "b" else np.zeros_like(self), promote="keep",
+      inplace=False, kinds="biuf", refusal="signbit is not implemented for complex tensors.")  # fmt: skip
+
+
+# ---- complex numbers -------------------------------------------------------------------------------------------------
+
+
+@op(name="real", view=True, function=False, method=False, node="SelectBackward0", self=lambda grad: grad)
+def real_part(self: Array) -> Array:
+    return self.real
+
+
+@op(name="imag", view=True, function=False, method=False, node="SelectBackward0", self=lambda grad: grad * 1j)
+def imaginary_part(self: Array) -> Array:
+    return self.imag
+
+
+@composite(method=False)
+def real(input: Tensor) -> Tensor:
+    """The real part, a view of the tensor; a real tensor itself."""
+    return real_part(input) if is_complex(input) else input
+
+
+@composite(method=False)
+def imag(input: Tensor) -> Tensor:
+    """The imaginary part, a view of the tensor, which must be complex."""
+    if not is_complex(input):
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    return imaginary_part(input)
+
+
+Tensor.real, Tensor.imag = property(real), property(imag)
+
+
+def angle_formula(xp: Any, grad: Any, self: Any) -> Any:
+    if not is_complex(self):
+        return zeros(xp, grad)
+    size = xp.abs(self)
+    return xp.where(self == 0, 0, grad * (1j * self / (size * size)))
+
+
+unary("angle", lambda self: np.where(np.isnan(self), self, np.angle(self))[()].astype(self.dtype)
+      if self.dtype.kind == "f" else np.angle(self), angle_formula, inplace=False)  # fmt: skip
+
+# ---- choosing --------------------------------------------------------------------------------------------------------
+
+
+@op(name="where", promote="keep", method=False, node="WhereBackward0", function=False,
+    self=lambda xp, grad, condition: xp.where(condition, grad, 0),
+    other=lambda xp, grad, condition: xp.where(condition, 0, grad))  # fmt: skip
+def choose(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber) -> Array:
+    if getattr(condition, "dtype", None) == np.uint8:
+        condition = condition != 0
+    return np.where(condition, self, other)
+
+
+@composite(method=False)
+def where(condition: Any, self: Any = None, other: Any = None, *, out: Any = None) -> Any:
+    """`self` where the bool tensor `condition` holds, else `other`; given the condition alone, where it holds."""
+    if self is None and other is None:
+        from minigrad._declare import PUBLIC
+
+        return PUBLIC["nonzero"](condition, as_tuple=True)
+    return choose(condition, self, other)
+
+
+def larger(mask: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """A formula of maximum and the like: the gradient where `mask(mine, its)` holds, half of it at a tie."""
+
+    def formula(xp: Any, grad: Any, self: Any, other: Any) -> Any:
+        return xp.where(mask(self, other), 0, xp.where(self == other, grad / 2, grad))
+
+    return formula
+
+
+ORDERED: Final = "biuf"
+binary("maximum", np.maximum, kinds=ORDERED, refusal="maximum not implemented for complex tensors.",
+       self=larger(lambda a, b: a < b), other=larger(lambda a, b: a > b))  # fmt: skip
+binary("minimum", np.minimum, kinds=ORDERED, refusal="minimum not implemented for complex tensors.",
+       self=larger(lambda a, b: a > b), other=larger(lambda a, b: a < b))  # fmt: skip
+binary("fmax", np.fmax, kinds=ORDERED, refusal="fmax not implemented for complex tensors.", inplace=False,
+       self=lambda xp, grad, self, other: pass_where(xp, (self >= other) | xp.isnan(other), grad),
+       other=lambda xp, grad, self, other: xp.where((self >= other) | xp.isnan(other), 0, grad))  # fmt: skip
+binary("fmin", np.fmin, kinds=ORDERED, refusal="fmin not implemented for complex tensors.", inplace=False,
+       self=lambda xp, grad, self, other: pass_where(xp, (self <= other) | xp.isnan(other), grad),
+       other=lambda xp, grad, self, other: xp.where((self <= other) | xp.isnan(other), 0, grad))  # fmt: skip
+
+
+def within(self: Any, min: Any, max: Any) -> Any:
+    if min is None:
+        return self <= max
+    return self >= min if max is None else (self >= min) & (self <= max)
+
+
+@op(
+    promote="keep", kinds=ORDERED, refusal="clamp is not supported for complex types", inplace=True, aliases=["clip"],
+    node=lambda min, max: "ClampBackward1" if is_number(min) or is_number(max) else "ClampBackward0",
+    self=lambda xp, grad, self, min, max: pass_where(xp, within(self, min, max), grad),
+    min=lambda xp, grad, self, min, max: pass_where(
+        xp, self < min if max is None else (self < min) & (min < max), grad
+    ),
+    max=lambda xp, grad, self, min, max: pass_where(
+        xp, self > max if min is None else (self > max) | (max < min), grad
+    ),
+)  # fmt: skip
+def clamp(self: Array, min: ArrayOrNumber | None = None, max: ArrayOrNumber | None = None) -> Array:
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if min is not None:
+        self = np.maximum(self, min)
+    return self if max is None else np.minimum(self, max)
+
+
+@op(
+    promote="keep", inplace=True, node=lambda min: f"ClampMinBackward{0 if is_number(min) else 1}",
+    kinds=ORDERED, refusal="maximum_cpu",
+    self=lambda xp, grad, self, min: pass_where(xp, self >= min, grad),
+    min=lambda xp, grad, self, min: pass_where(xp, self < min, grad),
+)  # fmt: skip
+def clamp_min(self: Array, min: ArrayOrNumber) -> Array:
+    return np.maximum(self, min)
+
+
+@op(
+    promote="keep", inplace=True, node=lambda max: f"ClampMaxBackward{0 if is_number(max) else 1}",
+    kinds=ORDERED, refusal="minimum_cpu",
+    self=lambda xp, grad, self, max: pass_where(xp, self <= max, grad),
+    max=lambda xp, grad, self, max: pass_where(xp, self > max, grad),
+)  # fmt: skip
+def clamp_max(self: Array, max: ArrayOrNumber) -> Array:
+    return np.minimum(self, max)
+
+
+# ---- roots, exponentials, logarithms ---------------------------------------------------------------------------------
+
+unary("sqrt", np.sqrt, lambda grad, result: grad / (2 * result))
+unary("rsqrt", lambda self: 1 / np.sqrt(self), lambda grad, result: -0.5 * grad * result**3)
+
+
+@composite(inplace=True)
+def square(input: Any) -> Any:
+    return input**2
+
+
+unary("exp", np.exp, lambda grad, result: grad * result)
+unary("exp2", np.exp2, lambda grad, result: grad * result * math.log(2))
+unary("expm1", np.expm1, lambda grad, result: grad * (result + 1))
+unary("log", np.log, lambda grad, self: grad / self)
+unary("log2", np.log2, lambda grad, self: grad / (self * math.log(2)))
+unary("log10", np.log10, lambda grad, self: grad / (self * math.log(10)))
+unary("log1p", np.log1p, lambda grad, self: grad / (self + 1), node="Log1PBackward0")
+
+
+def logistic(self: Any) -> Any:
+    """1 / (1 + exp(-self)), whose exp overflows to the right limit."""
+    return 1 / (1 + np.exp(-self))
+
+
+unary("sigmoid", logistic, lambda grad, result: grad * ((1 - result) * result))
+
+# ---- trigonometry ----------------------------------------------------------------------------------------------------
 
 unary("sin", np.sin, lambda xp, grad, self: grad * xp.cos(self))
 unary("cos", np.cos, lambda xp, grad, self: grad * -xp.sin(self))
-unary("exp", np.exp, lambda grad, result: grad * result)
+unary("tan", np.tan, lambda grad, result: grad * (1 + result * result))
+unary("asin", np.arcsin, lambda xp, grad, self: grad * xp.rsqrt(1 - self * self), aliases=["arcsin"])
+unary("acos", np.arccos, lambda xp, grad, self: grad * -xp.rsqrt(1 - self * self), aliases=["arccos"])
+unary("atan", np.arctan, lambda grad, self: grad / (self * self + 1), aliases=["arctan"])
+unary("sinh", np.sinh, lambda xp, grad, self: grad * xp.cosh(self))
+unary("cosh", np.cosh, lambda xp, grad, self: grad * xp.sinh(self))
+unary("tanh", np.tanh, lambda grad, result: grad * (1 - result * result))
+unary("asinh", np.arcsinh, lambda xp, grad, self: grad * xp.rsqrt(self * self + 1), aliases=["arcsinh"])
+unary("acosh", np.arccosh, lambda xp, grad, self: grad * (xp.rsqrt(self - 1) * xp.rsqrt(self + 1)), aliases=["arccosh"])
+unary("atanh", np.arctanh, lambda grad, self: grad / (1 - self * self), aliases=["arctanh"])
+
+# ---- rounding and sign -----------------------------------------------------------------------------------------------
+
+STEPS: Final = [("floor", np.floor, []), ("ceil", np.ceil, []), ("trunc", np.trunc, ["fix"])]
+for name, step, also in STEPS:
+    unary(name, step, lambda xp, grad: zeros(xp, grad), promote="keep", kinds="iuf", refusal=f"{name}_vml_cpu",
+          aliases=also)  # fmt: skip
+unary("frac", lambda self: self - np.trunc(self), lambda grad: grad, promote="keep", kinds="f", refusal="frac_cpu")
+unary("sign", lambda self: np.sign(self) if self.dtype.kind != "b" else self, lambda xp, grad: zeros(xp, grad),
+      promote="keep", kinds=ORDERED,
+      refusal="Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead.",
+      )  # fmt: skip
+
+
+def sgn_formula(xp: Any, grad: Any, self: Any, result: Any) -> Any:
+    if not is_complex(result):
+        return zeros(xp, grad)
+    size = xp.abs(self)
+    return xp.where(size == 0, 0, grad / size - xp.real(grad / result) * result / size)
+
+
+unary("sgn", lambda self: np.sign(self) if self.dtype.kind != "b" else self, sgn_formula, promote="keep",
+      holomorphic=False)  # fmt: skip
+
+
+@op(
+    "round", promote="keep", kinds="iuf", refusal="round_vml_cpu", inplace=True,
+    node=lambda decimals: "RoundBackward0" if decimals is None else "RoundBackward1",
+    self=lambda xp, grad: zeros(xp, grad),
+)  # fmt: skip
+def rounded(self: Array, *, decimals: int | None = None) -> Array:
+    """To the nearest integer, halves to even; to that many decimal places of floating numbers."""
+    if decimals is None:
+        return np.rint(self) if self.dtype.kind == "f" else self
+    if self.dtype.kind != "f":
+        raise NotImplementedError(f'"round_cpu" not implemented for \'{self.dtype.name}\'')
+    scale = self.dtype.type(10.0 ** abs(decimals))
+    return np.rint(self * scale) / scale if decimals > 0 else np.rint(self / scale) * scale
