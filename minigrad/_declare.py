@@ -7,11 +7,13 @@ One declaration makes the function (`minigrad.sin`, `minigrad.linalg.inv`), the 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from minigrad._modes import SPECIAL, state
 from minigrad._op import (
+    ALIASES,
     CONSTANT,
     OPS,
     RAW,
@@ -149,6 +151,8 @@ def _renaming(made: Callable[..., Any]) -> Callable[..., Any]:
     """A function of tensors that also takes its arguments by their other names (`input`, `axis`), and `out`."""
     code = made.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        return made
 
     @functools.wraps(made)
     def function(*args: Any, **kwargs: Any) -> Any:
@@ -162,6 +166,16 @@ def _renaming(made: Callable[..., Any]) -> Callable[..., Any]:
         return result if out is None else store_out(made.__name__, out, result, [*args, *renamed.values()])
 
     return function
+
+
+def method(name: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Publish a composition as a method alone, such as `Tensor.to`."""
+
+    def declare(made: Callable[..., Any]) -> Callable[..., Any]:
+        _expose(name or made.__name__, made, True, False, ())
+        return made
+
+    return declare
 
 
 def _publish(
@@ -296,4 +310,4 @@ def _quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., An
 
 _MISSING: Final = object()
 
-__all__ = ["PUBLIC", "binary", "composite", "op", "unary"]
+__all__ = ["PUBLIC", "binary", "composite", "method", "op", "unary"]

@@ -41,7 +41,7 @@ RECORDED: Final = SimpleNamespace()  # name -> public function
 OPS: Final[dict[str, Op]] = {}  # every declared operation
 
 Formula: TypeAlias = Callable[..., Any]
-_ALIASES: Final = {"axis": "dim", "keepdims": "keepdim", "input": "self", "x": "self", "x2": "other"}
+ALIASES: Final = {"axis": "dim", "keepdims": "keepdim", "input": "self", "x": "self", "x2": "other"}
 _NUMBER: Final = (bool, int, float, complex, np.generic)
 CONSTANT: Final = [0]  # the version cell of what nobody can write to
 
@@ -287,6 +287,7 @@ class OpNode(Node):
         if state.anomaly:
             self.trace = _anomaly.capture(state.backward_node)
         if state.saved_tensors_hooks and self.saved:
+            self.plain = False  # unpacking calls the user's code
             pack, unpack = state.saved_tensors_hooks[-1]
             self.saved = [
                 each if each is NOTHING or each._cell is CONSTANT else Packed(each, self, pack, unpack)
@@ -489,7 +490,7 @@ def bind(op: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
         raise TypeError(f"{op.name}() takes {positional} positional arguments but {len(args)} were given")
     bound = dict(zip(params, args))
     for key, value in kwargs.items():
-        name = key if key in params else _ALIASES.get(key, key)
+        name = key if key in params else ALIASES.get(key, key)
         if name not in params:
             raise TypeError(f"{op.name}() got an unexpected keyword argument '{key}'")
         if name in bound:
