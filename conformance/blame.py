@@ -3,12 +3,15 @@
 Each application is run alone: its operands are the reference's values as separate leaves, its cotangent is the
 reference's. The first one that differs (in forward order for values, in backward order for gradients) is to blame, and
 the program that shows it alone comes with the answer. Where every rule agrees, the engine's own part is named:
-accumulation, unbroadcasting, hooks, grad mode.
+accumulation, unbroadcasting, hooks, grad mode; and likewise where simple operations in the place of the blamed one differ
+as well. Each part has a small program of its own, and the one that fails names it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -33,9 +36,14 @@ from conformance.program import (
     RetainGrad,
     Seq,
     array,
+    before_gradients,
+    operands,
     results,
 )
 from conformance.results import Kind
+
+
+replace = msgspec.structs.replace
 
 
 class Blame(msgspec.Struct, frozen=True):
@@ -58,6 +66,7 @@ class Bench:
         self.engine = engine
         self.reference = reference
         self.runs = 0
+        self._probed: dict[str, Mismatch | None] = {}
 
     def mismatch(self, program: Program) -> Mismatch | None:
         """How the engine differs from the reference on this program; None when it does not, or lacks something."""
@@ -83,22 +92,19 @@ class Bench:
 
     def blame(self, program: Program, mismatch: Mismatch) -> Blame:
         """The cause of a mismatch of this program."""
-        if mismatch.kind == "error":
-            found = self._refused(program)
-            if found is not None:
-                return found
         forward, gradients = self._states(program)
-        for attempt in (self._values, self._rules, self._second):
+        for attempt in (self._values, self._rules, self._second, self._shared):
             found = attempt(program, forward, gradients)
             if found is not None:
-                return found
-        return Blame(self._part(program, mismatch), mismatch.kind, program)
+                common = self._common(found.program)
+                return (common and self._part(program, mismatch)) or found
+        return self._part(program, mismatch) or Blame("engine", mismatch.kind, program)
 
     def _states(self, program: Program) -> tuple[Observation, Observation]:
         """The reference's values of all results, and the gradients that arrive at each of them."""
-        applied = [s for s in program.steps if isinstance(s, (Apply, Detach, Inplace))]
+        applied = before_gradients(program)
         every = tuple(i for s in applied for i in results(s))
-        forward = self.expected(Program(program.leaves, tuple(applied), every))
+        forward = self.expected(Program(program.leaves, applied, every))
         kept: list[AnyStep] = []
         for step in program.steps:
             if isinstance(step, (Hook, RetainGrad)):
@@ -108,26 +114,28 @@ class Bench:
                 kept += [RetainGrad(i) for i in step.out if forward.flags.get(i, (False, True)) == (True, False)]
         return forward, self.expected(Program(program.leaves, tuple(kept), ()))
 
-    def _alone(self, program: Program, step: Apply, forward: Observation) -> Program | None:
-        """The step on leaves of its own, one for each use of an operand."""
+    def _alone(self, program: Program, step: Apply, forward: Observation, shared: bool = False) -> Program | None:
+        """The step on leaves of its own: one for each use of an operand, or (`shared`) one for each operand."""
         arrays: dict[int, tuple[Array, bool]] = {leaf.id: (leaf.array, leaf.requires_grad) for leaf in program.leaves}
         for i, value in forward.values.items():
             if value is not None:
                 arrays[i] = (array(value), forward.flags.get(i, (True, False))[0])
         leaves: list[Leaf] = []
+        known: dict[int, int] = {}
 
         def own(arg: Arg) -> Arg:
             if isinstance(arg, Ref):
-                if arg.id not in arrays:
-                    raise KeyError(arg.id)
+                if shared and arg.id in known:
+                    return Ref(known[arg.id])
+                known[arg.id] = len(leaves)
                 leaves.append(Leaf(len(leaves), *arrays[arg.id]))
-                return Ref(len(leaves) - 1)
+                return Ref(known[arg.id])
             return Seq(tuple(own(item) for item in arg.items)) if isinstance(arg, Seq) else arg
 
         try:
             args = tuple(own(a) for a in step.args)
             kwargs = tuple((k, own(a)) for k, a in step.kwargs)
-        except KeyError:
+        except KeyError:  # an operand that depends on a gradient
             return None
         out = tuple(range(len(leaves), len(leaves) + len(step.out)))
         return Program(tuple(leaves), (msgspec.structs.replace(step, args=args, kwargs=kwargs, out=out),), out)
@@ -139,11 +147,6 @@ class Bench:
     def _applications(self, program: Program) -> Iterable[Apply]:
         return (s for s in program.steps if isinstance(s, Apply))
 
-    def _refused(self, program: Program) -> Blame | None:
-        """Errors: the first operation, or its backward, that fails alone."""
-        forward, gradients = self._states(program)
-        return self._values(program, forward, gradients) or self._rules(program, forward, gradients)
-
     def _values(self, program: Program, forward: Observation, _: Observation) -> Blame | None:
         for step in self._applications(program):
             alone = self._alone(program, step, forward)
@@ -152,22 +155,28 @@ class Bench:
                 return found
         return None
 
-    def _rules(self, program: Program, forward: Observation, gradients: Observation) -> Blame | None:
+    def _rules(
+        self, program: Program, forward: Observation, gradients: Observation, shared: bool = False
+    ) -> Blame | None:
         for step in reversed(list(self._applications(program))):
-            alone = self._alone(program, step, forward)
+            alone = self._alone(program, step, forward, shared)
             if alone is None:
                 continue
-            made = alone.steps[0]
-            roots = [(new, gradients.grads[old]) for old, new in zip(step.out, results(made), strict=True) if old in gradients.grads]
-            arriving = [(i, array(g)) for i, g in roots if g is not None]
-            if not arriving:
-                continue
-            found = self._differs(step.op, _with_backward(alone, arriving))
+            ids = list(zip(step.out, results(alone.steps[0]), strict=True))
+            arrived = [(new, gradients.grads.get(old)) for old, new in ids]
+            arriving = [(i, array(g)) for i, g in arrived if g is not None]
+            found = self._differs(step.op, _with_backward(alone, arriving)) if arriving else None
             if found is None:  # the cotangent may hide the fault, as zeros do
-                found = self._differs(step.op, _with_backward(alone, [(i, _weights(g)) for i, g in arriving]))
+                weights = [(new, _weights(array(v))) for old, new in ids if (v := _graded(forward, old)) is not None]
+                found = self._differs(step.op, _with_backward(alone, weights)) if weights else None
             if found is not None:
-                return self._unbroadcast(found) or found
+                return found
         return None
+
+    def _shared(self, program: Program, forward: Observation, gradients: Observation) -> Blame | None:
+        """A rule that is wrong only when an operand is used twice."""
+        twice = [s for s in self._applications(program) if len(set(operands(s))) < len(operands(s))]
+        return self._rules(replace(program, steps=tuple(twice)), forward, gradients, shared=True) if twice else None
 
     def _second(self, program: Program, forward: Observation, _: Observation) -> Blame | None:
         if not any(isinstance(s, Grad) or (isinstance(s, Backward) and s.create_graph) for s in program.steps):
@@ -184,29 +193,100 @@ class Bench:
                     return found
         return None
 
-    def _unbroadcast(self, found: Blame) -> Blame | None:
-        """Blame the engine when every broadcasting operation shows the fault on these operands."""
-        leaves = [leaf for leaf in found.program.leaves if leaf.requires_grad]
-        if found.kind not in ("shape", "gradient", "error") or len({leaf.array.shape for leaf in leaves}) < 2:
-            return None
-        others = [op for op in ("add", "sub", "mul", "maximum") if op != found.blamed]
-        cotangent = next(s for s in found.program.steps if isinstance(s, Backward)).gradients[0]
-        pair = tuple(msgspec.structs.replace(leaf, id=k) for k, leaf in enumerate(leaves[:2]))
-        if cotangent is None or len(pair) < 2:
-            return None
-        for op in others:
-            program = Program(pair, (Apply(op, (Ref(0), Ref(1)), (2,)), Backward((2,), (cotangent,))), (2,))
+    def _common(self, alone: Program) -> bool:
+        """Whether simple operations in the place of this one differ as well, so that no single rule is to blame."""
+        step = next(s for s in alone.steps if isinstance(s, Apply))
+        by_id = {leaf.id: leaf for leaf in alone.leaves}
+        floats = [by_id[i] for i in operands(step) if i in by_id and by_id[i].array.dtype.startswith("float")]
+        floats = [leaf for leaf in floats if floats.count(leaf) > 1][:2] or floats[:2]
+        if not floats or len({leaf.array.dtype for leaf in floats}) > 1:
+            return False
+        try:
+            shape = np.broadcast_shapes(*(leaf.array.shape for leaf in floats))
+        except ValueError:
+            floats, shape = floats[:1], floats[0].array.shape
+        leaves = {leaf.id: leaf for leaf in floats}
+        out = 1 + max(leaves)
+        weights = [(out, _weights(Array(shape, floats[0].array.dtype, ())))]
+        second = any(isinstance(s, Grad) for s in alone.steps)
+        for op in [o for o in (("neg", "sin", "cos") if len(floats) == 1 else ("add", "sub", "mul")) if o != step.op]:
+            apply = Apply(op, tuple(Ref(leaf.id) for leaf in floats), (out,), mode=step.mode)
+            program = Program(tuple(leaves.values()), (apply,), (out,))
+            if any(leaf.requires_grad for leaf in floats) and step.mode != "no_grad":
+                program = (_with_second_order if second else _with_backward)(program, weights)
             if self.mismatch(program) is None:
-                return None
-        return Blame("engine: unbroadcast", found.kind, found.program)
+                return False
+        return True
 
-    def _part(self, program: Program, mismatch: Mismatch) -> str:
-        kinds: dict[str, str] = {"hook": "hooks", "none": "accumulation", "is_leaf": "flags", "requires_grad": "flags"}
-        if any(isinstance(s, Inplace) for s in program.steps):
-            return "engine: in-place"
-        if mismatch.kind == "error":
-            return "engine: error"
-        return f"engine: {kinds.get(mismatch.kind, 'accumulation')}"
+    def _part(self, program: Program, mismatch: Mismatch) -> Blame | None:
+        """The part of the engine whose own small program differs too, among the parts that this program uses."""
+        for part, probe in PROBES.items():
+            if part not in self._probed:
+                self._probed[part] = self.mismatch(probe)
+            found = self._probed[part]
+            if found is not None and _uses(program, part, mismatch):
+                return Blame(f"engine: {part}", found.kind, probe)
+        return None
+
+
+def _uses(program: Program, part: str, mismatch: Mismatch) -> bool:
+    """Whether a program has what a part of the engine serves."""
+    kinds = Counter(type(step) for step in program.steps)
+    match part:
+        case "repeated backward":
+            return kinds[Backward] > 1
+        case "create_graph":
+            return kinds[Grad] > 0
+        case "unreached leaves":
+            return mismatch.kind in ("none", "error")
+        case "no_grad":
+            return any(isinstance(s, Apply) and s.mode == "no_grad" for s in program.steps)
+        case "detach":
+            return kinds[Detach] > 0
+        case "retain_grad":
+            return kinds[RetainGrad] > 0
+        case "hooks":
+            return kinds[Hook] > 0
+        case "in-place":
+            return kinds[Inplace] > 0
+    return True
+
+
+def _graded(forward: Observation, i: int) -> Any:
+    """The value, when a gradient can flow to it."""
+    return forward.values.get(i) if forward.flags.get(i, (False, True))[0] else None
+
+
+def _probes() -> dict[str, Program]:
+    """A small program for each part of an engine, with sines and products by constants as its only rules."""
+    x, y = Leaf(0, array([1.0, 2.0])), Leaf(1, array([0.5, -1.0]))
+    c, k = Leaf(2, array([3.0, 0.5]), False), Leaf(3, array([-1.0, 2.0]), False)
+    one, two, g = array([1.0, -0.5]), array([[1.0, -0.5], [2.0, 0.75]]), array([1.0, 2.0])
+
+    def times(i: int, constant: int, out: int) -> Apply:
+        return Apply("mul", (Ref(i), Ref(constant)), (out,))
+
+    both = (times(0, 2, 4), times(0, 3, 5))
+    wide = Leaf(3, two, False)
+    return {
+        "unbroadcast": Program((x, wide), (times(0, 3, 4), Backward((4,), (two,)))),
+        "accumulation": Program((x, c, k), (*both, Apply("add", (Ref(4), Ref(5)), (6,)), Backward((6,), (one,)))),
+        "accumulation of roots": Program((x, c, k), (*both, Backward((4, 5), (one, g)))),
+        "repeated backward": Program(
+            (x, y), (times(0, 1, 4), Backward((4,), (one,), retain_graph=True), Backward((4,), (one,)))
+        ),
+        "unreached leaves": Program((x, y, c), (times(0, 2, 4), Backward((4,), (one,)))),
+        "no_grad": Program(
+            (x, y, c), (replace(times(0, 2, 4), mode="no_grad"), times(4, 1, 5), Backward((5,), (one,))), (4,)
+        ),
+        "detach": Program((x, y, c), (times(0, 2, 4), Detach(4, (5,)), times(5, 1, 6), Backward((6,), (one,))), (5,)),
+        "retain_grad": Program((x, c, k), (times(0, 2, 4), RetainGrad(4), times(4, 3, 5), Backward((5,), (one,)))),
+        "hooks": Program((x, c, k), (times(0, 2, 4), Hook(4), Hook(0), times(4, 3, 5), Backward((5,), (one,)))),
+        "create_graph": _with_second_order(Program((x,), (Apply("sin", (Ref(0),), (4,)),)), [(4, one)]),
+        "in-place": Program(
+            (x, c, k), (times(0, 2, 4), Inplace("mul_", 4, (Ref(3),), (5,)), Backward((5,), (one,))), (5,)
+        ),
+    }
 
 
 def _weights(like: Array) -> Array:
@@ -234,3 +314,5 @@ def _with_second_order(program: Program, roots: list[tuple[int, Array]]) -> Prog
     return Program(program.leaves, (*program.steps, *steps), program.observe)
 
 
+#: What names a part of the engine: the first of these that differs, of those that a program uses.
+PROBES = _probes()

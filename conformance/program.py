@@ -280,6 +280,18 @@ def results(step: AnyStep) -> tuple[int, ...]:
     return getattr(step, "out", ())
 
 
+def before_gradients(program: Program) -> tuple[Apply | Inplace | Detach, ...]:
+    """The steps that compute values and don't depend on a gradient: the forward part, which runs without the rest."""
+    late: set[int] = set()
+    kept: list[Apply | Inplace | Detach] = []
+    for step in program.steps:
+        if isinstance(step, (Grad, ReadGrad)) or late.intersection(operands(step)):
+            late.update(results(step))
+        elif isinstance(step, (Apply, Inplace, Detach)):
+            kept.append(step)
+    return tuple(kept)
+
+
 def rename(arg: Arg, new: Callable[[int], int]) -> Arg:
     """The argument with every number replaced."""
     if isinstance(arg, Ref):

@@ -25,6 +25,7 @@ from conformance.program import (
     Program,
     RetainGrad,
     array,
+    before_gradients,
     canonical,
     defects,
     operands,
@@ -176,7 +177,7 @@ class Reducer:
                 i for s in program.steps if isinstance(s, (Backward, Grad)) for i in _cotangents(s)
             )
         )
-        applied = _before_grad(program)
+        applied = before_gradients(program)
         known = [i for i in roots if i in {j for s in applied for j in results(s)} | {leaf.id for leaf in program.leaves}]
         seen = self._run(Program(program.leaves, applied, tuple(known)))
         if seen.failure is not None:
@@ -252,18 +253,6 @@ def _rank(value: str) -> int:
 def _pure(program: Program) -> bool:
     """Whether values come from applications alone, so that they can be taken out and computed again."""
     return all(isinstance(s, (Apply, Backward, Grad)) for s in program.steps)
-
-
-def _before_grad(program: Program) -> tuple[Apply, ...]:
-    """Applications that don't depend on a gradient."""
-    late: set[int] = set()
-    kept: list[Apply] = []
-    for step in program.steps:
-        if isinstance(step, Grad) or late.intersection(operands(step)):
-            late.update(results(step))
-        elif isinstance(step, Apply):
-            kept.append(step)
-    return tuple(kept)
 
 
 def _cotangents(step: Backward | Grad) -> tuple[int, ...]:

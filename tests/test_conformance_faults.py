@@ -1,0 +1,160 @@
+"""The suite finds what is planted: each fault is found, reduced, blamed and replayed from its stored file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import conformance
+from conformance import execute, results
+from conformance.blame import Bench
+from conformance.compare import judge
+from conformance.engines import EngineError, load
+from conformance.engines.torchlike import Torch
+from conformance.noise import measure
+from conformance.program import Apply, Backward, Leaf, Program, Ref, array
+
+from tests.faults import FAULTS, Planted, bent
+
+
+@pytest.mark.parametrize(("engine", "blamed", "kind"), FAULTS, ids=[f[0].__name__ for f in FAULTS])
+def test_a_planted_fault_is_found_reduced_blamed_and_replayed(
+    engine: type[Planted], blamed: str, kind: str, tmp_path: Path
+) -> None:
+    report = conformance.check(engine, examples=2500)
+    assert not report.ok
+    assert report.results.exit_code == 1
+    assert [(f.blamed, f.kind) for f in report.findings] == [(blamed, kind)]
+    report.to_json(tmp_path / "results.json")
+    (finding,) = results.load(tmp_path / "results.json").findings
+    assert len(finding.operations) <= 3
+    assert conformance.replay(finding, engine) == "FAILED"
+    assert conformance.replay(finding, "torch") == "FIXED"
+
+
+def test_torch_agrees_with_itself() -> None:
+    seen: list[conformance.Progress] = []
+    report = conformance.check("torch", examples=3000, progress=seen.append)
+    assert report.ok
+    assert report.findings == ()
+    statistics = report.results.statistics
+    assert statistics.programs == 3000
+    assert statistics.discarded < 60
+    assert statistics.duplicates < 150
+    assert statistics.ill_conditioned == 0
+    assert statistics.reference_errors == 0
+    assert [p.programs for p in seen] == sorted(p.programs for p in seen)
+
+
+class Two(Planted):
+    """Two faults at once."""
+
+    def call(self, form: str, op: str, args: Any, kwargs: Any) -> Any:
+        if op in ("sin", "exp"):
+            args = (bent(args[0], lambda g: g * (1 + 1e-9) if op == "sin" else -g),)
+        return self.honest(form, op, args, kwargs)
+
+
+def test_the_search_goes_on_past_a_finding() -> None:
+    report = conformance.check(Two, examples=2500)
+    assert {f.blamed for f in report.findings} == {"sin", "exp"}
+    assert all(f.met > 1 for f in report.findings)
+    other = next(f for f in report.findings if f.blamed == "sin")
+
+    class Changed(Planted):
+        def call(self, form: str, op: str, args: Any, kwargs: Any) -> Any:
+            made = self.honest(form, op, args, kwargs)
+            return made.float() if op == "sin" else made
+
+    assert conformance.replay(other, Changed) == "CHANGED"
+
+
+def test_the_same_seed_finds_the_same() -> None:
+    first, second = (conformance.check(Two, examples=600, seed=5).findings for _ in range(2))
+    assert first == second
+
+
+def test_what_an_engine_lacks_is_never_a_pass() -> None:
+    class NoExp(Planted):
+        def call(self, form: str, op: str, args: Any, kwargs: Any) -> Any:
+            if op == "exp":
+                raise conformance.Unsupported(op)
+            return self.honest(form, op, args, kwargs)
+
+    report = conformance.check(NoExp, examples=1500)
+    cells = [c for c in report.results.cells if c.operation == "exp"]
+    assert cells
+    assert all(c.programs == 0 for c in cells)
+    assert any(c.unsupported for c in cells)
+    assert not report.ok
+
+
+def test_interruption_keeps_what_was_found() -> None:
+    def stop(progress: conformance.Progress) -> None:
+        if progress.programs > 300:
+            raise KeyboardInterrupt
+
+    report = conformance.check(Two, examples=100_000, progress=stop)
+    assert not report.results.complete
+    assert report.results.exit_code == 130
+    assert report.findings
+
+
+def test_cancellation_is_noise_and_not_a_finding() -> None:
+    """exp(x) - exp(y) of near values loses most digits: an engine with another last digit in exp is right too."""
+
+    class OtherRounding(Torch):
+        def call(self, form: str, op: str, args: Any, kwargs: Any) -> Any:
+            made = super().call(form, op, args, kwargs)
+            return made * (1 + 2**-52) if op == "exp" else made
+
+    x, y = Leaf(0, array([1.1, 0.3])), Leaf(1, array([1.1 + 1e-9, 0.3 + 1e-9]))
+    steps = (
+        Apply("exp", (Ref(0),), (2,)),
+        Apply("exp", (Ref(1),), (3,)),
+        Apply("sub", (Ref(2), Ref(3)), (4,)),
+        Apply("sin", (Ref(4),), (5,)),
+        Backward((5,), (array([1.0, 1.0]),)),
+    )
+    program = Program((x, y), steps, (5,))
+    reference = load("torch")
+    expected, actual = execute.run(reference, program), execute.run(OtherRounding(), program)
+    found = judge(program, expected, actual, lambda: measure(reference, program))
+    assert found.mismatch is None
+    assert found.ill_conditioned
+    assert Bench(OtherRounding(), reference).mismatch(program) is None
+
+
+def test_engines_load_by_name_module_and_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("from conformance.engines.torchlike import Torch\nclass Mine(Torch):\n    pass\n")
+    assert isinstance(load(f"{file}:Mine"), Torch)
+    assert load("tests.faults:Raises").name == "Raises"
+    file.write_text("class Mine(:\n")
+    for spec in ("nothing", f"{file}:Mine", "json:nothing", "nowhere:Mine", f"{tmp_path}/no.py:Mine", "json:loads"):
+        with pytest.raises(EngineError) as caught:
+            load(spec)
+        assert "\n" not in str(caught.value)
+        assert spec in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b.replace(b"conformance/1", b"conformance/9")])
+def test_a_damaged_results_file_is_one_clear_line(damage: Any, tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    conformance.check("torch", examples=20).to_json(file)
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(results.ResultsError) as caught:
+        results.load(file)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_importing_the_package_is_light() -> None:
+    heavy = "{'torch', 'hypothesis', 'jinja2', 'numpy', 'minigrad'}"
+    code = f"import conformance, sys; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,159 @@
+"""Programs: written forms that lose nothing, a decoder that knows no invalid bytes, the same programs for a seed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from itertools import islice
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conformance import engines, execute, generate
+from conformance.program import (
+    Apply,
+    Array,
+    Backward,
+    Leaf,
+    Program,
+    Ref,
+    Special,
+    array,
+    canonical,
+    defects,
+    from_json,
+    to_json,
+    to_numpy,
+)
+from conformance.script import script
+from conformance.vocabulary import OPERATIONS
+
+ALL = tuple(OPERATIONS.values())
+TORCH = engines.load("torch")
+SHAPES = execute.Shapes(TORCH)
+
+targets = st.one_of(
+    st.just(generate.Target("free")),
+    st.builds(
+        generate.Target,
+        st.just("cell"),
+        st.sampled_from(list(OPERATIONS)),
+        st.just(""),
+        st.sampled_from(generate.FEATURES),
+    ),
+    st.builds(generate.Target, st.just("pair"), st.sampled_from(list(OPERATIONS)), st.sampled_from(list(OPERATIONS))),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.binary(min_size=generate.SIZE, max_size=generate.SIZE), targets)
+def test_any_bytes_are_a_valid_program_that_the_reference_runs(data: bytes, target: generate.Target) -> None:
+    program, _ = generate.decode(data, target, SHAPES, ALL)
+    assert defects(program) == []
+    assert from_json(to_json(program)) == program
+    with execute.quiet():
+        seen = execute.run(TORCH, program)
+    assert seen.unsupported is None
+    if target.feature != "in-place":  # only there may torch refuse
+        assert seen.failure is None
+
+
+@given(st.lists(st.floats(width=64), max_size=6))
+def test_floats_survive_json_to_the_last_bit(values: list[float]) -> None:
+    leaf = Leaf(0, array(np.array(values, np.float64)))
+    program = Program((leaf,), (Apply("sum", (Ref(0), Special("inf")), (1,)),))
+    read = from_json(to_json(program))
+    assert read == program
+    assert to_numpy(read.leaves[0].array).tobytes() == np.array([float.fromhex(v.hex()) for v in values]).tobytes()
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "transposed", "strided", "reversed"])
+def test_layouts_change_strides_and_not_values(layout: str) -> None:
+    data = np.arange(6.0).reshape(2, 3)
+    laid = to_numpy(array(data, layout=layout))  # type: ignore[arg-type]
+    assert (laid == data).all()
+    assert laid.flags.c_contiguous == (layout == "contiguous")
+
+
+def test_defects_are_named() -> None:
+    program = Program((Leaf(0, Array((2,), "float64", ("0x1p+0",))),), (Apply("sin", (Ref(7),), (0,)),), (9,))
+    assert defects(program) == [
+        "leaf 0 has 1 values for shape (2,)",
+        "step 0 uses value 7, which is not made yet",
+        "value 0 is made twice",
+        "value 9 is observed but never made",
+    ]
+
+
+def test_canonical_numbers_values_in_order() -> None:
+    program = Program((Leaf(8, array([1.0])),), (Apply("sin", (Ref(8),), (5,)), Backward((5,), (None,))), (5,))
+    assert canonical(program) == Program(
+        (Leaf(0, array([1.0])),), (Apply("sin", (Ref(0),), (1,)), Backward((1,), (None,))), (1,)
+    )
+
+
+def _drawn(seed: int, names: tuple[str, ...], blocks: int) -> str:
+    """A digest of the programs of the first blocks."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    cells = [(name, feature) for name in names for feature in generate.FEATURES]
+    operations = [OPERATIONS[name] for name in names]
+    for block in islice(generate.blocks(operations, cells), blocks):
+
+        def consume(batch: list[tuple[generate.Target, bytes]]) -> bool:
+            for target, data in batch:
+                digest.update(to_json(generate.decode(data, target, SHAPES, operations)[0]))
+            return True
+
+        generate.draw(block, seed, consume)  # type: ignore[arg-type]
+    return digest.hexdigest()
+
+
+NAMES = ("add", "sin", "sum", "matmul", "__getitem__")
+
+
+def test_a_seed_gives_the_same_programs_in_ci_and_elsewhere() -> None:
+    code = f"from tests.test_conformance_program import _drawn; print(_drawn(3, {NAMES!r}, 30))"
+    plain = {k: v for k, v in os.environ.items() if k not in ("CI", "PYTEST_CURRENT_TEST")}
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**plain, **more}, cwd=root, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for more in ({}, {"CI": "true"}, {"CI": "1", "PYTHONHASHSEED": "7"})
+    }
+    assert answers == {_drawn(3, NAMES, 30)}
+    assert _drawn(4, NAMES, 30) not in answers
+
+
+def test_every_operation_has_its_plain_cell() -> None:
+    cells = generate.cells(ALL, SHAPES)
+    assert {op for op, feature in cells if feature == "float64"} == set(OPERATIONS)
+    assert {op for op, feature in cells if feature == "order 2"} == set(OPERATIONS)
+    assert ("add", "broadcast") in cells
+    assert ("sin", "broadcast") not in cells
+    assert ("matmul", "0-d") not in cells
+
+
+def test_a_script_shows_what_the_program_shows(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    x = Leaf(0, array([[1.0, 2.0], [3.0, 0.1]], layout="transposed"))
+    program = Program((x,), (Apply("mul", (Ref(0), Ref(0)), (1,), form="operator"), Backward((1,), (x.array,))), (1,))
+    text = script(program, "torch")
+    file = tmp_path / "program.py"
+    file.write_text(text)
+    done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=True)
+    seen = execute.run(TORCH, program)
+    assert f"    torch:  {seen.grads[0]!r}" in done.stdout
+    assert "largest difference: 0 (nowhere)" in done.stdout
+
+
+def test_equal_programs_are_one_value() -> None:
+    a, b = (Program((Leaf(0, array([0.5])),), (Apply("sin", (Ref(0),), (1,)),)) for _ in range(2))
+    assert a == b
+    assert hash(a) == hash(b)
+    assert msgspec.structs.replace(a, observe=(1,)) != b
