@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -337,7 +338,7 @@ def narrow(self: Tensor, dim: int, start: Any, length: int) -> Tensor:
 @linear(view=True, returns=tuple, self=lambda xp, grads, dim: xp.stack(grads, dim))
 def unbind(self: Array, dim: int = 0) -> tuple[Array, ...]:
     if not self.ndim:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     dim = wrap_dim(dim, self.ndim)
     return tuple(self[at(dim, i)] for i in range(self.shape[dim]))
 
@@ -421,7 +422,7 @@ def _cut(xp: Any, grad: Any, shapes: Sequence[Size], dim: int) -> list[Any]:
         tensors=lambda xp, grad, tensors_shape, dim: _cut(xp, grad, tensors_shape, dim))  # fmt: skip
 def cat(tensors: Arrays, dim: int = 0) -> Array:
     if not tensors:
-        raise RuntimeError("expected a non-empty list of Tensors")
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     for number, each in enumerate(tensors):
         if not each.ndim:
             raise RuntimeError(f"zero-dimensional tensor (at position {number}) cannot be concatenated")
@@ -480,14 +481,14 @@ def flip(self: Array, dims: Size) -> Array:
 
 @internal(inplace=True, node="torch::autograd::CopyBackwards",
           self=lambda xp, grad: xp.zeros(grad.shape, grad), src=lambda grad: grad)  # fmt: skip
-def copy(self: Array, src: Array, non_blocking: bool = False) -> Array:
+def copy(self: Array, src: ArrayOrNumber, non_blocking: bool = False) -> Array:
     try:
-        return np.broadcast_to(cast_array(src, self.dtype), self.shape)
+        return np.broadcast_to(cast_array(np.asarray(src), self.dtype), self.shape)
     except ValueError:
-        raise _mismatch(self.shape, src.shape) from None
+        raise broadcast_error(self.shape, np.shape(src)) from None
 
 
-def _mismatch(wanted: Size, given: Size) -> RuntimeError:
+def broadcast_error(wanted: Size, given: Size) -> RuntimeError:
     """Torch's error for a shape that does not broadcast to another."""
     lead = len(wanted) - len(given)
     if lead >= 0:
@@ -523,3 +524,66 @@ def fill(self: Array, value: ArrayOrNumber) -> Array:
 @internal(inplace=True, self=lambda xp, grad: xp.zeros(grad.shape, grad))
 def zero(self: Array) -> Array:
     return np.zeros(self.shape, self.dtype)
+
+
+# ---- transposes as attributes ----------------------------------------------------------------------------------------
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, UserWarning, stacklevel=3)
+
+
+def _get_t(self: Tensor) -> Tensor:
+    """The tensor with its dimensions reversed."""
+    ndim = self._data.ndim
+    if not ndim:
+        _warn("Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.")
+    elif ndim > 2:
+        _warn(
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an"
+            " error in a future release. Consider `x.mT` to transpose batches of matrices or `x.permute(*torch.arange(x.ndim"
+            " - 1, -1, -1))` to reverse the dimensions of a tensor."
+        )
+    return permute(self, tuple(range(ndim))[::-1])  # type: ignore[no-any-return]
+
+
+def _get_mt(self: Tensor) -> Tensor:
+    """The tensor with its last two dimensions exchanged."""
+    ndim = self._data.ndim
+    if not ndim:
+        _warn("Tensor.mT is deprecated on 0-D tensors. This function is the identity in these cases.")
+        return self
+    if ndim < 2:
+        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {ndim}-D tensor.")
+    return transpose(self, -2, -1)  # type: ignore[no-any-return]
+
+
+def _get_h(self: Tensor) -> Tensor:
+    """The conjugate transpose of a matrix."""
+    ndim = self._data.ndim
+    if not ndim:
+        _warn("Tensor.H is deprecated on 0-D tensors. Consider using x.conj().")
+    elif ndim != 2:
+        raise RuntimeError(
+            f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor."
+            + (" For batches of matrices, consider using tensor.mH" if ndim > 2 else "")
+        )
+    else:
+        self = transpose(self, 0, 1)
+    return self.conj() if self.is_complex() else self  # type: ignore[no-any-return]
+
+
+def _get_mh(self: Tensor) -> Tensor:
+    """The conjugate of the tensor with its last two dimensions exchanged."""
+    ndim = self._data.ndim
+    if not ndim:
+        _warn("Tensor.mH is deprecated on 0-D tensors. Consider using x.conj().")
+    elif ndim < 2:
+        raise RuntimeError(f"tensor.mH is only supported on matrices or batches of matrices. Got {ndim}-D tensor.")
+    else:
+        self = transpose(self, -2, -1)
+    return self.conj() if self.is_complex() else self  # type: ignore[no-any-return]
+
+
+for _name, _getter in {"T": _get_t, "mT": _get_mt, "H": _get_h, "mH": _get_mh}.items():
+    setattr(Tensor, _name, property(_getter))

@@ -1,0 +1,134 @@
+"""Casts of tensors to other types, and new tensors like a given one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad import _creation, _dtype
+from minigrad._declare import method
+from minigrad._op import RECORDED
+from minigrad._tensor import Tensor
+
+
+def _check_device(device: Any) -> None:
+    """Refuse any device but the CPU, with one clear line."""
+    if device is None or str(device) in ("cpu", "cpu:0"):
+        return
+    raise RuntimeError(f"minigrad computes on the CPU alone: device '{device}' is not available")
+
+
+def converted(self: Tensor, dtype: np.dtype[Any], copy: bool = False) -> Tensor:
+    """The tensor with elements of a type: itself if it has that type and no copy is asked for."""
+    if self._data.dtype == dtype and not copy:
+        return self
+    return RECORDED.cast(self, dtype)  # type: ignore[no-any-return]
+
+
+@method()
+def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """`to(dtype)`, `to(device, dtype)`, `to(other)`: the tensor converted, itself if nothing changes.
+
+    `copy=True` copies all the same; `non_blocking` and `memory_format` mean nothing here.
+    """
+    rest = list(args)
+    dtype, device = kwargs.pop("dtype", None), kwargs.pop("device", None)
+    copy = kwargs.pop("copy", False)
+    other = kwargs.pop("other", None)
+    kwargs.pop("non_blocking", None), kwargs.pop("memory_format", None)
+    if kwargs:
+        raise TypeError(f"to() got an unexpected keyword argument '{next(iter(kwargs))}'")
+    if rest and isinstance(rest[0], Tensor):
+        other = rest.pop(0)
+    elif rest and not _is_dtype(rest[0]):
+        device = rest.pop(0)
+        if not isinstance(device, (str, type(None))) and not hasattr(device, "type"):
+            raise TypeError(f"to() expects a dtype, a device or a tensor, but got {type(device).__name__}")
+    if rest and _is_dtype(rest[0]):
+        dtype = rest.pop(0)
+    if len(rest) > 1:
+        copy = rest[1]
+    _check_device(device)
+    if other is not None:
+        dtype = other.dtype
+    return converted(self, self._data.dtype if dtype is None else _dtype.as_numpy(dtype, "to"), copy)
+
+
+def _is_dtype(value: object) -> bool:
+    return isinstance(value, (_dtype.dtype, type))
+
+
+def _cast_method(target: np.dtype[Any]) -> Callable[[Tensor], Tensor]:
+    def made(self: Tensor, memory_format: Any = None) -> Tensor:
+        return converted(self, target)
+
+    made.__doc__ = f"The tensor with elements of type {target}; itself if it has that type."
+    return made
+
+
+for _name, _target in {
+    "double": "float64", "float": "float32", "half": "float16", "long": "int64", "int": "int32", "short": "int16",
+    "char": "int8", "byte": "uint8", "bool": "bool", "cfloat": "complex64", "cdouble": "complex128",
+}.items():  # fmt: skip
+    method(_name)(_cast_method(np.dtype(_target)))
+
+
+@method()
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """The tensor with elements of another's type."""
+    return converted(self, other._data.dtype)
+
+
+@method(name="type")
+def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The name of the tensor's type, such as "torch.FloatTensor"; with an argument, the tensor converted."""
+    if dtype is None:
+        return self.dtype.tensor_type
+    if isinstance(dtype, str):
+        for each in _dtype.ALL:
+            if each.tensor_type == dtype:
+                return converted(self, each.numpy)
+        raise ValueError(f"invalid type: '{dtype}'")
+    return converted(self, _dtype.as_numpy(dtype, "type"))
+
+
+@method()
+def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor itself: it is on the CPU."""
+    return self
+
+
+def _unavailable(name: str) -> Callable[..., Any]:
+    def made(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        _check_device(name)
+
+    made.__doc__ = "RuntimeError: there is no such device here."
+    return made
+
+
+for _name in ("cuda", "xpu"):
+    method(_name)(_unavailable(_name))
+
+
+def _new(name: str, create: Callable[..., Tensor]) -> None:
+    def made(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> Tensor:
+        _check_device(device)
+        return create(*args, dtype=self.dtype if dtype is None else dtype, **kwargs)
+
+    made.__doc__ = f"As `{name.removeprefix('new_')}`, of this tensor's type unless `dtype` says otherwise."
+    method(name)(made)
+
+
+_new("new_zeros", _creation.zeros)
+_new("new_ones", _creation.ones)
+_new("new_empty", _creation.empty)
+_new("new_full", _creation.full)
+
+
+@method()
+def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor of this data, of this tensor's type unless `dtype` says otherwise."""
+    _check_device(device)
+    return _creation.tensor(data, dtype=self.dtype if dtype is None else dtype, requires_grad=requires_grad)
