@@ -107,17 +107,19 @@ def run(arguments: argparse.Namespace) -> int:
     from conformance.reporting.console import console, print_report
     from conformance.reporting.progress import progress_on
 
-    with progress_on(sys.stderr) as progress:
-        parts: list[Results] = []
-        for spec in specs:
+    parts: list[Results] = []
+    for spec in specs:
+        with progress_on(sys.stderr, spec if len(specs) > 1 else "") as progress:
             found = check(spec, seed=arguments.seed, examples=arguments.examples, time=time, progress=progress)
-            parts.append(found.results)
-            if not found.results.complete:  # stopped by Ctrl-C: what there is gets written
-                break
+        parts.append(found.results)
+        if not found.results.complete:  # stopped by Ctrl-C: what there is gets written
+            break
     results = merge(parts)
-    written = write_reports(results, output)
     out = console(sys.stdout)
-    print_report(results, out)
+    try:
+        written = write_reports(results, output)
+    finally:  # should the disk be full, what was found is at least said
+        print_report(results, out)
     out.print(f"report: {next(path for path in written if path.suffix == '.html')}")
     return results.exit_code
 
@@ -221,8 +223,8 @@ def explain(arguments: argparse.Namespace) -> int:
     from conformance.gate import explain as look_up
 
     if arguments.code is None:
-        for code, text in EXPLANATIONS.items():
-            _say(f"{code}\n    {text}")
+        for code, meaning in EXPLANATIONS.items():
+            _say(f"{code}\n    {meaning}")
         return 0
     text = look_up(arguments.code)
     if text is None:

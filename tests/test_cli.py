@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -157,3 +159,33 @@ def test_a_run_finds_writes_and_replays(tmp_path: Path, capsys: pytest.CaptureFi
     code, out, err = outcome(capsys, "replay", found[0].id, "--results", tmp_path / "results.json")
     assert code == Exit.FINDING, err
     assert "FAILED" in out
+
+
+def test_an_interrupted_run_writes_what_it_has(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "conformance", "run", MICRO, "--time", "60", "-o", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr
+        assert any(re.search(r" [1-9]\d* findings?,", line) for line in running.stderr)  # the search is under way
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=50)
+    assert running.returncode == Exit.INTERRUPTED, err
+    assert "Traceback" not in err
+    assert "partial" in out
+    written = stored.load(tmp_path / "results.json")
+    assert (written.complete, written.exit_code) == (False, Exit.INTERRUPTED)
+    assert written.findings
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+
+
+def test_several_engines_share_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = outcome(capsys, "run", MICRO, "torch", "--examples", "400", "-o", tmp_path)
+    assert code == Exit.FINDING, err
+    written = stored.load(tmp_path / "results.json")
+    assert [engine.name for engine in written.engines] == ["micro", "torch"]
+    assert {found.engine for found in written.findings} == {"micro"}
+    assert written.statistics.programs == 800
+    assert "tried: 800 programs" in out

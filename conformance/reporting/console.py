@@ -7,7 +7,6 @@ import textwrap
 from typing import IO
 
 from rich.console import Console
-from rich.syntax import Syntax
 from rich.text import Text
 from tabulate import tabulate
 
@@ -54,11 +53,7 @@ def print_finding(finding: Finding, out: Console) -> None:
     rows = tabulate(summary.measures(finding), tablefmt="plain", disable_numparse=True)
     out.print(_indented(rows))
     out.print()
-    code = _indented(summary.program(finding))
-    if out.is_terminal and not out.no_color:
-        out.print(Syntax(code, "python", background_color="default", word_wrap=True))
-    else:
-        out.print(code)
+    out.print(_indented(summary.program(finding)))
     out.print()
     out.print(Text.assemble("  replay: ", (summary.replay(finding), "bold")))
     out.print()

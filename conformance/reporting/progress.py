@@ -35,17 +35,18 @@ class Show(Protocol):
 
 
 @contextmanager
-def progress_on(stream: IO[str]) -> Iterator[Show]:
-    """Show progress on `stream` while the block runs; the live line is gone when it ends."""
+def progress_on(stream: IO[str], label: str = "") -> Iterator[Show]:
+    """Show progress on `stream` while the block runs, each line led by `label`; the live line is gone when it ends."""
+    lead = f"{label}: " if label else ""
     out = console(stream)
     if not out.is_terminal:
-        yield _plain(stream)
+        yield _plain(stream, lead)
         return
     bars = Bars(SpinnerColumn(), BarColumn(24), TextColumn("{task.description}"), console=out, transient=True)
     task = bars.add_task("loading", total=1.0)
     with bars:
         yield lambda progress: bars.update(
-            task, completed=progress.done, total=progress.total, description=line(progress)
+            task, completed=progress.done, total=progress.total, description=lead + line(progress)
         )
 
 
@@ -59,7 +60,7 @@ def line(progress: Progress) -> str:
     )
 
 
-def _plain(stream: IO[str]) -> Show:
+def _plain(stream: IO[str], lead: str) -> Show:
     """A line at the start, at the end, whenever something is found, and every few seconds."""
     due = 0.0
     findings = 0
@@ -71,7 +72,7 @@ def _plain(stream: IO[str]) -> Show:
         if now < wait and progress.phase != "done":
             return
         due, findings = now + EVERY, progress.findings
-        stream.write(f"{line(progress)}\n")
+        stream.write(f"{lead}{line(progress)}\n")
         stream.flush()
 
     return show
