@@ -105,14 +105,13 @@ def run(
 
     With `targets` only what leads to them is computed. A returned gradient is a tensor, or None where nothing arrived.
     """
-    previous = state.grad_enabled, state.backward_node
+    enabled, node = state.grad_enabled, state.backward_node
     state.set_grad_enabled(create_graph)
     try:
-        with np.errstate(all="ignore"):
-            return _Pass(Tensors if create_graph else Arrays, keep_graph, targets, accumulate).run(roots)
+        return _Pass(Tensors if create_graph else Arrays, keep_graph, targets, accumulate).run(roots)
     finally:
-        state.set_grad_enabled(previous[0])
-        state.backward_node = previous[1]
+        state.set_grad_enabled(enabled)
+        state.backward_node = node
 
 
 class _Pass:
@@ -139,18 +138,19 @@ class _Pass:
 
     def run(self, roots: Sequence[tuple[Edge, Tensor]]) -> list[Any]:
         calculus, heap, buffers, keep_graph = self.calculus, self.heap, self.buffers, self.keep_graph
-        recording, anomaly = calculus.recording, state.anomaly
+        recording, quietly = calculus.recording, state.run
         if self.targets is not None:
             self.wanted = _leading_to([edge[0] for edge, _ in roots], {edge[0] for edge in self.targets})
         wanted = self.wanted
+        usual = wanted is None and not recording and not state.anomaly
         owned: set[Node] = set()  # whose buffer is an array made here, so that it can be added to in place
         for edge, gradient in roots:
             self.send(edge, calculus.unwrap(gradient))
         while heap:
             node = heappop(heap)[1]
             grads = buffers.pop(node)
-            if node.plain and node.hooks is None and wanted is None and not (recording or anomaly):
-                results = node.vjp(grads, calculus, None)
+            if usual and node.plain and node.hooks is None:
+                results = quietly(node.vjp, grads, calculus, None)
             else:
                 found = self.visit(node, grads)
                 if found is None:
@@ -187,12 +187,12 @@ class _Pass:
                     if buffer is None:
                         buffers[target] = grad
                     elif target in owned:
-                        np.add(buffer, grad, out=buffer)
+                        quietly(np.add, buffer, grad, buffer)
                     else:
-                        buffers[target] = buffer = buffer + grad
+                        buffers[target] = buffer = self.sum(buffer, grad)
                         if type(buffer) is np.ndarray:
                             owned.add(target)
-            del results
+            results = grad = data = buffer = None  # what nobody needs any more is free before the next node runs
             if self.pending is not None:
                 for edge in node.next:
                     if edge is not None and type(edge[0]) is AccumulateGrad:
@@ -202,6 +202,9 @@ class _Pass:
         if self.targets is None:
             return []
         return [calculus.wrap(self.captured.get(edge)) for edge in self.targets]
+
+    def sum(self, first: Any, second: Any) -> Any:
+        return first + second if self.calculus.recording else state.run(np.add, first, second)
 
     def send(self, edge: Edge, grad: Any) -> None:
         """Add a gradient to what waits at an edge's node; None means that there is none, but the node still runs."""
@@ -213,10 +216,10 @@ class _Pass:
         if grad is None:
             return
         if len(node.meta) == 1:
-            self.buffers[node] = grad if self.buffers[node] is None else self.buffers[node] + grad
+            self.buffers[node] = grad if self.buffers[node] is None else self.sum(self.buffers[node], grad)
         else:
             slots = self.buffers[node]
-            slots[output] = grad if slots[output] is None else slots[output] + grad
+            slots[output] = grad if slots[output] is None else self.sum(slots[output], grad)
 
     def fit(self, grad: Any, meta: Meta, source: Node, number: int) -> Any:
         """A gradient in the shape and type of what it is the gradient of: what broadcasting and casts did, undone."""
@@ -226,7 +229,7 @@ class _Pass:
                 f"Function {source.name()} returned an invalid gradient at index {number} - got {list(shape)} but"
                 f" expected shape compatible with {list(meta[0])}"
             )
-        return self.calculus.fit(grad, meta)
+        return self.calculus.fit(grad, meta) if self.calculus.recording else state.run(self.calculus.fit, grad, meta)
 
     def visit(self, node: Node, grads: Any) -> Sequence[Any] | None:
         """A node's gradients where more than its formulas is at work; None if it need not run."""
@@ -238,7 +241,12 @@ class _Pass:
         if self.targets is not None and not self.capture(node, grads):
             return None
         state.backward_node = node
-        results = self.guarded(node, grads) if state.anomaly else node.vjp(grads, self.calculus, self.wanted)
+        if state.anomaly:
+            results = self.guarded(node, grads)
+        elif node.plain and not self.calculus.recording:
+            results = state.run(node.vjp, grads, self.calculus, self.wanted)
+        else:
+            results = node.vjp(grads, self.calculus, self.wanted)
         if hooks is not None and hooks.post:
             results = self.call_after(node, hooks, results, grads)
         return results
@@ -296,15 +304,19 @@ class _Pass:
             leaf.grad = RECORDED.clone(grad) if old is None else old + grad
         elif old is None:
             # Taken as it is when nobody else holds it: the references are this frame's two and the argument's.
-            if not (type(grad) is np.ndarray and grad.base is None and sys.getrefcount(grad) <= 5
-                    and grad.strides == leaf.data.strides):
+            if not (
+                type(grad) is np.ndarray
+                and grad.base is None
+                and sys.getrefcount(grad) <= 3
+                and grad.strides == leaf.data.strides
+            ):
                 kept = np.empty_like(leaf.data)
                 kept[...] = grad
                 grad = kept
             leaf.grad = make(grad, None)
         else:
             data = old.materialize()
-            np.add(data, grad, out=data)
+            state.run(np.add, data, grad, data)
             old._cell[0] += 1
 
     # -- hooks ---------------------------------------------------------------------------------------------------------

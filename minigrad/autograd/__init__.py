@@ -68,7 +68,7 @@ def backward(
                 " `grad_tensors`."
             )
         grad_tensors = grad_variables
-    roots = _roots(_listed(tensors), grad_tensors, create_graph)
+    roots = _roots(_listed(tensors), grad_tensors)
     targets = None
     if inputs is not None:
         targets = []
@@ -119,7 +119,7 @@ def grad(
     if is_grads_batched:
         return _batched(outputs, wanted, grad_outputs, bool(create_graph if retain_graph is None else retain_graph),
                         create_graph, allow_unused, materialize_grads)
-    roots = _roots(_listed(outputs), grad_outputs, create_graph)
+    roots = _roots(_listed(outputs), grad_outputs)
     targets: list[Edge] = []
     for each in wanted:
         edge = edge_of(each)
@@ -169,7 +169,7 @@ def _listed(tensors: Any) -> Sequence[Any]:
     return (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
 
 
-def _roots(tensors: Sequence[Tensor], given: Any, create_graph: bool) -> list[tuple[Edge, Tensor]]:
+def _roots(tensors: Sequence[Tensor], given: Any) -> list[tuple[Edge, Tensor]]:
     """Each tensor's edge with the gradient to start from; the errors are torch's."""
     gradients: Sequence[Any] = [None] * len(tensors) if given is None else _listed(given)
     if len(gradients) != len(tensors):
