@@ -15,12 +15,14 @@ async function copyText(text) {
   }
 }
 
+const announce = document.querySelector("#announce");
 for (const button of document.querySelectorAll(".copy")) {
   button.addEventListener("click", async () => {
     await copyText(button.parentElement.querySelector("pre").textContent);
     const label = button.textContent;
     button.textContent = "Copied";
-    setTimeout(() => { button.textContent = label; }, 1500);
+    announce.textContent = "Copied";
+    setTimeout(() => { button.textContent = label; announce.textContent = ""; }, 1500);
   });
 }
 
