@@ -23,7 +23,7 @@ def to_markdown(results: Results) -> str:
         "## Environment and engines",
         table(["", ""], summary.environment(results)),
         "## Operations by feature",
-        "✓ passed, ✗ failed (in so many programs), · not exercised, – not offered by the engine",
+        "✓ passed, ✗ failed (in so many programs), · not exercised, – not offered by the engine, blank: does not apply",
     ]
     for matrix in summary.matrices(results):
         if len(results.engines) > 1:

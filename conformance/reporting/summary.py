@@ -12,9 +12,15 @@ from conformance.gate import Exit, unexercised
 from conformance.results import Finding, Results
 from conformance.script import body
 
-Status = Literal["passed", "failed", "not exercised", "unsupported"]
+Status = Literal["passed", "failed", "not exercised", "unsupported", "does not apply"]
 
-GLYPHS: dict[Status, str] = {"passed": "✓", "failed": "✗", "not exercised": "·", "unsupported": "–"}
+GLYPHS: dict[Status, str] = {
+    "passed": "✓",
+    "failed": "✗",
+    "not exercised": "·",
+    "unsupported": "–",
+    "does not apply": "",
+}
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,7 @@ def matrices(results: Results) -> Iterator[Matrix]:
                     name,
                     (
                         _square(total[name], wrong[name], name in engine.unsupported),
-                        *(squares.get((name, feature), Square("not exercised")) for feature in features),
+                        *(squares.get((name, feature), Square("does not apply")) for feature in features),
                     ),
                 )
                 for name in operations
