@@ -34,6 +34,7 @@ __all__ = [
     "detect_anomaly",
     "enable_grad",
     "function",
+    "functional",
     "grad",
     "graph",
     "inference_mode",
@@ -223,3 +224,6 @@ def _backward_method(
 
 _backward_method.__name__ = "backward"
 setattr(Tensor, "backward", _backward_method)  # noqa: B010  (here, since tensors know nothing of passes)
+
+
+from minigrad.autograd import functional  # noqa: E402  (it uses grad)
