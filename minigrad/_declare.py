@@ -238,7 +238,7 @@ def _function(op: Op, quick: Callable[..., Any] | None) -> Callable[..., Any]:
             return op.returns(*made) if op.returns is not None else tuple(made)
         return store_out(op.name, out, result, args)
 
-    if quick is None:
+    if quick is None or 0 < len(op.formulas) < len(op.operands):
         return general
     return _quick_unary(op, quick, general) if len(op.operands) == 1 else _quick_binary(op, quick, general)
 
@@ -273,7 +273,7 @@ def _quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any
 def _quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]) -> Callable[..., Any]:
     kinds = "".join(set(op.kinds) & set("fciub" if op.promote == "keep" else "fc"))
     defaults = tuple(op.defaults.values())
-    new, recordable = object.__new__, bool(op.formulas)
+    new, recordable, overloaded = object.__new__, bool(op.formulas), 1 in op.overloads
 
     def function(first: Any = _MISSING, second: Any = _MISSING, /, *rest: Any, **kwargs: Any) -> Any:
         mode = state.mode
@@ -302,7 +302,8 @@ def _quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., An
         else:
             need = (edge is not None) + 2 * (other is not None)
             args = (first, second, *defaults)
-            output._edge = (op.plan(need, args).record((edge, other), args, (x, y), result, cell), 0)
+            edges = (edge,) if overloaded and type(second) is Saved else (edge, other)
+            output._edge = (op.plan(need, args).record(edges, args, (x, y), result, cell), 0)
         return output
 
     return function

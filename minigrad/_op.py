@@ -97,6 +97,10 @@ class Op:
         camel = "".join(part[:1].upper() + part[1:] for part in name.replace(".", "_").split("_"))
         self.node_name = node or f"{camel}Backward0"
         self.many_outputs = returns is not None
+        # Inputs that have an edge: a number has none where it makes another overload, with a node of its own.
+        asked = () if node is None or isinstance(node, str) else _names(node)
+        self.overloads = {i for i in self.numbers if self.params[i] in asked}
+        self.differentiable = {i for i, param in enumerate(self.params) if param in formulas}
         self.plans: dict[Any, Plan] = {}
 
     def ask(self, function: Callable[..., str], args: Sequence[Any]) -> str:
@@ -110,7 +114,9 @@ class Op:
             name = self.ask(name, args)
         plan = self.plans.get((need, name))
         if plan is None:
-            plan = self.plans[need, name] = Plan(self, need, name)
+            left_out = {i for i in self.overloads if is_number(args[i])}
+            edged = [each for each in self.operands if each[0] in self.differentiable - left_out]
+            plan = self.plans[need, name] = Plan(self, need, name, edged)
         return plan
 
 
@@ -122,8 +128,8 @@ class Plan:
     versions of what was saved and calls each formula.
     """
 
-    def __init__(self, op: Op, need: int, name: str) -> None:
-        self.op = op
+    def __init__(self, op: Op, need: int, name: str, edged: Sequence[tuple[int, int, bool]]) -> None:
+        self.op, self.edged = op, edged
         active = {i: op.formulas[p] for i, p in enumerate(op.params) if need >> i & 1 and p in op.formulas}
         names = {each for formula in active.values() for each in _names(formula)} - {"grad", "grads", "xp"}
         single = {op.params[i]: i for i, _, many in op.operands if not many}
@@ -169,8 +175,8 @@ class Plan:
             lines.append("    meta = ((output.shape, output.dtype),)")
         extras = [_extra(op, each) for each in self.extra_names]
         lines.append(f"    node = Node(edges, meta, {_tuple(saved)}, {_tuple(versions)}, {_tuple(extras)})")
-        if any(many for _, _, many in op.operands):
-            lengths = [f"len(args[{i}])" if many else "1" for i, _, many in op.operands]
+        if any(many for _, _, many in self.edged):
+            lengths = [f"len(args[{i}])" if many else "1" for i, _, many in self.edged]
             lines.append(f"    node.lengths = {_tuple(lengths)}")
         return [*lines, "    return node"]
 
@@ -220,8 +226,8 @@ class Plan:
         if any("xp" in _names(formula) for formula in active.values()):
             lines.append("    xp = calculus.xp")
         answers = []
-        several = len(active) > 1 and not any(many for _, _, many in op.operands)
-        for place, (i, _, many) in enumerate(op.operands):
+        several = len(active) > 1 and not any(many for _, _, many in self.edged)
+        for place, (i, _, many) in enumerate(self.edged):
             if i not in active:
                 answers.append(f"*(None,) * node.lengths[{place}]" if many else "None")
                 continue
@@ -339,21 +345,24 @@ def _prepare(op: Op, args: Sequence[Any]) -> tuple[list[Any], list[Any], list[Ed
     need = 0
     for i, bit, many in op.operands:
         given = args[i]
-        if isinstance(given, Tensor):
-            raws[i] = given.materialize() if op.view else given._data
-            edge = given._edge if given._view is None else edge_of(given)
-            edges.append(edge)
-            if edge is not None:
-                need |= bit
-        elif many:
+        if many:
             raws[i] = [each._data for each in _tensors(op, i, given)]
-            for each in given:
-                edge = edge_of(each)
+            if i in op.differentiable:
+                for each in given:
+                    edge = edge_of(each)
+                    edges.append(edge)
+                    if edge is not None:
+                        need |= bit
+        elif isinstance(given, Tensor):
+            raws[i] = given.materialize() if op.view else given._data
+            if i in op.differentiable:
+                edge = given._edge if given._view is None else edge_of(given)
                 edges.append(edge)
                 if edge is not None:
                     need |= bit
         elif given is None and i in op.optional or i in op.numbers and isinstance(given, _NUMBER):
-            edges.append(None)
+            if i in op.differentiable and i not in op.overloads:
+                edges.append(None)
         else:
             raise argument_error(op, i, given)
     if op.promote:
@@ -410,7 +419,7 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
 
 def is_number(given: Any) -> bool:
     """Whether an operand was given as a Python number, in what a `node` function is asked about."""
-    return type(given) is Saved and given.source is None
+    return type(given) is Saved and given.source is None or isinstance(given, _NUMBER)
 
 
 def _output(op: Op, first: Any, data: Any) -> Tensor:
@@ -444,7 +453,7 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
     recording = need and state.grad_enabled and op.formulas
     if recording and op.plan(need, args).saves_input:
         old = args[0]._data.copy() if isinstance(args[0], Tensor) else args[0]._data
-        args[0] = make(old, edges[0])
+        args[0] = make(old, edge_of(target))
     write(target, result)
     if recording:
         rebase_history(target, op.plan(need, args).record(edges, args, raws, target._data, target._cell))
