@@ -67,8 +67,9 @@ def test_the_search_goes_on_past_a_finding() -> None:
 
     class Changed(Planted):
         def call(self, form: str, op: str, args: Any, kwargs: Any) -> Any:
-            made = self.honest(form, op, args, kwargs)
-            return made.float() if op == "sin" else made
+            if op == "sin":
+                raise ValueError("not today")
+            return self.honest(form, op, args, kwargs)
 
     assert conformance.replay(other, Changed) == "CHANGED"
 
@@ -85,6 +86,9 @@ def test_what_an_engine_lacks_is_never_a_pass() -> None:
                 raise conformance.Unsupported(op)
             return self.honest(form, op, args, kwargs)
 
+        def inplace(self, op: str, target: Any, args: Any, kwargs: Any) -> Any:
+            raise conformance.Unsupported(op)
+
     report = conformance.check(NoExp, examples=1500)
     cells = [c for c in report.results.cells if c.operation == "exp"]
     assert cells
@@ -94,14 +98,20 @@ def test_what_an_engine_lacks_is_never_a_pass() -> None:
 
 
 def test_interruption_keeps_what_was_found() -> None:
-    def stop(progress: conformance.Progress) -> None:
-        if progress.programs > 300:
-            raise KeyboardInterrupt
+    class Interrupted(Two):
+        calls = 0
 
-    report = conformance.check(Two, examples=100_000, progress=stop)
+        def call(self, form: str, op: str, args: Any, kwargs: Any) -> Any:
+            self.calls += 1
+            if self.calls == 1000:
+                raise KeyboardInterrupt
+            return super().call(form, op, args, kwargs)
+
+    report = conformance.check(Interrupted, examples=100_000)
     assert not report.results.complete
     assert report.results.exit_code == 130
-    assert report.findings
+    assert {f.blamed for f in report.findings} == {"sin", "exp"}
+    assert 0 < report.results.statistics.programs < 1000
 
 
 def test_cancellation_is_noise_and_not_a_finding() -> None:
@@ -110,7 +120,7 @@ def test_cancellation_is_noise_and_not_a_finding() -> None:
     class OtherRounding(Torch):
         def call(self, form: str, op: str, args: Any, kwargs: Any) -> Any:
             made = super().call(form, op, args, kwargs)
-            return made * (1 + 2**-52) if op == "exp" else made
+            return made * (1 + 2**-52) if op == "exp" and args[0][0] > 1.1 else made
 
     x, y = Leaf(0, array([1.1, 0.3])), Leaf(1, array([1.1 + 1e-9, 0.3 + 1e-9]))
     steps = (
