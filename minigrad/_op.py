@@ -47,8 +47,8 @@ CONSTANT: Final = [0]  # the version cell of what nobody can write to
 
 
 class Op:
-    """One declared operation; see the module's text. `promote`: None, "keep" (operands are cast to their common type)
-    or "float" (and integers to the default floating type), or a function of parameters that gives one of these.
+    """One declared operation; see the module's text. `promote`: None, "keep" (operands are cast to their common type),
+    "float" (and integers to the default floating type), "same" (all must have one type), or a function of parameters that gives one of these.
     `kinds`: numpy's letters of the types that it computes with, `refusal`: what it says of others, or the name of the
     kernel that torch's message names. `view`: whether the result shares `self`'s memory.
     `holomorphic`: the formulas give the plain derivative, which the engine conjugates for complex tensors; False for
@@ -393,6 +393,8 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
     """Cast the operands to their common type; saved values become those that the forward saw."""
     places = [i for i in op.promoted if raws[i] is not None]
     first = args[places[0]]
+    if op.promote == "same":
+        _check_same(op, raws, places)
     if isinstance(first, _NUMBER) or any(
         isinstance(args[i], _NUMBER) or raws[i].dtype != first._data.dtype for i in places[1:]
     ):
@@ -415,6 +417,16 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
         elif raws[i].dtype != dtype:
             raws[i] = raws[i].astype(dtype)
             args[i] = Saved(raws[i], args[i]._cell, args[i])
+
+
+def _check_same(op: Op, raws: Sequence[Any], places: Sequence[int]) -> None:
+    wanted = _dtype.from_numpy(raws[places[0]].dtype)
+    for i in places[1:]:
+        given = getattr(raws[i], "dtype", wanted.numpy)
+        if given != wanted.numpy:
+            raise RuntimeError(
+                f"expected dtype {wanted.cpp_name} for `{op.params[i]}` but got dtype {_dtype.from_numpy(given).cpp_name}"
+            )
 
 
 def is_number(given: Any) -> bool:

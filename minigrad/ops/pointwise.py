@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from minigrad._declare import binary, composite, op, unary
+from minigrad._dtype import complex128 as COMPLEX
+from minigrad._dtype import float64 as DOUBLE
+from minigrad._declare import PUBLIC, binary, composite, op, unary
 from minigrad._op import Array, ArrayAsIs, ArrayOrNumber, is_number
 from minigrad._tensor import Tensor
 
@@ -279,9 +281,6 @@ def imag(input: Tensor) -> Tensor:
     return imaginary_part(input)
 
 
-Tensor.real, Tensor.imag = property(real), property(imag)
-
-
 def angle_formula(xp: Any, grad: Any, self: Any) -> Any:
     if not is_complex(self):
         return zeros(xp, grad)
@@ -308,8 +307,6 @@ def choose(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber) -> A
 def where(condition: Any, self: Any = None, other: Any = None, *, out: Any = None) -> Any:
     """`self` where the bool tensor `condition` holds, else `other`; given the condition alone, where it holds."""
     if self is None and other is None:
-        from minigrad._declare import PUBLIC
-
         return PUBLIC["nonzero"](condition, as_tuple=True)
     return choose(condition, self, other)
 
@@ -388,6 +385,13 @@ unary("rsqrt", lambda self: 1 / np.sqrt(self), lambda grad, result: -0.5 * grad 
 
 
 @composite(inplace=True)
+def float_power(self: Any, other: Any) -> Any:
+    """The power, computed in double precision."""
+    wide = [each.to(COMPLEX if is_complex(each) else DOUBLE) if isinstance(each, Tensor) else each for each in (self, other)]
+    return wide[0] ** wide[1]
+
+
+@composite(inplace=True)
 def square(input: Any) -> Any:
     return input**2
 
@@ -399,6 +403,17 @@ unary("log", np.log, lambda grad, self: grad / self)
 unary("log2", np.log2, lambda grad, self: grad / (self * math.log(2)))
 unary("log10", np.log10, lambda grad, self: grad / (self * math.log(10)))
 unary("log1p", np.log1p, lambda grad, self: grad / (self + 1), node="Log1PBackward0")
+
+
+binary("logaddexp", np.logaddexp, kinds="f", refusal="logaddexp_cpu", inplace=False,
+       self=lambda xp, grad, self, other: grad / (1 + xp.exp(other - self)),
+       other=lambda xp, grad, self, other: grad / (1 + xp.exp(self - other)))  # fmt: skip
+binary("logaddexp2", np.logaddexp2, kinds="f", refusal="logaddexp2_cpu", inplace=False,
+       self=lambda xp, grad, self, other: grad / (1 + xp.exp2(other - self)),
+       other=lambda xp, grad, self, other: grad / (1 + xp.exp2(self - other)))  # fmt: skip
+binary("ldexp", lambda self, other: self * np.exp2(other), promote="float",
+       self=lambda xp, grad, other: grad * xp.exp2(other), other=lambda grad, result: grad * result * math.log(2),
+       )  # fmt: skip
 
 
 def logistic(self: Any) -> Any:
@@ -420,8 +435,26 @@ unary("sinh", np.sinh, lambda xp, grad, self: grad * xp.cosh(self))
 unary("cosh", np.cosh, lambda xp, grad, self: grad * xp.sinh(self))
 unary("tanh", np.tanh, lambda grad, result: grad * (1 - result * result))
 unary("asinh", np.arcsinh, lambda xp, grad, self: grad * xp.rsqrt(self * self + 1), aliases=["arcsinh"])
-unary("acosh", np.arccosh, lambda xp, grad, self: grad * (xp.rsqrt(self - 1) * xp.rsqrt(self + 1)), aliases=["arccosh"])
+unary("acosh", np.arccosh, lambda xp, grad, self: grad * (
+    xp.rsqrt(self - 1) * xp.rsqrt(self + 1) if is_complex(self) else xp.rsqrt(self * self - 1)), aliases=["arccosh"])
 unary("atanh", np.arctanh, lambda grad, self: grad / (1 - self * self), aliases=["arctanh"])
+unary("deg2rad", lambda self: self * (math.pi / 180), lambda grad: grad * (math.pi / 180),
+      kinds="f", refusal="deg2rad is not supported for complex tensors.")  # fmt: skip
+unary("rad2deg", lambda self: self * (180 / math.pi), lambda grad: grad * (180 / math.pi),
+      kinds="f", refusal="rad2deg is not supported for complex tensors.")  # fmt: skip
+
+
+def over_square(xp: Any, value: Any, self: Any, other: Any) -> Any:
+    """`value / (self² + other²)`, 0 at the origin."""
+    square = self * self + other * other
+    return xp.where(square == 0, 0, value / square)
+
+
+binary("atan2", np.arctan2, promote="float", kinds="f", refusal="atan2_cpu", aliases=["arctan2"],
+       self=lambda xp, grad, self, other: over_square(xp, grad * other, self, other),
+       other=lambda xp, grad, self, other: over_square(xp, grad * -self, self, other))  # fmt: skip
+binary("hypot", np.hypot, kinds="f", refusal="hypot_cpu", self=lambda grad, self, result: grad * self / result,
+       other=lambda grad, other, result: grad * other / result)  # fmt: skip
 
 # ---- rounding and sign -----------------------------------------------------------------------------------------------
 
@@ -460,3 +493,85 @@ def rounded(self: Array, *, decimals: int | None = None) -> Array:
         raise NotImplementedError(f'"round_cpu" not implemented for \'{self.dtype.name}\'')
     scale = self.dtype.type(10.0 ** abs(decimals))
     return np.rint(self * scale) / scale if decimals > 0 else np.rint(self / scale) * scale
+
+
+def magnitude_ratio(xp: Any, grad: Any, self: Any, result: Any) -> Any:
+    return xp.where(self == 0, 0, grad * (result / self))
+
+
+binary("copysign", np.copysign, promote="float", numbers=OTHER, kinds="f", refusal="copysign_cpu",
+       node=overloads("Copysign", 0, 1), self=magnitude_ratio, other=lambda xp, grad: zeros(xp, grad))  # fmt: skip
+binary("nextafter", np.nextafter, kinds="f", refusal="nextafter_cpu",
+       self=lambda xp, grad, self, other: pass_where(xp, self != other, grad),
+       other=lambda xp, grad: zeros(xp, grad))  # fmt: skip
+binary("gcd", np.gcd, kinds="iu", refusal="gcd_cpu")
+binary("lcm", np.lcm, kinds="iu", refusal="lcm_cpu")
+
+
+@op(promote="same", node=NOT_IMPLEMENTED, inplace=True, self=refuse("heaviside"), values=refuse("heaviside"))
+def heaviside(self: Array, values: Array) -> Array:
+    """0 for negative numbers, 1 for positive ones, `values` for zeros."""
+    return np.where(self == 0, values, self > 0).astype(self.dtype)
+
+
+@op(promote="keep", inplace=True, self=lambda xp, grad, self: grad * xp.isfinite(self))
+def nan_to_num(
+    self: Array, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+) -> Array:
+    return np.nan_to_num(self, nan=0.0 if nan is None else nan, posinf=posinf, neginf=neginf)
+
+
+# ---- three operands --------------------------------------------------------------------------------------------------
+
+
+@op(
+    promote="same", kinds="fc", refusal="lerp_kernel_scalar", inplace=True,
+    node=lambda weight: "LerpBackward0" if is_number(weight) else "LerpBackward1",
+    self=lambda grad, weight: grad * (1 - weight), end=lambda grad, weight: grad * weight,
+    weight=lambda grad, self, end: grad * (end - self),
+)  # fmt: skip
+def lerp(self: Array, end: Array, weight: ArrayOrNumber) -> Array:
+    """`self + weight * (end - self)`, computed from the nearer end."""
+    way = end - self
+    return np.where(np.abs(weight) < 0.5, self + weight * way, end - way * (1 - weight)).astype(self.dtype)
+
+
+@op(
+    promote="keep", kinds="iufc", refusal="addcmul_cpu_out", inplace=True, self=lambda grad: grad,
+    tensor1=lambda grad, tensor2, value: grad * (tensor2 * value),
+    tensor2=lambda grad, tensor1, value: grad * (tensor1 * value),
+)  # fmt: skip
+def addcmul(self: Array, tensor1: Array, tensor2: Array, *, value: Any = 1) -> Array:
+    """`self + value * tensor1 * tensor2`."""
+    return self + self.dtype.type(value) * tensor1 * tensor2
+
+
+def division(tensor1: Any, tensor2: Any) -> str:
+    if all(each._data.dtype.kind in "biu" for each in (tensor1, tensor2)):
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true"
+            " division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value *"
+            " torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 /"
+            " tensor2) for float inputs. The future addcdiv behavior is just the latter implementation: (input + value *"
+            " tensor1 / tensor2), for all dtypes."
+        )
+    return "keep"
+
+
+@op(
+    promote=division, kinds="fc", refusal="addcdiv_cpu_out", inplace=True, self=lambda grad: grad,
+    tensor1=lambda grad, tensor2, value: grad * (value / tensor2),
+    tensor2=lambda grad, tensor1, tensor2, value: -grad * (value * tensor1 / (tensor2 * tensor2)),
+)  # fmt: skip
+def addcdiv(self: Array, tensor1: Array, tensor2: Array, *, value: Any = 1) -> Array:
+    """`self + value * tensor1 / tensor2`."""
+    return self + self.dtype.type(value) * tensor1 / tensor2
+
+
+METHODS: Final[dict[str, Any]] = {
+    "real": property(real),
+    "imag": property(imag),
+    "where": lambda self, condition, other: where(condition, self, other),
+}
+for name, method in METHODS.items():
+    setattr(Tensor, name, method)
