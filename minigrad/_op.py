@@ -4,6 +4,7 @@ An operation is declared once: a numpy `forward`, and for each differentiable in
 product. A formula is a function whose parameter names say what it needs:
 
     grad           the gradient of the output (`grads`: the list of them, zeros where none came, for several outputs)
+    given          the gradients of several outputs as they came: None where there is none
     self, other …  an input, by its name in `forward`; it is saved for backward (and its version is checked)
     result         the output, saved likewise (`results`: all outputs; `indices` …: one, by its field in `returns`)
     self_shape …   the shape of an input (the shapes, of a list of inputs); `self_dtype` its type: nothing is saved
@@ -131,7 +132,7 @@ class Plan:
     def __init__(self, op: Op, need: int, name: str, edged: Sequence[tuple[int, int, bool]]) -> None:
         self.op, self.edged = op, edged
         active = {i: op.formulas[p] for i, p in enumerate(op.params) if need >> i & 1 and p in op.formulas}
-        names = {each for formula in active.values() for each in _names(formula)} - {"grad", "grads", "xp"}
+        names = {each for formula in active.values() for each in _names(formula)} - {"grad", "grads", "given", "xp"}
         single = {op.params[i]: i for i, _, many in op.operands if not many}
         inputs = [param for param in single if param in names]
         fields = getattr(op.returns, "_fields", ())
@@ -209,7 +210,8 @@ class Plan:
         if self.extra_names:
             lines.append(f"    {_tuple(self.extra_names)} = node.extras")
         if op.many_outputs:
-            lines += ["    grads = grad", "    if all(each is None for each in grads): return (None,) * len(node.next)"]
+            lines += ["    grads = given = grad",
+                      "    if all(each is None for each in grads): return (None,) * len(node.next)"]  # fmt: skip
             if any("grads" in _names(formula) for formula in active.values()):
                 lines.append(
                     "    grads = [calculus.zeros(*m) if g is None else g for g, m in zip(grads, node.meta)]"
