@@ -1,3 +1,19 @@
 """The operations, declared by family. Importing this package publishes them."""
 
-from minigrad.ops import conversion, distance, einsum, indexing, matmul, pointwise, reduction, scan, shape, sorting, special  # noqa: F401
+from minigrad.ops import (
+    activation,  # noqa: F401
+    conv,
+    conversion,
+    distance,
+    einsum,
+    indexing,
+    matmul,
+    pointwise,
+    pool,
+    reduction,
+    resample,
+    scan,
+    shape,
+    sorting,
+    special,
+)

@@ -1,0 +1,296 @@
+"""Convolution and its relatives: transposed convolution, unfold and fold, linear and bilinear layers.
+
+A convolution is linear in its input and in its weight. Its gradients are two more maps of the same kind, and those of all
+three are again among the three:
+
+    convolution            (input, weight) -> output
+    convolution_transpose  (output, weight) -> input
+    convolution_weight     (output, input) -> weight
+
+Each is one matrix product over gathered windows ("im2col"), for any number of spatial dimensions.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from minigrad._declare import composite, op
+from minigrad._op import RECORDED as F
+from minigrad._op import Array
+from minigrad._tensor import Tensor
+from minigrad.ops._checks import kind
+from minigrad.ops._spatial import Ints, offsets, padded, per_dim, windows
+
+# ---- the three maps --------------------------------------------------------------------------------------------------
+
+
+def _bias_gradient(xp: Any, grad: Any) -> Any:
+    return xp.sum(grad, (0, *range(2, grad.ndim)))
+
+
+@op(
+    method=False, function=False,
+    input=lambda xp, grad, weight, input_shape, stride, padding, dilation, groups: xp.convolution_transpose(
+        grad, weight, None, input_shape[2:], stride, padding, dilation, groups),
+    weight=lambda xp, grad, input, weight_shape, stride, padding, dilation, groups: xp.convolution_weight(
+        grad, input, weight_shape[2:], stride, padding, dilation, groups),
+    bias=_bias_gradient,
+)  # fmt: skip
+def convolution(
+    input: Array, weight: Array, bias: Array | None, stride: Ints, padding: Ints, dilation: Ints, groups: int
+) -> Array:
+    """The convolution of (N, C, *spatial) with (O, C/groups, *kernel), plus a bias for each of the O channels."""
+    kernel = weight.shape[2:]
+    count = tuple(
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(input.shape[2:], kernel, stride, padding, dilation)
+    )
+    columns = _columns(input, kernel, count, stride, padding, dilation, groups)
+    out = _product(weight.reshape(groups, weight.shape[0] // groups, columns.shape[1]), columns)
+    return _with_bias(np.moveaxis(out.reshape(weight.shape[0], input.shape[0], *count), 1, 0), bias)
+
+
+@op(
+    method=False, function=False, node="ConvolutionBackward0",
+    input=lambda xp, grad, weight, stride, padding, dilation, groups: xp.convolution(
+        grad, weight, None, stride, padding, dilation, groups),
+    weight=lambda xp, grad, input, weight_shape, stride, padding, dilation, groups: xp.convolution_weight(
+        input, grad, weight_shape[2:], stride, padding, dilation, groups),
+    bias=_bias_gradient,
+)  # fmt: skip
+def convolution_transpose(
+    input: Array,
+    weight: Array,
+    bias: Array | None,
+    spatial: Ints,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+) -> Array:
+    """The adjoint of convolution in its input: spreads (N, O, *count) over (N, C, *spatial), and adds a bias."""
+    kernel, count = weight.shape[2:], input.shape[2:]
+    n, channels = input.shape[0], weight.shape[1] * groups
+    matrix = weight.reshape(groups, weight.shape[0] // groups, weight.shape[1] * prod(kernel))
+    columns = _product(np.swapaxes(matrix, 1, 2), _rows(input, groups)).reshape(channels, *kernel, n, *count)
+    return _with_bias(np.moveaxis(_sum_windows(columns, spatial, stride, padding, dilation), 1, 0), bias)
+
+
+@op(
+    method=False, function=False,
+    y=lambda xp, grad, x, stride, padding, dilation, groups: xp.convolution(
+        x, grad, None, stride, padding, dilation, groups),
+    x=lambda xp, grad, y, x_shape, stride, padding, dilation, groups: xp.convolution_transpose(
+        y, grad, None, x_shape[2:], stride, padding, dilation, groups),
+)  # fmt: skip
+def convolution_weight(
+    y: Array, x: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int
+) -> Array:
+    """The adjoint in the weight: correlates (N, O, *count) with (N, C, *spatial) into (O, C/groups, *kernel)."""
+    columns = _columns(x, kernel, y.shape[2:], stride, padding, dilation, groups)
+    found = _product(_rows(y, groups), np.swapaxes(columns, 1, 2))
+    return found.reshape(y.shape[1], x.shape[1] // groups, *kernel)
+
+
+def _columns(x: Array, kernel: Ints, count: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int) -> Array:
+    """All windows of (N, C, *spatial) as one matrix per group: (groups, C/groups * prod(kernel), N * prod(count))."""
+    found = windows(padded(x, padding, padding), kernel, stride, dilation, count)
+    found = np.moveaxis(found, 0, len(kernel) + 1)
+    rows = x.shape[1] // groups * prod(kernel)
+    return found.reshape(groups, rows, x.shape[0] * prod(count))  # type: ignore[no-any-return]
+
+
+def _rows(y: Array, groups: int) -> Array:
+    """An output (N, O, *count) as one matrix per group: (groups, O/groups, N * prod(count))."""
+    return np.moveaxis(y, 0, 1).reshape(groups, y.shape[1] // groups, y.shape[0] * prod(y.shape[2:]))
+
+
+def _product(a: Array, b: Array) -> Array:
+    """The matrix product; sums of half precision are taken in single precision."""
+    if a.dtype == np.float16:
+        return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(np.float16)
+    return np.matmul(a, b)  # type: ignore[no-any-return]
+
+
+def _sum_windows(columns: Array, spatial: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Array:
+    """(C, *kernel, N, *count) added up where the windows lie: (C, N, *spatial)."""
+    d = len(spatial)
+    kernel, count = columns.shape[1 : d + 1], columns.shape[d + 2 :]
+    # The windows need not reach the end of the padded input; with output_padding the input ends after them.
+    reach = tuple(
+        max(m + 2 * p, (k - 1) * e + (c - 1) * s + 1)
+        for m, p, k, e, c, s in zip(spatial, padding, kernel, dilation, count, stride)
+    )
+    total = np.zeros((columns.shape[0], columns.shape[d + 1], *reach), columns.dtype)
+    if columns.size:
+        for place, where in offsets(kernel, stride, dilation, count):
+            total[where] += columns[(slice(None), *place)]
+    return total[(..., *(slice(p, p + m) for p, m in zip(padding, spatial)))]
+
+
+def _with_bias(out: Array, bias: Array | None) -> Array:
+    if bias is None:
+        return np.ascontiguousarray(out)
+    return np.add(out, bias.reshape(-1, *(1,) * (out.ndim - 2)), order="C")  # type: ignore[no-any-return]
+
+
+# ---- convolution as users know it ------------------------------------------------------------------------------------
+
+
+def _check(n: int, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, transposed: bool, **given: Ints) -> None:
+    """Torch's errors for what does not fit together."""
+    w = weight.shape
+    if weight.ndim < 3:
+        raise RuntimeError("weight should have at least three dimensions")
+    if groups <= 0:
+        raise RuntimeError("non-positive groups is not supported")
+    for name, values in given.items():
+        if len(values) != weight.ndim - 2:
+            raise RuntimeError(
+                f"expected {name} to be a single integer value or a list of {weight.ndim - 2} values to match the"
+                f" convolution dimensions, but got {name}={list(values)}"
+            )
+        if "padding" in name and min(values) < 0:
+            raise RuntimeError(f"negative {name} is not supported")
+        if "padding" not in name and min(values) <= 0:
+            raise RuntimeError(f"non-positive {name} is not supported")
+    if w[0] < groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size"
+            f" {list(w)} instead"
+        )
+    if w[0] % groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size"
+            f" [{list(w)}] instead"
+        )
+    channels = w[0] if transposed else w[1] * groups
+    setting = f"transposed={int(transposed)}" if transposed else f"groups={groups}"
+    if x.shape[1] != channels:
+        raise RuntimeError(
+            f"Given {setting}, weight of size {list(w)}, expected input{list(x.shape)} to have {channels} channels, but"
+            f" got {x.shape[1]} channels instead"
+        )
+    outputs = w[1] * groups if transposed else w[0]
+    if bias is not None and tuple(bias.shape) != (outputs,):
+        raise RuntimeError(
+            f"Given {'transposed=1, ' * transposed}weight of size {list(w)}, expected bias to be 1-dimensional with"
+            f" {outputs} elements, but got bias of size {list(bias.shape)} instead"
+        )
+    if not transposed:
+        kernel = tuple(d * (k - 1) + 1 for k, d in zip(w[2:], given["dilation"]))
+        spatial = tuple(m + 2 * p for m, p in zip(x.shape[2:], given["padding"]))
+        if any(k > m for k, m in zip(kernel, spatial)):
+            raise RuntimeError(
+                f"Calculated padded input size per channel: ({' x '.join(map(str, spatial))}). Kernel size:"
+                f" ({' x '.join(map(str, kernel))}). Kernel size can't be greater than actual input size"
+            )
+    if x.dtype is not weight.dtype:
+        raise RuntimeError(f"expected scalar type {kind(x)} but found {kind(weight)}")
+    if bias is not None and bias.dtype is not x.dtype:
+        raise RuntimeError(
+            f"Input type ({x.dtype.cpp_name}) and bias type ({bias.dtype.cpp_name}) should be the same"
+        )
+
+
+def _convolve(n: int, transposed: bool, x: Tensor, apply: Any) -> Tensor:
+    """Apply a convolution over `n` dimensions to a batch, or to one element as a batch of one."""
+    if x.ndim not in (n + 1, n + 2):
+        raise RuntimeError(
+            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to conv{'_transpose' * transposed}{n}d, but got"
+            f" input of size: {list(x.shape)}"
+        )
+    result: Tensor = apply(x) if x.ndim == n + 2 else apply(x.unsqueeze(0)).squeeze(0)
+    return result
+
+
+def _conv(n: int) -> Any:
+    def conv(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        """Convolve (N, C, *spatial), or (C, *spatial), with (O, C/groups, *kernel).
+
+        `padding` is a number per dimension, "valid" (none) or "same" (the output has the input's size). RuntimeError
+        with torch's texts where shapes, types or arguments don't fit.
+        """
+
+        def apply(x: Tensor) -> Tensor:
+            d = weight.ndim - 2
+            steps, spread = per_dim(stride, d), per_dim(dilation, d)
+            low = high = (0,) * d
+            if not isinstance(padding, str):
+                low = high = per_dim(padding, d)
+            elif padding == "same":
+                if any(each != 1 for each in steps):
+                    raise RuntimeError("padding='same' is not supported for strided convolutions")
+                total = tuple(e * (k - 1) for e, k in zip(spread, weight.shape[2:]))
+                low, high = tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)
+            elif padding != "valid":
+                raise RuntimeError(f"Invalid padding string: '{padding}'")
+            if low != high:
+                x = F.constant_pad_nd(x, [each for a, b in zip(low[::-1], high[::-1]) for each in (0, b - a)], 0)
+            _check(n, x, weight, bias, groups, False, stride=steps, padding=low, dilation=spread)
+            result: Tensor = convolution(x, weight, bias, steps, low, spread, groups)
+            return result
+
+        return _convolve(n, False, input, apply)
+
+    return conv
+
+
+def _conv_transpose(n: int) -> Any:
+    def conv_transpose(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        dilation: Any = 1,
+    ) -> Tensor:
+        """Transposed convolution of (N, C, *spatial), or (C, *spatial), with (C, O/groups, *kernel).
+
+        It is the gradient of a convolution with respect to its input; `output_padding` says which of the sizes that a
+        strided convolution maps to the same size is meant. RuntimeError with torch's texts.
+        """
+
+        def apply(x: Tensor) -> Tensor:
+            d = weight.ndim - 2
+            steps, low, spread = per_dim(stride, d), per_dim(padding, d), per_dim(dilation, d)
+            extra = per_dim(output_padding, d)
+            _check(n, x, weight, bias, groups, True, stride=steps, padding=low, dilation=spread, output_padding=extra)
+            if any(e >= s and e >= k for e, s, k in zip(extra, steps, spread)):
+                names = ("depth", "height", "width")[-max(d, 2) :]
+                said = " ".join(
+                    f"{what}_{name}: {value}"
+                    for what, values, unused in (("output_padding", extra, 0), ("stride", steps, 1), ("dilation", spread, 1))
+                    for name, value in zip(names, values if d > 1 else (unused, *values))
+                )
+                raise RuntimeError(
+                    f"output padding must be smaller than either stride or dilation, but got {said}"
+                )
+            spatial = tuple(
+                (m - 1) * s - 2 * p + e * (k - 1) + o + 1
+                for m, s, p, e, k, o in zip(x.shape[2:], steps, low, spread, weight.shape[2:], extra)
+            )
+            result: Tensor = convolution_transpose(x, weight, bias, spatial, steps, low, spread, groups)
+            return result
+
+        return _convolve(n, True, input, apply)
+
+    return conv_transpose
+
+
+for _n in (1, 2, 3):
+    composite(_conv(_n), name=f"nn.functional.conv{_n}d", method=False, aliases=[f"conv{_n}d"])
+    composite(_conv_transpose(_n), name=f"nn.functional.conv_transpose{_n}d", method=False, aliases=[f"conv_transpose{_n}d"])

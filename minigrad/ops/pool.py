@@ -1,0 +1,401 @@
+"""Pooling over sliding and over adaptive windows, in one, two and three dimensions.
+
+Averages are sparse linear maps along each dimension (`resample`). Maxima remember where in its plane each was found; their
+gradient puts numbers there, whose gradient takes them from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigrad._declare import composite, op
+from minigrad._op import RECORDED as F
+from minigrad._op import Array
+from minigrad._tensor import Tensor
+from minigrad.ops._checks import refuse_kinds
+from minigrad.ops._spatial import Ints, offsets, padded, per_dim
+from minigrad.ops.resample import adaptive_windows, means
+
+
+class Maxima(NamedTuple):
+    """What a maximum pooling finds: the largest elements, and their numbers in their planes."""
+
+    values: Any
+    indices: Any
+
+
+# ---- maxima ----------------------------------------------------------------------------------------------------------
+
+
+@op(method=False, function=False, self=lambda xp, grad, indices, spatial, distinct: xp.plane_take(
+    grad, indices, spatial, distinct))  # fmt: skip
+def plane_put(self: Array, indices: Array, spatial: Ints, distinct: bool) -> Array:
+    """Zeros (..., *spatial) with elements added at their numbers in their plane; `distinct` says that none repeats."""
+    planes, size = prod(self.shape[: -len(spatial)]), prod(spatial)
+    result = np.zeros((*self.shape[: -len(spatial)], *spatial), self.dtype)
+    flat = (indices.reshape(planes, -1) + np.arange(planes)[:, None] * size).reshape(-1)
+    if distinct:
+        result.reshape(-1)[flat] = self.reshape(-1)
+    else:
+        np.add.at(result.reshape(-1), flat, self.reshape(-1))
+    return result
+
+
+@op(method=False, function=False, self=lambda xp, grad, indices, spatial, distinct: xp.plane_put(
+    grad, indices, spatial, distinct))  # fmt: skip
+def plane_take(self: Array, indices: Array, spatial: Ints, distinct: bool) -> Array:
+    """The elements at numbers in their planes, whose dimensions are `spatial`."""
+    planes = prod(self.shape[: -len(spatial)])
+    found = np.take_along_axis(self.reshape(planes, -1), indices.reshape(planes, -1), 1)
+    return found.reshape(indices.shape)
+
+
+def _maxima(candidates: Iterator[tuple[Array, Array]], shape: Ints, first: Array, dtype: Any) -> tuple[Array, Array]:
+    """The first largest of the candidates (the last nan, if any), each given with the numbers of its elements."""
+    best = np.full(shape, -np.inf if dtype.kind == "f" else np.iinfo(dtype).min, dtype)
+    where = np.empty(shape, np.int64)
+    where[...] = first
+    for values, numbers in candidates:
+        better = ~(values <= best)  # also where the value is nan; where the best is, only a further nan wins
+        better &= (best == best) | (values != values)
+        np.copyto(best, values, where=better)
+        np.copyto(where, numbers, where=better)
+    return best, where
+
+
+def _numbers(places: list[Array], spatial: Ints) -> Array:
+    """Places along each dimension, as numbers in a plane of the shape `spatial`."""
+    total = np.zeros((), np.int64)
+    for each, size in zip(places, spatial):
+        total = total[..., None] * size + each
+    return total
+
+
+@op(
+    method=False, function=False, returns=Maxima, node=lambda called: called,
+    self=lambda xp, grad, indices, self_shape, kernel, stride, dilation: xp.plane_put(
+        grad, indices, self_shape[-len(kernel):], all(s > d * (k - 1) for k, s, d in zip(kernel, stride, dilation))),
+)  # fmt: skip
+def max_pool(
+    self: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, count: Ints, called: str
+) -> tuple[Array, Array]:
+    n = len(kernel)
+    spatial = self.shape[-n:]
+    least = -np.inf if self.dtype.kind == "f" else np.iinfo(self.dtype).min
+    reach = tuple((c - 1) * s + d * (k - 1) + 1 for c, s, d, k in zip(count, stride, dilation, kernel))
+    high = tuple(max(r - m - p, 0) for r, m, p in zip(reach, spatial, padding))
+    data = padded(self, padding, high, least)
+    starts = [np.arange(c) * s - p for c, s, p in zip(count, stride, padding)]
+    corner = _numbers(starts, spatial)
+    steps = [prod(spatial[i + 1 :]) * d for i, d in enumerate(dilation)]
+    first = _numbers([a + d * -(np.minimum(a, 0) // d) for a, d in zip(starts, dilation)], spatial)
+    candidates = (
+        (data[where], corner + sum(a * b for a, b in zip(place, steps)))
+        for place, where in offsets(kernel, stride, dilation, count)
+    )
+    return _maxima(candidates, (*self.shape[:-n], *count), first, self.dtype)
+
+
+@op(
+    method=False, function=False, returns=Maxima, node=lambda called: called,
+    self=lambda xp, grad, indices, self_shape, size: xp.plane_put(grad, indices, self_shape[-len(size):], False),
+)  # fmt: skip
+def adaptive_max_pool(self: Array, size: Ints, called: str) -> tuple[Array, Array]:
+    n = len(size)
+    spatial = self.shape[-n:]
+    windows = [adaptive_windows(m, c) for m, c in zip(spatial, size)]
+    widths = tuple(int(np.max(last - first, initial=0)) for first, last in windows)
+
+    def candidates() -> Iterator[tuple[Array, Array]]:
+        for place in np.ndindex(*widths):  # a window that is too short repeats its last element, which changes nothing
+            places = [np.minimum(first + k, last - 1) for k, (first, last) in zip(place, windows)]
+            yield self[(..., *np.ix_(*places))], _numbers(places, spatial)
+
+    first = _numbers([first for first, _ in windows], spatial)
+    return _maxima(candidates(), (*self.shape[:-n], *size), first, self.dtype)
+
+
+# ---- arguments -------------------------------------------------------------------------------------------------------
+
+
+def _count(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> int:
+    """How many windows fit; with `ceil` a last one may reach beyond the input, if it starts inside or in the padding."""
+    found = (size + 2 * padding - dilation * (kernel - 1) - 1 + (stride - 1 if ceil else 0)) // stride + 1
+    return found - 1 if ceil and (found - 1) * stride >= size + padding else found
+
+
+def _windows(
+    name: str, x: Tensor, n: int, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
+) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+    """The arguments per dimension and the number of windows; RuntimeError with torch's texts."""
+    shape = list(x.shape)
+    kernels, paddings, dilations = per_dim(kernel, n), per_dim(padding, n), per_dim(dilation, n)
+    strides = kernels if stride is None or stride in ([], ()) else per_dim(stride, n)
+    for label, values in (("kernel_size", kernels), ("stride", strides), ("padding", paddings), ("dilation", dilations)):
+        if len(values) != n:
+            counted = {1: "one int", 2: "two ints", 3: "three ints"}[n]
+            raise RuntimeError(f"{name}: {label} must either be a single int, or a tuple of {counted}")
+    if x.ndim not in (n + 1, n + 2):
+        raise RuntimeError(
+            "non-empty 3D or 4D (batch mode) tensor expected for input"
+            if name == "max_pool2d"
+            else f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got:{shape}"
+        )
+    for k, s, p, d in zip(kernels, strides, paddings, dilations):
+        if s == 0:
+            raise RuntimeError("stride should not be zero")
+        if p < 0:
+            raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
+        if p > (d * (k - 1) + 1) // 2:
+            raise RuntimeError(
+                "pad should be at most half of effective kernel size, but got"
+                f" pad={p}, kernel_size={k} and dilation={d}"
+            )
+    for label, values in (("kernel size", kernels), ("stride", strides), ("dilation", dilations)):
+        if min(values) <= 0:
+            short = {"kernel size": "k", "stride": "d", "dilation": "dilation"}[label]
+            said = " ".join(f"{short}{axis}: {v}" for axis, v in zip("TWH"[3 - n :] if n != 2 else "HW", values))
+            raise RuntimeError(f"{label} should be greater than zero, but got {said}")
+    if 0 in shape[1:] or x.ndim == n + 1 and 0 in shape:
+        raise RuntimeError(
+            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got:{shape}"
+        )
+    sizes = zip(shape[-n:], kernels, strides, paddings, dilations)
+    count = tuple(_count(m, k, s, p, d, ceil) for m, k, s, p, d in sizes)
+    if min(count) < 1:
+        before, after = ("x".join(map(str, (shape[-n - 1], *each))) for each in (shape[-n:], count))
+        raise RuntimeError(
+            f"Given input size: ({before}). Calculated output size: ({after}). Output size is too small"
+        )
+    return kernels, strides, paddings, dilations, count
+
+
+def _one_dimension(name: str, x: Tensor) -> None:
+    if x.ndim not in (2, 3):
+        raise RuntimeError(
+            f"Expected 2 to 3 dimensions, but got {x.ndim}-dimensional tensor for argument #1 'self' (while checking"
+            f" arguments for {name})"
+        )
+
+
+# ---- pooling as users know it ----------------------------------------------------------------------------------------
+
+
+def _max_pool(n: int) -> Any:
+    name, called = f"max_pool{n}d", f"MaxPool{max(n, 2)}DWithIndicesBackward0"
+
+    def max_pool_nd(
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> Any:
+        """The largest element of each window; with `return_indices` also its number in its plane."""
+        if n == 1:
+            _check_max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode)
+            refuse_kinds("max_pool2d" if return_indices else "max_pool1d_impl", input, "bc" if return_indices else "biuc")
+        else:
+            refuse_kinds(f"max_pool{n}d", input, "bc")
+        arguments = _windows(name, input, n, kernel_size, stride, padding, dilation, ceil_mode)
+        if n == 1:  # as in torch: a plane of height one
+            flat = tuple((one, each[0]) for one, each in zip((1, 1, 0, 1, 1), arguments))
+            values, indices = F.max_pool(input.unsqueeze(-2), *flat, called)
+            values, indices = values.squeeze(-2), indices.squeeze(-2)
+        else:
+            values, indices = F.max_pool(input, *arguments, called)
+        return (values, indices) if return_indices else values
+
+    return max_pool_nd
+
+
+def _check_max_pool1d(x: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool) -> None:
+    """Torch's errors of its own for one dimension."""
+    shape = list(x.shape)
+    if x.ndim not in (2, 3) or 0 in shape[1:] or x.ndim == 2 and 0 in shape:
+        raise RuntimeError(
+            f"max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:{shape}"
+        )
+    named = {"kernel_size": kernel, "stride": kernel if stride is None else stride, "padding": padding}
+    values = {}
+    for name, given in {**named, "dilation": dilation}.items():
+        each = per_dim(given, 1)
+        if len(each) != 1:
+            raise RuntimeError(
+                f"max_pool1d() {name} must be an int, list of ints or tuple of ints of size 1 but got size {len(each)}"
+            )
+        values[name] = each[0]
+        if name != "padding" and each[0] <= 0:
+            raise RuntimeError(f"max_pool1d() {name} must be greater than zero, but got {each[0]}")
+    k, s, p, d = values.values()
+    if p < 0:
+        raise RuntimeError(f"max_pool1d() padding must be non-negative, but got {p}")
+    if p > k // 2:
+        raise RuntimeError(
+            f"max_pool1d() padding should be at most half of kernel size, but got padding={p} and kernel_size={k}"
+        )
+    count = _count(shape[-1], k, s, p, d, ceil)
+    if count <= 0:
+        raise RuntimeError(f"max_pool1d() Invalid computed output size: {count}")
+
+
+def _avg_pool(n: int) -> Any:
+    name, called = f"avg_pool{n}d", f"AvgPool{max(n, 2)}DBackward0"
+
+    def apply(
+        x: Tensor, kernel: Any, stride: Any, padding: Any, ceil: bool, count_pad: bool, divisor: int | None
+    ) -> Tensor:
+        if divisor == 0:
+            raise RuntimeError("divisor must be not zero")
+        kernels, strides, paddings, _, count = _windows(f"avg_pool{x.ndim - 2}d", x, len(kernel), kernel, stride, padding, 1, ceil)
+        refuse_kinds(f"avg_pool{len(kernel)}d", x, "bc")
+        if x._data.dtype.kind in "iu" and x._data.dtype != np.int64:
+            refuse_kinds(f"avg_pool{len(kernel)}d", x, "iu")
+        maps, scale = [], 1
+        for m, k, s, p, c in zip(x.shape[-len(kernel) :], kernels, strides, paddings, count):
+            starts = np.arange(c) * s - p
+            stops = np.minimum(starts + k, m + p)
+            inside = np.minimum(stops, m) - np.maximum(starts, 0)
+            divisors = np.ones(c, int) if divisor is not None else stops - starts if count_pad else inside
+            taps, common = means(m, starts, stops, divisors)
+            maps.append(taps)
+            scale *= common
+        result: Tensor = F.resample(x, maps, scale if divisor is None else divisor, called)
+        return result
+
+    def avg_pool1d(
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> Tensor:
+        """The average of each window; padding counts as zeros, or with `count_include_pad=False` not at all."""
+        _one_dimension(name, input)
+        for label, given in (("kernel_size", kernel_size), ("stride", stride), ("padding", padding)):
+            if isinstance(given, (list, tuple)) and len(given) > 1:
+                raise RuntimeError(f"avg_pool1d() argument '{label}' should contain one int (got {len(given)})")
+        kernel, pad = (1, per_dim(kernel_size, 1)[0]), (0, per_dim(padding, 1)[0])
+        step = kernel if stride is None or stride in ([], ()) else (1, per_dim(stride, 1)[0])
+        made = apply(input.unsqueeze(-2), kernel, step, pad, ceil_mode, count_include_pad, None)
+        result: Tensor = made.squeeze(-2)
+        return result
+
+    def avg_pool(
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> Tensor:
+        """The average of each window; padding counts as zeros, or with `count_include_pad=False` not at all.
+
+        `divisor_override` divides the sums by another number.
+        """
+        kernel = per_dim(kernel_size, n)
+        return apply(input, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+    return avg_pool1d if n == 1 else avg_pool
+
+
+def _adaptive_size(name: str, x: Tensor, n: int, size: Any) -> Ints:
+    """The output size, with the input's own where None is given; RuntimeError with torch's texts."""
+    if n == 1:
+        if size is None:
+            raise TypeError(f"{name}(): argument 'output_size' (position 2) must be tuple of ints, not NoneType")
+        _one_dimension(name, x)
+        sizes = per_dim(size, 1)
+        if len(sizes) != 1:
+            raise RuntimeError(f"{name}() argument 'output_size' should contain one int (got {len(sizes)})")
+    else:
+        listed = list(size) if isinstance(size, (list, tuple)) else [size] * n
+        if size is None:
+            raise TypeError("object of type 'NoneType' has no len()")
+        if x.ndim not in (n + 1, n + 2):
+            raise RuntimeError(
+                f"{name}(): Expected {n + 1}D or {n + 2}D tensor, but got{':' * ('max' in name)} {list(x.shape)}"
+            )
+        if len(listed) != n:
+            raise RuntimeError(
+                f"{name}(): internal error: output_size.size() must be {n}"
+                if "max" in name
+                else f"{name}: output_size must be {n}"
+            )
+        sizes = tuple(m if each is None else int(each) for m, each in zip(x.shape[-n:], listed))
+    if sizes and min(sizes) < 0:
+        full = (1, *sizes) if n == 1 else sizes
+        if "max" in name:
+            raise RuntimeError(
+                f"Trying to create tensor with negative dimension {min(sizes)}: {[*x.shape[:-n], *full]}"
+            )
+        raise RuntimeError(
+            f"{name.replace('1d', '2d')}: elements of output_size must be greater than or equal to 0 but received"
+            f" {{{', '.join(map(str, full))}}}"
+        )
+    for i in range(x.ndim - n - 1 if x.ndim == n + 1 else 1, x.ndim):
+        if x.shape[i] == 0:
+            shape, place, said = list(x.shape), i, name
+            if n == 1 and "avg" in name:
+                shape, place, said = [*shape[:-1], 1, shape[-1]], i + (i == x.ndim - 1), name.replace("1d", "2d")
+            raise RuntimeError(
+                f"{said}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {shape} with"
+                f" dimension {place} being empty"
+            )
+    return sizes
+
+
+def _adaptive_avg_pool(n: int) -> Any:
+    name, called = f"adaptive_avg_pool{n}d", f"AdaptiveAvgPool{max(n, 2)}DBackward0"
+
+    def adaptive_avg_pool(input: Tensor, output_size: Any) -> Tensor:
+        """Averages over as many windows as `output_size` says, which together cover the input."""
+        sizes = _adaptive_size(name, input, n, output_size)
+        refuse_kinds(f"adaptive_avg_pool{max(n, 2)}d", input, "biuc")
+        x = input.unsqueeze(-2) if n == 1 else input
+        result: Tensor
+        if all(each == 1 for each in sizes):
+            result = x.mean(tuple(range(-max(n, 2), 0)), keepdim=True)
+        else:
+            maps, scale = [], 1
+            for m, count in zip(input.shape[-n:], sizes):
+                starts, stops = adaptive_windows(m, count) if count else (np.empty(0, int),) * 2
+                taps, common = means(m, starts, stops, stops - starts)
+                maps.append(taps)
+                scale *= common
+            result = F.resample(x, maps, scale, called)
+        return result.squeeze(-2) if n == 1 else result
+
+    return adaptive_avg_pool
+
+
+def _adaptive_max_pool(n: int) -> Any:
+    name, called = f"adaptive_max_pool{n}d", f"AdaptiveMaxPool{max(n, 2)}DBackward0"
+
+    def adaptive_max_pool_nd(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+        """Maxima of as many windows as `output_size` says, which together cover the input."""
+        sizes = _adaptive_size(name, input, n, output_size)
+        refuse_kinds(f"adaptive_max_pool{max(n, 2)}d", input, "biuc")
+        if n == 1:
+            values, indices = F.adaptive_max_pool(input.unsqueeze(-2), (1, *sizes), called)
+            values, indices = values.squeeze(-2), indices.squeeze(-2)
+        else:
+            values, indices = F.adaptive_max_pool(input, sizes, called)
+        return (values, indices) if return_indices else values
+
+    return adaptive_max_pool_nd
+
+
+for _n in (1, 2, 3):
+    composite(_max_pool(_n), name=f"nn.functional.max_pool{_n}d", method=False)
+    composite(_avg_pool(_n), name=f"nn.functional.avg_pool{_n}d", method=False)
+    composite(_adaptive_avg_pool(_n), name=f"nn.functional.adaptive_avg_pool{_n}d", method=False)
+    composite(_adaptive_max_pool(_n), name=f"nn.functional.adaptive_max_pool{_n}d", method=False)
