@@ -76,6 +76,13 @@ def test_programs_do_not_see_each_other() -> None:
     assert text("leaked") == ["NameError: name 'leaked' is not defined"]
 
 
+def test_a_program_leaves_no_setting_to_the_next() -> None:
+    text(
+        "off = torch.set_grad_enabled(False)\ntorch.set_default_dtype(torch.float64)\ntorch.set_printoptions(precision=1)"
+    )
+    assert text("torch.is_grad_enabled(), torch.tensor(1.25)") == ["(True, tensor(1.2500))"]
+
+
 @pytest.mark.parametrize(
     ("corpus", "message"),
     [("x = 1\n## a\nx", "only comments"), ("## a\n1\n## a\n2", "more than one program is named 'a'")],

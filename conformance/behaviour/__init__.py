@@ -129,7 +129,7 @@ def run(snippet: Snippet, module: ModuleType) -> Outcome:
         "np": np,
     }
     shown = []
-    with _every_warning(module):
+    with _usual_settings(module):
         for node in ast.parse(snippet.source, FILENAME).body:
             text = normalise(_show(node, namespace), module.__name__)
             shown.append(Shown(_source(snippet.source, node), text))
@@ -137,17 +137,19 @@ def run(snippet: Snippet, module: ModuleType) -> Outcome:
 
 
 @contextlib.contextmanager
-def _every_warning(module: ModuleType) -> Iterator[None]:
-    """torch gives some warnings once in a process, unless told otherwise."""
-    if not hasattr(module, "set_warn_always"):
-        yield
-        return
-    before = module.is_warn_always_enabled()
-    module.set_warn_always(True)
+def _usual_settings(module: ModuleType) -> Iterator[None]:
+    """Every warning while a program runs (torch gives some only once), and no setting of it for the next program."""
+    repeat = getattr(module, "set_warn_always", lambda _: None)
+    repeat(True)
     try:
         yield
     finally:
-        module.set_warn_always(before)
+        repeat(False)
+        with contextlib.suppress(AttributeError):  # of an engine that lacks a setting
+            module.set_grad_enabled(True)
+            module.set_default_dtype(module.float32)
+            module.set_printoptions(profile="default")
+            module.autograd.set_detect_anomaly(False)
 
 
 def _source(source: str, node: ast.stmt) -> str:
