@@ -77,10 +77,11 @@ def test_programs_do_not_see_each_other() -> None:
 
 
 def test_a_program_leaves_no_setting_to_the_next() -> None:
-    text(
-        "off = torch.set_grad_enabled(False)\ntorch.set_default_dtype(torch.float64)\ntorch.set_printoptions(precision=1)"
-    )
-    assert text("torch.is_grad_enabled(), torch.tensor(1.25)") == ["(True, tensor(1.2500))"]
+    text("off = torch.set_grad_enabled(False)\ntorch.set_default_dtype(torch.float64)")
+    text("torch.set_printoptions(precision=1)\nfor_ever = torch.autograd.set_detect_anomaly(True)")
+    assert text("torch.is_grad_enabled(), torch.tensor(1.25), torch.is_anomaly_enabled()") == [
+        "(True, tensor(1.2500), False)"
+    ]
 
 
 @pytest.mark.parametrize(
