@@ -53,6 +53,8 @@ from minigrad._dtype import int32 as int
 from minigrad._modes import (
     enable_grad,
     inference_mode,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
     is_grad_enabled,
     is_inference_mode_enabled,
     no_grad,

@@ -19,7 +19,7 @@ from minigrad._dtype import from_numpy
 from minigrad._graph import AccumulateGrad, Edge, Hooks, Meta, Node, Saved
 from minigrad._modes import state
 from minigrad._op import RAW, RECORDED
-from minigrad._tensor import Tensor, make
+from minigrad._tensor import Tensor, infer, make
 
 
 class Arrays:
@@ -105,13 +105,13 @@ def run(
 
     With `targets` only what leads to them is computed. A returned gradient is a tensor, or None where nothing arrived.
     """
-    enabled, node = state.grad_enabled, state.backward_node
+    enabled, node, outer = state.grad_enabled, state.backward_node, state.backward_pass
     state.set_grad_enabled(create_graph)
     try:
         return _Pass(Tensors if create_graph else Arrays, keep_graph, targets, accumulate).run(roots)
     finally:
         state.set_grad_enabled(enabled)
-        state.backward_node = node
+        state.backward_node, state.backward_pass = node, outer
 
 
 class _Pass:
@@ -135,6 +135,7 @@ class _Pass:
         self.pending: dict[Node, int] | None = None
         self.captured: dict[Edge, Any] = {}
         self.wanted: set[Node] | None = None
+        self.reachable: set[Node] = set()  # what is left to run, when `pending` was counted
 
     def run(self, roots: Sequence[tuple[Edge, Tensor]]) -> list[Any]:
         calculus, heap, buffers, keep_graph = self.calculus, self.heap, self.buffers, self.keep_graph
@@ -236,10 +237,13 @@ class _Pass:
         hooks = node.hooks
         if self.pending is None and (hooks is not None or not node.plain):
             self.watch(node)
+        if self.targets is not None and not self.must_run(node):
+            self.capture(node, grads if hooks is None else self.call_tensor_hooks(node, hooks, grads))
+            return None
+        if self.targets is not None:
+            self.capture(node, grads)  # torch captures before the hooks of a node that it also runs
         if hooks is not None:
             grads = self.call_before(node, hooks, grads)
-        if self.targets is not None and not self.capture(node, grads):
-            return None
         state.backward_node = node
         if state.anomaly:
             results = self.guarded(node, grads)
@@ -269,6 +273,8 @@ class _Pass:
                         pending[edge[0]] = pending.get(edge[0], 0) + 1
                     else:
                         stack.append(edge[0])
+        self.reachable = seen | pending.keys()
+        state.backward_pass = self
         for leaf in [node for node in self.buffers if type(node) is AccumulateGrad and node not in pending]:
             self.finish(leaf)
 
@@ -283,11 +289,11 @@ class _Pass:
         """Call the leaf's hooks, and capture its gradient or add it to `.grad`."""
         grad = self.buffers.pop(leaf)
         hooks = leaf.hooks
+        if self.targets is not None and not self.accumulate:
+            self.captured[leaf, 0] = grad if hooks is None else self.call_tensor_hooks(leaf, hooks, grad)
+            return
         if hooks is not None:
             grad = self.call_before(leaf, hooks, grad)
-        if self.targets is not None and not self.accumulate:
-            self.captured[leaf, 0] = grad
-            return
         if grad is None or not leaf.enabled:
             return
         with _accumulating:
@@ -296,12 +302,12 @@ class _Pass:
             if hooks.post:
                 self.call_after(leaf, hooks, [], grad)
             for hook in list(hooks.post_accumulate.values()):
-                hook(leaf.variable)
+                _checked(hook, hook(leaf.variable), None)
 
     def store(self, leaf: AccumulateGrad, grad: Any) -> None:
         old = leaf.grad
         if self.calculus.recording:
-            leaf.grad = RECORDED.clone(grad) if old is None else old + grad
+            leaf.grad = make(np.empty_like(leaf.data), None).copy_(grad) if old is None else old + grad
         elif old is None:
             # Taken as it is when nobody else holds it: the references are this frame's two and the argument's.
             if not (
@@ -310,14 +316,19 @@ class _Pass:
                 and sys.getrefcount(grad) <= 3
                 and grad.strides == leaf.data.strides
             ):
-                kept = np.empty_like(leaf.data)
-                kept[...] = grad
-                grad = kept
-            leaf.grad = make(grad, None)
+                kept = make(np.empty_like(leaf.data, dtype=grad.dtype), None)
+                kept._data[...] = grad
+                kept._cell[0] += 1  # torch copies into a new tensor, which counts as a write
+                leaf.grad = kept
+            else:
+                leaf.grad = make(grad, None)
+            if state.inference:
+                infer(leaf.grad)
         else:
             data = old.materialize()
             state.run(np.add, data, grad, data)
-            old._cell[0] += 1
+            if not old._inference:
+                old._cell[0] += 1
 
     # -- hooks ---------------------------------------------------------------------------------------------------------
 
@@ -325,10 +336,8 @@ class _Pass:
         """The tensor, retain_grad and pre hooks of a node; they may replace its gradients."""
         wrap, unwrap = self.calculus.wrap, self.calculus.unwrap
         single = len(node.meta) == 1
+        grads = self.call_tensor_hooks(node, hooks, grads)
         tensors = [wrap(grads)] if single else [wrap(each) for each in grads]
-        for number, hook in list(hooks.tensor.values()):
-            if tensors[number] is not None:
-                tensors[number] = _checked(hook, hook(tensors[number]), tensors[number])
         for number, reference in hooks.retain.items():
             tensor, grad = reference(), tensors[number]
             if tensor is not None and grad is not None:
@@ -339,8 +348,19 @@ class _Pass:
         for prehook in list(hooks.pre.values()):
             changed = prehook(tuple(tensors))
             if changed is not None:
-                changed = changed if isinstance(changed, tuple) else (changed,)
-                tensors = [_checked(prehook, new, old) for new, old in zip(changed, tensors, strict=True)]
+                tensors = _all_checked(prehook, changed, tensors)
+        return unwrap(tensors[0]) if single else [unwrap(each) for each in tensors]
+
+    def call_tensor_hooks(self, node: Node, hooks: Hooks, grads: Any) -> Any:
+        """The hooks that users registered on the node's outputs."""
+        if not hooks.tensor:
+            return grads
+        wrap, unwrap = self.calculus.wrap, self.calculus.unwrap
+        single = len(node.meta) == 1
+        tensors = [wrap(grads)] if single else [wrap(each) for each in grads]
+        for number, hook in list(hooks.tensor.values()):
+            if tensors[number] is not None:
+                tensors[number] = _checked(hook, hook(tensors[number]), tensors[number])
         return unwrap(tensors[0]) if single else [unwrap(each) for each in tensors]
 
     def call_after(self, node: Node, hooks: Hooks, results: Sequence[Any], grads: Any) -> Sequence[Any]:
@@ -351,25 +371,33 @@ class _Pass:
         for hook in list(hooks.post.values()):
             changed = hook(inputs, outputs)
             if changed is not None:
-                changed = changed if isinstance(changed, tuple) else (changed,)
-                inputs = tuple(_checked(hook, new, old) for new, old in zip(changed, inputs, strict=True))
+                inputs = tuple(_all_checked(hook, changed, inputs))
         return [unwrap(each) for each in inputs]
 
     # -- the rest ------------------------------------------------------------------------------------------------------
 
-    def capture(self, node: Node, grads: Any) -> bool:
-        """Keep what targets ask for at this node; whether the node must also run."""
-        assert self.targets is not None and self.wanted is not None
+    def capture(self, node: Node, grads: Any) -> None:
+        """Keep what targets ask for at this node."""
+        assert self.targets is not None
         if not self.accumulate:
             for edge in self.targets:
                 if edge[0] is node:
                     self.captured[edge] = grads if len(node.meta) == 1 else grads[edge[1]]
+
+    def must_run(self, node: Node) -> bool:
+        """Whether the node leads on to a target (or is one whose `.grad` is kept by its hooks)."""
+        assert self.wanted is not None
+        if self.accumulate and self.targets is not None and any(edge[0] is node for edge in self.targets):
+            return True
         return any(edge is not None and edge[0] in self.wanted for edge in node.next)
 
     def guarded(self, node: Node, grads: Any) -> Sequence[Any]:
         """The node's gradients, with anomaly mode's reports."""
         try:
-            results = node.vjp(grads, self.calculus, self.wanted)
+            if node.plain and not self.calculus.recording:
+                results = state.run(node.vjp, grads, self.calculus, self.wanted)
+            else:
+                results = node.vjp(grads, self.calculus, self.wanted)
         except Exception:
             _anomaly.warn(node)
             raise
@@ -402,6 +430,17 @@ def _expandable(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
     return len(small) <= len(large) and all(
         a in (1, b) for a, b in zip(reversed(small), reversed(large), strict=False)
     )
+
+
+def _all_checked(hook: Any, new: Any, old: Sequence[Any]) -> list[Any]:
+    """A node hook's answer, one gradient for each."""
+    answers = new if isinstance(new, tuple) else (new,)
+    if len(answers) != len(old):
+        name = getattr(hook, "__name__", type(hook).__name__)
+        raise RuntimeError(
+            f"hook '{name}' has returned an incorrect number of values (got {len(answers)}, but expected {len(old)})"
+        )
+    return [_checked(hook, each, before) for each, before in zip(answers, old, strict=True)]
 
 
 def _checked(hook: Any, new: Any, old: Any) -> Any:

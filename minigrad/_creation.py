@@ -12,14 +12,14 @@ import numpy as np
 from minigrad import _dtype
 from minigrad._dtype import as_numpy, default_float
 from minigrad._modes import state
-from minigrad._tensor import Tensor, make
+from minigrad._tensor import Tensor, infer, make
 
 
 def finish(data: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
     """A new leaf of this array."""
     result = make(np.asarray(data), None)
     if state.inference:
-        result._inference = True
+        infer(result)
     if requires_grad:
         if data.dtype.kind not in "fc":
             raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")

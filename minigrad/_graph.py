@@ -16,6 +16,7 @@ import numpy as np
 
 from minigrad import _anomaly
 from minigrad._modes import state
+from minigrad.utils.hooks import RemovableHandle
 
 if TYPE_CHECKING:
     from minigrad._tensor import Tensor
@@ -46,27 +47,6 @@ class Hooks:
         self.pre: dict[int, Callable[..., Any]] = {}
         self.post: dict[int, Callable[..., Any]] = {}
         self.post_accumulate: dict[int, Callable[..., Any]] = {}
-
-
-class RemovableHandle:
-    """Removes a hook when asked to, or at the end of a `with` block."""
-
-    _ids = itertools.count()
-
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        self.id = next(self._ids)
-        self._hooks = hooks
-        hooks[self.id] = hook
-
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        self._hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
 
 
 class Node:
@@ -154,7 +134,8 @@ class AccumulateGrad(Node):
         """Belong to `leaf`, as its data are now."""
         self.leaf = weakref.ref(leaf)
         self.data, self.cell = leaf._data, leaf._cell
-        self.meta = ((self.data.shape, self.data.dtype),)
+        wanted = leaf._grad_dtype
+        self.meta = ((self.data.shape, self.data.dtype if wanted in ("own", None) else wanted.numpy),)
 
     @property
     def variable(self) -> Tensor:
@@ -207,7 +188,7 @@ class Packed:
         self.packed, self.unpack_hook = pack(tensor.detach()), unpack
         if tensor._cell[0] != before:
             raise RuntimeError(
-                "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook can not be"
+                "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot be"
                 " modified by in-place operations as this can lead to unexpected side-effects. Please open an issue if you"
                 " need to perform in-place operations on the input to a pack hook."
             )

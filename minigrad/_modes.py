@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from minigrad._text import type_name
+
 
 RECORD, PLAIN, SPECIAL = range(3)
 
@@ -33,6 +35,7 @@ class _State(threading.local):
     anomaly_check_nan = True
     saved_tensors_hooks: tuple[tuple[Callable[..., Any], Callable[..., Any]], ...] = ()
     saved_tensors_disabled: str | None = None
+    backward_pass: Any = None  # the pass that runs now, where somebody's code could ask
     backward_node: Any = None  # the node whose backward runs now: the parent of what it creates
 
     def __init__(self) -> None:
@@ -67,6 +70,18 @@ class _Mode:
         return type(self)()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isclass(function):
+            import warnings
+
+            warnings.warn(
+                "Decorating classes is deprecated and will be disabled in future versions. You should only decorate"
+                " functions or methods. To preserve the current behavior of class decoration, you can directly decorate the"
+                " `__init__` method and nothing else.",
+                FutureWarning,
+                stacklevel=2,
+            )
+            decorated = function
+            function = lambda *args, **kwargs: decorated(*args, **kwargs)  # noqa: E731
         if inspect.isgeneratorfunction(function):
 
             @functools.wraps(function)
@@ -138,6 +153,10 @@ class set_grad_enabled(_GradMode):
     """Sets recording at once, and until the end of the block when used as a context; as `torch.set_grad_enabled`."""
 
     def __init__(self, mode: bool) -> None:
+        if not isinstance(mode, bool):
+            raise TypeError(
+                f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type_name(mode)}"
+            )
         self.previous = state.grad_enabled
         self.mode = mode
         state.set_grad_enabled(mode)

@@ -26,7 +26,7 @@ import numpy as np
 from minigrad import _anomaly, _dtype
 from minigrad._graph import FREED, Edge, Node, Packed, Saved, _sequence, stale_error
 from minigrad._modes import SPECIAL, state
-from minigrad._tensor import Tensor, make
+from minigrad._tensor import Tensor, infer, make
 from minigrad._views import DEFAULT, MULTIPLE, check_inplace, edge_of, mark_view, rebase_history
 
 # The types that a forward's signature is written with; they tell operands from arguments.
@@ -440,8 +440,8 @@ def _output(op: Op, first: Any, data: Any) -> Tensor:
     tensor = make(data, None)
     if op.view:
         mark_view(tensor, first, MULTIPLE if op.many_outputs else DEFAULT)
-    if state.inference:
-        tensor._inference = True
+    elif state.inference:
+        infer(tensor)
     return tensor
 
 
@@ -497,7 +497,8 @@ def write(target: Tensor, result: Any) -> None:
             " tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
     state.run(np.copyto, data, result, "unsafe")
-    target._cell[0] += 1
+    if not target._inference:
+        target._cell[0] += 1
 
 
 # ---- arguments -------------------------------------------------------------------------------------------------------

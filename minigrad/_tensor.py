@@ -19,9 +19,29 @@ from minigrad._dtype import from_numpy
 from minigrad._graph import AccumulateGrad, Edge, Node, RemovableHandle
 from minigrad._modes import state
 from minigrad._tensor_str import Size, tensor_str
+from minigrad._text import type_name
 
 if TYPE_CHECKING:
     from minigrad._views import View
+
+
+class readonly(property):
+    """A property that refuses to be set with torch's words."""
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        assert self.fget is not None
+        raise AttributeError(f"attribute '{self.fget.__name__}' of 'torch._C.TensorBase' objects is not writable")
+
+
+class _Uncounted(list[int]):
+    """The version cell of tensors made in inference mode: nothing counts their writes, so backward cannot keep them."""
+
+    def __getitem__(self, place: Any) -> Any:
+        raise RuntimeError(
+            "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in"
+            " computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it"
+            " in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
+        )
 
 
 class Tensor:
@@ -35,6 +55,7 @@ class Tensor:
     _grad: Tensor | None = None  # of a non-leaf that retains it
     _retains = False
     _inference = False
+    _grad_dtype: Any = "own"
 
     __array_priority__ = 1000  # numpy's operators leave mixed operations to ours
 
@@ -65,20 +86,19 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
-        if not self.is_leaf:
-            if value:
-                return
-            raise RuntimeError(
-                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a"
-                " subgraph that doesn't require differentiation use var_no_grad = var.detach()."
-            )
         if not isinstance(value, bool):
             raise RuntimeError("requires_grad must be a bool")
+        if not self.is_leaf:
+            raise RuntimeError(_NOT_LEAF if not value else _NOT_LEAF.partition(" If you want")[0])
         if value and self._data.dtype.kind not in "fc":
-            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+            raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
         if value and self._inference and not state.inference:
             raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
         self._require(value)
+
+    @requires_grad.deleter
+    def requires_grad(self) -> None:
+        raise RuntimeError("requires_grad must be a bool")
 
     def _require(self, value: bool) -> None:
         if value and self._edge is None:
@@ -100,28 +120,38 @@ class Tensor:
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set `requires_grad` of a leaf, and return it."""
+        if not isinstance(requires_grad, bool):
+            raise TypeError(
+                f"requires_grad_(): argument 'requires_grad' (position 1) must be bool, not {type_name(requires_grad)}"
+            )
+        if not self.is_leaf:
+            if not requires_grad:
+                raise RuntimeError(_NOT_LEAF)
+            return self
+        if requires_grad and self._data.dtype.kind not in "fc":
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
         self.requires_grad = requires_grad
         return self
 
-    @property
+    @readonly
     def is_leaf(self) -> bool:
         """Whether no recorded operation made this tensor."""
         edge = self._edge if self._view is None else _views.edge_of(self)
         return edge is None or isinstance(edge[0], AccumulateGrad)
 
-    @property
+    @readonly
     def grad_fn(self) -> Node | None:
         """The node of the operation that made this tensor; None for a leaf."""
         edge = self._edge if self._view is None else _views.edge_of(self)
         return None if edge is None or isinstance(edge[0], AccumulateGrad) else edge[0]
 
-    @property
+    @readonly
     def output_nr(self) -> int:
         """Which output of `grad_fn` this tensor is."""
         edge = self._edge if self._view is None else _views.edge_of(self)
         return 0 if edge is None else edge[1]
 
-    @property
+    @readonly
     def _version(self) -> int:
         if self._inference:
             raise RuntimeError("Inference tensors do not track version counter.")
@@ -138,7 +168,7 @@ class Tensor:
                 " be populated during autograd.backward(). If you indeed want the .grad field to be populated for a"
                 " non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by"
                 " mistake, make sure you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for"
-                " more informations.",
+                " more information.",
                 stacklevel=2,
             )
         return self._grad
@@ -159,11 +189,13 @@ class Tensor:
         if value is None:
             return
         if not isinstance(value, Tensor):
-            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type_name(value)}")
         if value is self:
             raise RuntimeError("can't assign Variable as its own grad")
         mine, its = from_numpy(self._data.dtype), from_numpy(value._data.dtype)
-        if mine is not its:
+        if self._grad_dtype != "own":
+            mine = self._grad_dtype
+        if mine is not None and mine is not its:
             raise RuntimeError(
                 f"attempting to assign a gradient with dtype '{its.cpp_name}' to a tensor with grad_dtype"
                 f" '{mine.legacy_name}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's"
@@ -189,7 +221,7 @@ class Tensor:
         edge[0].make_hooks().retain[edge[1]] = weakref.ref(self)
         self._retains = True
 
-    @property
+    @readonly
     def retains_grad(self) -> bool:
         """Whether this is a non-leaf whose gradient backward keeps."""
         return self._retains
@@ -220,14 +252,12 @@ class Tensor:
     def detach_(self) -> Tensor:
         """Take this tensor out of the graph, making it a leaf."""
         if self._view is not None:
-            if self._view.made == _views.MULTIPLE:
-                raise RuntimeError(
-                    "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for"
-                    " training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence"
-                    " detach_() cannot be called on these gradients. To fix this error, please refer to the"
-                    " Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution."
-                )
-            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+            raise RuntimeError(
+                "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for"
+                " training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence"
+                " detach_() cannot be called on these gradients. To fix this error, please refer to the"
+                " Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution."
+            )
         if self._accumulator is not None:
             self._accumulator.enabled = False
         self._edge = None
@@ -242,11 +272,44 @@ class Tensor:
     @data.setter
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
-            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+            raise TypeError(f"Variable data has to be a tensor, but got {type_name(value)}")
         if self.requires_grad and value._data.dtype.kind not in "fc":
             raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
         self._data = value.materialize()
         if self._accumulator is not None:
+            self._accumulator.adopt(self)
+
+    @readonly
+    def name(self) -> None:
+        """Always None, as in torch; a tensor has no name."""
+        return None
+
+    @property
+    def volatile(self) -> bool:
+        """Always False: what it was for is `no_grad` now."""
+        warnings.warn("volatile was removed (Variable.volatile is always False)", stacklevel=2)
+        return False
+
+    @volatile.setter
+    def volatile(self, value: object) -> None:
+        warnings.warn(
+            "volatile was removed and now has no effect. Use `with torch.no_grad():` instead.", stacklevel=2
+        )
+
+    @property
+    def grad_dtype(self) -> _dtype.dtype | None:
+        """The type that a leaf's gradient must have (None: any); the leaf's own unless set."""
+        if not self.is_leaf:
+            raise RuntimeError("grad_dtype can only be accessed on leaf tensors.")
+        return self.dtype if self._grad_dtype == "own" else self._grad_dtype
+
+    @grad_dtype.setter
+    def grad_dtype(self, value: _dtype.dtype | None) -> None:
+        if not self.is_leaf:
+            raise RuntimeError("grad_dtype can only be set on leaf tensors.")
+        self._grad_dtype = value
+        if self._edge is not None:
+            assert self._accumulator is not None
             self._accumulator.adopt(self)
 
     @property
@@ -266,7 +329,7 @@ class Tensor:
 
     # -- shape and type --------------------------------------------------------------------------------------------
 
-    @property
+    @readonly
     def shape(self) -> Size:
         """The size of each dimension."""
         return Size(self._data.shape)
@@ -277,12 +340,12 @@ class Tensor:
             return Size(self._data.shape)
         return self._data.shape[wrap_dim(dim, self._data.ndim)]
 
-    @property
+    @readonly
     def dtype(self) -> _dtype.dtype:
         """The element type."""
         return from_numpy(self._data.dtype)
 
-    @property
+    @readonly
     def ndim(self) -> int:
         """The number of dimensions."""
         return int(self._data.ndim)
@@ -454,12 +517,28 @@ class Tensor:
         return _rebuild, (type(self), self.materialize(), self.requires_grad)
 
 
+_NOT_LEAF = (
+    "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that"
+    " doesn't require differentiation use var_no_grad = var.detach()."
+)
+
+
+Tensor.__module__ = "minigrad"  # where users find it, and what `print(type(x))` shows
+
+
 def make(data: Any, edge: Edge | None, kind: type[Tensor] = Tensor) -> Tensor:
     """A tensor of this array, at this place in the graph."""
     tensor: Tensor = object.__new__(kind)
     tensor._data = data
     tensor._edge = edge
     tensor._cell = [0]
+    return tensor
+
+
+def infer(tensor: Tensor) -> Tensor:
+    """Mark a tensor as made in inference mode."""
+    tensor._inference = True
+    tensor._cell = _Uncounted()
     return tensor
 
 

@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from minigrad._graph import AccumulateGrad, Edge, Node
 from minigrad._modes import state
-from minigrad._tensor import Tensor
+from minigrad._tensor import Tensor, infer
 
 DEFAULT, MULTIPLE, NO_GRAD, FUNCTION, INFERENCE = range(5)  # how a view was made (torch's CreationMeta)
 
@@ -43,6 +43,9 @@ def geometry_of(view: np.ndarray[Any, Any], base: np.ndarray[Any, Any]) -> Geome
 
 def mark_view(view: Tensor, base: Tensor, made: int = DEFAULT) -> None:
     """Record that `view._data` is a part of `base._data`."""
+    if base._inference:
+        infer(view)
+        return
     parent = base._view
     if parent is not None:
         made = max(made, parent.made)
@@ -62,7 +65,7 @@ def edge_of(tensor: Tensor) -> Edge | None:
     if tensor._edge is None and base._edge is None:
         return None
     if base._edge is not None:
-        tensor._edge = (AsStridedBackward0(tensor, base), 0)
+        _set_edge(tensor, (AsStridedBackward0(tensor, base), 0))
     view.version = tensor._cell[0]
     return tensor._edge
 
@@ -188,12 +191,22 @@ def rebase_history(tensor: Tensor, node: Node) -> None:
     """Make `node`, whose first input is the old `tensor`, the history of the tensor that was written to."""
     view = tensor._view
     if view is None:
-        tensor._edge = (node, 0)
+        _set_edge(tensor, (node, 0))
         return
     base = view.base
-    base._edge = (CopySlices(tensor, base, node), 0)
-    tensor._edge = (AsStridedBackward0(tensor, base), 0)
+    _set_edge(base, (CopySlices(tensor, base, node), 0))
+    _set_edge(tensor, (AsStridedBackward0(tensor, base), 0))
     view.version = tensor._cell[0]
+
+
+def _set_edge(tensor: Tensor, edge: Edge) -> None:
+    """Give a tensor a new history; retain_grad goes with the tensor, other hooks stay where they were registered."""
+    old = tensor._edge
+    tensor._edge = edge
+    if tensor._retains and old is not None and old[0].hooks is not None:
+        reference = old[0].hooks.retain.pop(old[1], None)
+        if reference is not None:
+            edge[0].make_hooks().retain[edge[1]] = reference
 
 
 def strided(data: np.ndarray[Any, Any], shape: Sequence[int], strides: Sequence[int], start: int) -> Any:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -22,12 +23,17 @@ from minigrad._modes import (
     set_grad_enabled,
 )
 from minigrad._tensor import Tensor, make
+from minigrad._text import type_name
 from minigrad._views import edge_of
-from minigrad.autograd import function, graph
+from minigrad.autograd import anomaly_mode, function, grad_mode, graph
 from minigrad.autograd.function import Function
+from minigrad.autograd.grad_mode import set_multithreading_enabled
 from minigrad.autograd.variable import Variable
 
 __all__ = [
+    "anomaly_mode",
+    "grad_mode",
+    "set_multithreading_enabled",
     "Function",
     "Variable",
     "backward",
@@ -63,6 +69,7 @@ def backward(
     if inputs is not None and not isinstance(inputs, Tensor) and len(inputs) == 0:
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     if grad_variables is not None:
+        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
         if grad_tensors is not None:
             raise RuntimeError(
                 "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use"
@@ -73,16 +80,12 @@ def backward(
     targets = None
     if inputs is not None:
         targets = []
-        for number, each in enumerate(_listed(inputs)):
-            edge = edge_of(each)
-            if edge is None:
-                raise RuntimeError("One of the differentiated Tensors does not require grad")
-            if not each.is_leaf:
+        for each in _listed(inputs):
+            if isinstance(each, Tensor):
                 each.retain_grad()
-            targets.append(edge)
+            targets.append(_target(each))
+    run(roots, create_graph if retain_graph is None else retain_graph, create_graph, targets)
     if create_graph:
-        import warnings
-
         warnings.warn(
             "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient"
             " which can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If"
@@ -90,7 +93,6 @@ def backward(
             " break the cycle and avoid the leak.",
             stacklevel=2,
         )
-    run(roots, create_graph if retain_graph is None else retain_graph, create_graph, targets)
 
 
 def grad(
@@ -110,8 +112,15 @@ def grad(
     not used (zeros with `materialize_grads`). `.grad` is left alone. With `is_grads_batched`, `grad_outputs` and the
     answers have one more first dimension. RuntimeError or ValueError with torch's texts.
     """
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other parts"
+            " of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False")
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
     if allow_unused is None:
         allow_unused = materialize_grads
     wanted = _listed(inputs)
@@ -121,12 +130,7 @@ def grad(
         return _batched(outputs, wanted, grad_outputs, bool(create_graph if retain_graph is None else retain_graph),
                         create_graph, allow_unused, materialize_grads)
     roots = _roots(_listed(outputs), grad_outputs)
-    targets: list[Edge] = []
-    for each in wanted:
-        edge = edge_of(each)
-        if edge is None:
-            raise RuntimeError("One of the differentiated Tensors does not require grad")
-        targets.append(edge)
+    targets = [_target(each) for each in wanted]
     keep = create_graph if retain_graph is None else retain_graph
     found = run(roots, keep, create_graph, targets, accumulate=False)
     for number, (each, result) in enumerate(zip(wanted, found, strict=True)):
@@ -153,7 +157,16 @@ def _batched(
     """One pass per gradient along the first dimension of `grad_outputs`, stacked."""
     import minigrad
 
-    batches = [each for each in _listed(grad_outputs)]
+    batches = _listed(grad_outputs)
+    for number, (each, output) in enumerate(zip(batches, _listed(outputs), strict=False)):
+        if each is not None and each.shape[1:] != output.shape:
+            raise RuntimeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. The"
+                " sizes of the remaining dimensions are expected to match the shape of corresponding output, but a mismatch"
+                f" was detected: grad_output[{number}] has a shape of {each.shape[1:-1]} and output[{number}] has a shape of"
+                f" {output.shape}. If you only want some tensors in `grad_output` to be considered batched, consider using"
+                " vmap."
+            )
     count = len(next(each for each in batches if each is not None))
     rows = []
     for i in range(count):
@@ -166,6 +179,18 @@ def _batched(
     return tuple(None if column[0] is None else minigrad.stack(column) for column in zip(*rows, strict=True))
 
 
+def _target(given: Any) -> Edge:
+    """Where the gradient of an input, a tensor or a GradientEdge, is computed."""
+    if isinstance(given, graph.GradientEdge):
+        return given.node, given.output_nr
+    if not isinstance(given, Tensor):
+        raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type_name(given)}")
+    edge = edge_of(given)
+    if edge is None:
+        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    return edge
+
+
 def _listed(tensors: Any) -> Sequence[Any]:
     return (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
 
@@ -173,10 +198,8 @@ def _listed(tensors: Any) -> Sequence[Any]:
 def _roots(tensors: Sequence[Tensor], given: Any) -> list[tuple[Edge, Tensor]]:
     """Each tensor's edge with the gradient to start from; the errors are torch's."""
     gradients: Sequence[Any] = [None] * len(tensors) if given is None else _listed(given)
-    if len(gradients) != len(tensors):
-        raise RuntimeError(f"got {len(tensors)} tensors and {len(gradients)} gradients")
     roots = []
-    for number, (each, gradient) in enumerate(zip(tensors, gradients, strict=True)):
+    for number, (each, gradient) in enumerate(zip(tensors, gradients, strict=False)):
         edge = edge_of(each)
         data = each._data
         if isinstance(gradient, Tensor):
@@ -192,7 +215,7 @@ def _roots(tensors: Sequence[Tensor], given: Any) -> list[tuple[Edge, Tensor]]:
                     f" {each.dtype}."
                 )
         elif gradient is not None:
-            raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
+            raise TypeError(f"gradients can be either Tensors or None, but got {type_name(gradient)}")
         elif edge is not None:
             if data.size != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
@@ -204,6 +227,8 @@ def _roots(tensors: Sequence[Tensor], given: Any) -> list[tuple[Edge, Tensor]]:
         if edge is None:
             raise RuntimeError(f"element {number} of tensors does not require grad and does not have a grad_fn")
         roots.append((edge, gradient))
+    if len(gradients) < len(tensors):
+        raise RuntimeError(f"got {len(tensors)} tensors and {len(gradients)} gradients")
     return roots
 
 
@@ -222,7 +247,7 @@ def _backward_method(
     backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 
-_backward_method.__name__ = "backward"
+_backward_method.__name__, _backward_method.__qualname__ = "backward", "Tensor.backward"
 setattr(Tensor, "backward", _backward_method)  # noqa: B010  (here, since tensors know nothing of passes)
 
 

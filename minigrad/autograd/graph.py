@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -103,23 +104,23 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[..., None],
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
     lock = threading.Lock()
-    received: list[Tensor | None] = [None] * len(tensors)
-    counts = {"seen": 0, "nodes": 0}
+    passes: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()  # pass -> gradients still to come
+    nodes = [get_gradient_edge(each).node for each in tensors]
 
     def inner(place: int) -> Callable[[Tensor], None]:
         def hook(grad: Tensor) -> None:
+            current = state.backward_pass
             with lock:
-                counts["seen"] += 1
-                received[place] = grad
-                first, complete = counts["seen"] == 1, counts["seen"] == len(tensors)
-                arguments = list(received)
-                if complete:
-                    counts["seen"] = 0
-                    received[:] = [None] * len(tensors)
-            if mode == "all" and complete:
-                fn(arguments)
-            elif mode == "any" and first:
+                first = current not in passes
+                if first:
+                    passes[current] = [sum(node in current.reachable for node in nodes), [None] * len(tensors)]
+                entry = passes[current]
+                entry[0] -= 1
+                entry[1][place] = grad
+            if mode == "any" and first:
                 fn(grad)
+            elif mode == "all" and entry[0] == 0:
+                fn(entry[1])
 
         return hook
 

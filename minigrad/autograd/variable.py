@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from minigrad._tensor import Tensor, make
+from minigrad._text import type_name
 
 
 class _VariableMeta(type):
@@ -25,10 +26,15 @@ class Variable(metaclass=_VariableMeta):
                 "volatile was removed and now has no effect. Use `with torch.no_grad():` instead.",
                 stacklevel=2,
             )
+            if requires_grad:
+                raise ValueError("Variable can't be volatile and require_grad at the same time!")
         if data is None:
             return Tensor()
         if not isinstance(data, Tensor):
-            raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
+            raise TypeError(f"Variable data has to be a tensor, but got {type_name(data)}")
+        if requires_grad and data._data.dtype.kind not in "fc":
+            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
         result = make(data.materialize(), None)
-        result.requires_grad = bool(requires_grad)
+        result._cell = data._cell
+        result._require(bool(requires_grad))
         return result
