@@ -2,6 +2,7 @@
 
 from minigrad.ops import (
     activation,  # noqa: F401
+    calculus,
     conv,
     conversion,
     distance,

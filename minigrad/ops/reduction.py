@@ -17,7 +17,7 @@ from minigrad import _dtype, return_types
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim, wrap_dims
 from minigrad._op import RECORDED, Array, Dims, Size
-from minigrad._tensor import Tensor
+from minigrad._tensor import Tensor, make
 
 # ---- what reductions share -------------------------------------------------------------------------------------------
 
@@ -123,6 +123,25 @@ def sum(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = No
 )  # fmt: skip
 def mean(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     return _mean(self, axes(dim, self.ndim), keepdim, dtype)
+
+
+@op(
+    self=lambda xp, grad, self, dim, keepdim:
+        spread(xp, grad, self.shape, dim, keepdim) * (self == self),
+)  # fmt: skip
+def nansum(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
+    return _sum(self if self.dtype.kind in "biu" else np.where(self == self, self, self.dtype.type(0)),
+                axes(dim, self.ndim), keepdim, dtype)  # fmt: skip
+
+
+@composite
+def nanmean(self: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The mean of the elements that are not nan."""
+    if self._data.dtype.kind not in "fc":
+        name = _dtype.from_numpy(self._data.dtype).legacy_name
+        raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {name}")
+    present = make(np.add.reduce(self._data == self._data, axis=axes(dim, self.dim()), keepdims=keepdim), None)
+    return nansum(self, dim, keepdim, dtype=dtype) / present
 
 
 # ---- products --------------------------------------------------------------------------------------------------------
@@ -421,3 +440,23 @@ def logsumexp(self: Array, dim: Dims, keepdim: bool = False) -> Array:
     total = np.add.reduce(np.exp(wide - greatest), axis=axis, keepdims=keepdim)
     found = np.log(total) + greatest.reshape(total.shape)
     return found.astype(self.dtype) if self.dtype.char == "e" else found
+
+
+def _implicit(name: str, made: Callable[..., Any]) -> None:
+    """Publish the form in nn.functional, which may leave out `dim`."""
+
+    def function(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
+        if dim is None:
+            warnings.warn(
+                f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+                stacklevel=_stacklevel,
+            )
+            dim = 0 if input.dim() in (0, 1, 3) else 1
+        return made(input, dim, dtype)
+
+    composite(function, name=f"nn.functional.{name}")
+
+
+_implicit("softmax", softmax)
+_implicit("log_softmax", log_softmax)
+_implicit("softmin", lambda input, dim, dtype: softmax(-input, dim, dtype))

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import _dtype
+from minigrad import _dtype, return_types
 from minigrad._declare import op
 from minigrad._dims import wrap_dim
 from minigrad._op import Array
-from minigrad.ops.reduction import widened
 
 
 def _accumulate(self: Array, ufunc: np.ufunc, dim: int, dtype: Any, function: str) -> Array:
@@ -69,3 +68,43 @@ def _cumprod_vjp(xp: Any, grad: Any, self: Any, result: Any, dim: int) -> Any:
 @op(inplace=True, self=_cumprod_vjp)
 def cumprod(self: Array, dim: int, *, dtype: Any = None) -> Array:
     return _accumulate(self, np.multiply, dim, dtype, "cumprod")
+
+
+def _extreme(name: str, ufunc: np.ufunc) -> None:
+    """Declare the running maximum or minimum, with where it was last met."""
+
+    @op(
+        name, returns=getattr(return_types, name),
+        self=lambda xp, grad, indices, dim, self_shape: (
+            xp.scatter_add(xp.zeros(self_shape, grad), dim, indices, grad) if self_shape else grad
+        ),
+    )  # fmt: skip
+    def extreme(self: Array, dim: int) -> tuple[Array, Array]:
+        dim = wrap_dim(dim, self.ndim)
+        if not self.ndim:
+            return np.array(self), np.array(0)
+        values = ufunc.accumulate(self, axis=dim)
+        places = np.arange(self.shape[dim]).reshape([-1 if i == dim else 1 for i in range(self.ndim)])
+        met = (self == values) | (self != self)
+        return values, np.maximum.accumulate(np.where(met, places, 0), axis=dim)
+
+
+_extreme("cummax", np.maximum)
+_extreme("cummin", np.minimum)
+
+
+def _logcumsumexp_vjp(xp: Any, grad: Any, self: Any, result: Any, self_dtype: Any, dim: int) -> Any:
+    if not self.ndim:
+        return grad
+
+    def reverse(values: Any) -> Any:
+        return xp.flip(xp.logcumsumexp(xp.flip(values, (dim,)), dim), (dim,))
+
+    lowest, size = float(np.finfo(self_dtype).min), xp.log(xp.abs(grad))
+    positive, negative = xp.where(grad > 0, size, lowest), xp.where(grad < 0, size, lowest)
+    return xp.exp(reverse(positive - result) + self) - xp.exp(reverse(negative - result) + self)
+
+
+@op(promote="keep", kinds="fc", refusal="logcumsumexp_out_cpu", self=_logcumsumexp_vjp)
+def logcumsumexp(self: Array, dim: int) -> Array:
+    return _accumulate(self, np.logaddexp, dim, None, "logcumsumexp")
