@@ -37,7 +37,7 @@ def op(
     *,
     promote: str | Callable[..., str] | None = None,
     kinds: str = "biufc",
-    refusal: str = "",
+    refusal: str | Exception = "",
     view: bool = False,
     node: str | Callable[..., str] | None = None,
     returns: Any = None,
@@ -52,7 +52,7 @@ def op(
     """Declare the decorated numpy forward an operation; formulas by the name of the input they differentiate.
 
     `promote`: "keep" casts the operands to their common type, "float" also makes integers floating. `kinds`: what types
-    it computes with, `refusal`: torch's words for others, or its kernel's name. `view`: the result shares the first
+    it computes with, `refusal`: the error for others, or torch's kernel's name. `view`: the result shares the first
     operand's memory. `node`: torch's name of the node, or a function of parameters that gives it.
     `returns`: the named tuple of several outputs. `quick`: a faster forward for when only the operands are given.
     """
@@ -82,7 +82,7 @@ def unary(
     *,
     promote: str = "float",
     kinds: str = "biufc",
-    refusal: str = "",
+    refusal: str | Exception = "",
     inplace: bool = True,
     holomorphic: bool = True,
     node: str | None = None,
@@ -106,7 +106,7 @@ def binary(
     promote: str = "keep",
     numbers: Sequence[str] = (),
     kinds: str = "biufc",
-    refusal: str = "",
+    refusal: str | Exception = "",
     inplace: bool = True,
     node: str | Callable[..., str] | None = None,
     method: bool | None = None,

@@ -50,8 +50,8 @@ CONSTANT: Final = [0]  # the version cell of what nobody can write to
 class Op:
     """One declared operation; see the module's text. `promote`: None, "keep" (operands are cast to their common type),
     "float" (and integers to the default floating type), "same" (all must have one type), or a function of parameters that gives one of these.
-    `kinds`: numpy's letters of the types that it computes with, `refusal`: what it says of others, or the name of the
-    kernel that torch's message names. `view`: whether the result shares `self`'s memory.
+    `kinds`: numpy's letters of the types that it computes with, `refusal`: its error for others, or the name of the
+    kernel that torch says does not do them. `view`: whether the result shares `self`'s memory.
     `holomorphic`: the formulas give the plain derivative, which the engine conjugates for complex tensors; False for
     formulas that are right for complex tensors as they stand."""
 
@@ -63,7 +63,7 @@ class Op:
         *,
         promote: str | Callable[..., str] | None = None,
         kinds: str = "biufc",
-        refusal: str = "",
+        refusal: str | Exception = "",
         view: bool = False,
         node: str | Callable[..., str] | None = None,
         params: dict[str, str] | None = None,
@@ -409,8 +409,8 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
     if promote == "float" and dtype.kind in "iub":
         dtype = _dtype.default_float()
     if dtype.kind not in op.kinds:
-        if " " in op.refusal:
-            raise RuntimeError(op.refusal)
+        if isinstance(op.refusal, Exception):
+            raise type(op.refusal)(*op.refusal.args)
         raise NotImplementedError(f'"{op.refusal}" not implemented for \'{_dtype.from_numpy(dtype).legacy_name}\'')
     for i in places:
         if isinstance(args[i], _NUMBER):

@@ -19,7 +19,7 @@ from minigrad.ops.special import ROOT_2, ROOT_2_PI, erf
 def activation(
     slope: Formula,
     *,
-    kernel: str,
+    kernel: str | Exception,
     kinds: str = "f",
     inplace: bool = False,
     node: str | None = None,
@@ -75,8 +75,8 @@ def rectified(self: Any) -> Any:
     return np.maximum(self, 0)
 
 
-relu_of = unary("relu", rectified, lambda xp, grad, result: xp.where(result <= 0, 0, grad), promote="keep", kinds="biuf",
-                refusal="clamp is not supported for complex types")  # fmt: skip
+relu_of = unary("relu", rectified, lambda xp, grad, result: xp.switch(result <= 0, 0, grad, result), promote="keep", kinds="biuf",
+                refusal=NotImplementedError("clamp is not supported for complex types"))  # fmt: skip
 
 
 @composite(name="nn.functional.relu")
@@ -113,11 +113,11 @@ check_elu: Final = inplace_slope("elu")
 
 def leaky_written(xp: Any, grad: Any, result: Any, negative_slope: Any) -> Any:
     check_leaky(negative_slope)
-    return xp.where(result > 0, grad, grad * negative_slope)
+    return xp.switch(result > 0, grad, grad * negative_slope, result)
 
 
 @activation(
-    lambda xp, grad, self, negative_slope: xp.where(self > 0, grad, grad * negative_slope),
+    lambda xp, grad, self, negative_slope: xp.switch(self > 0, grad, grad * negative_slope, self),
     kernel="leaky_relu_cpu", written=("LeakyReluBackward1", leaky_written), published=["nn.functional.leaky_relu_"],
 )  # fmt: skip
 def leaky_relu(self: Array, negative_slope: float = 0.01) -> Array:
@@ -126,8 +126,8 @@ def leaky_relu(self: Array, negative_slope: float = 0.01) -> Array:
 
 
 @activation(
-    lambda xp, grad, self, threshold: xp.where(self <= threshold, 0, grad), kernel="threshold_cpu", kinds="iuf",
-    written=("ThresholdBackward1", lambda xp, grad, self, threshold: xp.where(self <= threshold, 0, grad)),
+    lambda xp, grad, self, threshold: xp.switch(self <= threshold, 0, grad, self), kernel="threshold_cpu", kinds="iuf",
+    written=("ThresholdBackward1", lambda xp, grad, self, threshold: xp.switch(self <= threshold, 0, grad, self)),
     published=["threshold", "threshold_", "nn.functional.threshold_"],
 )  # fmt: skip
 def threshold(self: Array, threshold: float, value: float) -> Array:
@@ -220,8 +220,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 
 @activation(
-    lambda xp, grad, self, min_val, max_val: xp.where((self <= min_val) | (self >= max_val), 0, grad),
-    kernel="clamp is not supported for complex types", kinds="biuf", inplace=True, published=["nn.functional.hardtanh_"],
+    lambda xp, grad, self, min_val, max_val: xp.switch((self <= min_val) | (self >= max_val), 0, grad, self),
+    kernel=NotImplementedError("clamp is not supported for complex types"), kinds="biuf", inplace=True, published=["nn.functional.hardtanh_"],
 )  # fmt: skip
 def hardtanh(self: Array, min_val: float = -1.0, max_val: float = 1.0) -> Array:
     """x clamped to an interval; the slope at its ends is 0."""
@@ -239,7 +239,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 @activation(
-    lambda xp, grad, self: xp.where((self > -3) & (self < 3), grad / 6, 0), kernel="hardsigmoid_cpu", inplace=True
+    lambda xp, grad, self: xp.switch((self > -3) & (self < 3), grad / 6, 0, self), kernel="hardsigmoid_cpu", inplace=True
 )
 def hardsigmoid(self: Array) -> Array:
     """relu6(x + 3) / 6."""
@@ -256,7 +256,7 @@ def hardswish(self: Array) -> Array:
 
 
 def outside(xp: Any, grad: Any, self: Any, lambd: Any) -> Any:
-    return xp.where((self >= -lambd) & (self <= lambd), 0, grad)
+    return xp.switch((self >= -lambd) & (self <= lambd), 0, grad, self)
 
 
 @activation(outside, kernel="hardshrink_cpu", published=["hardshrink"])

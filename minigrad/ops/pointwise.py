@@ -249,9 +249,9 @@ unary("logical_not", np.logical_not, promote="keep")
 for name, test in [("isnan", np.isnan), ("isinf", np.isinf), ("isfinite", np.isfinite), ("isreal", np.isreal)]:
     unary(name, test, promote="keep", inplace=False)
 for name, test in [("isposinf", np.isposinf), ("isneginf", np.isneginf)]:
-    unary(name, test, promote="keep", inplace=False, kinds="biuf", refusal=f"{name} does not support complex inputs.")
+    unary(name, test, promote="keep", inplace=False, kinds="biuf", refusal=RuntimeError(f"{name} does not support complex inputs."))
 unary("signbit", lambda self: np.signbit(self) if self.dtype.kind != "b" else np.zeros_like(self), promote="keep",
-      inplace=False, kinds="biuf", refusal="signbit is not implemented for complex tensors.")  # fmt: skip
+      inplace=False, kinds="biuf", refusal=NotImplementedError("signbit is not implemented for complex tensors."))  # fmt: skip
 
 
 # ---- complex numbers -------------------------------------------------------------------------------------------------
@@ -288,8 +288,14 @@ def angle_formula(xp: Any, grad: Any, self: Any) -> Any:
     return xp.where(self == 0, 0, grad * (1j * self / (size * size)))
 
 
-unary("angle", lambda self: np.where(np.isnan(self), self, np.angle(self))[()].astype(self.dtype)
-      if self.dtype.kind == "f" else np.angle(self), angle_formula, inplace=False)  # fmt: skip
+def argument(self: Any) -> Any:
+    if self.dtype.kind == "c":
+        return np.angle(self)
+    return np.where(self < 0, math.pi, np.where(self == self, 0, self)).astype(self.dtype)
+
+
+unary("angle", argument, angle_formula, inplace=False)
+
 
 # ---- choosing --------------------------------------------------------------------------------------------------------
 
@@ -300,6 +306,20 @@ unary("angle", lambda self: np.where(np.isnan(self), self, np.angle(self))[()].a
 def choose(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber) -> Array:
     if getattr(condition, "dtype", None) == np.uint8:
         condition = condition != 0
+    return np.where(condition, self, other)
+
+
+@op(
+    "switch", promote="keep", function=False, method=False,
+    self=lambda xp, grad, condition: xp.where(condition, grad, 0),
+    other=lambda xp, grad, condition: xp.where(condition, 0, grad),
+    source=lambda xp, grad, source_shape: xp.zeros(source_shape, grad),
+)  # fmt: skip
+def choose_by(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber, source: ArrayAsIs) -> Array:
+    """`where` that depends, piece by piece constantly, on the tensor that the condition is about.
+
+    Torch has it so where a backward is a kernel of its own: its result requires grad, though that is zero.
+    """
     return np.where(condition, self, other)
 
 
@@ -321,14 +341,14 @@ def larger(mask: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 
 ORDERED: Final = "biuf"
-binary("maximum", np.maximum, kinds=ORDERED, refusal="maximum not implemented for complex tensors.",
+binary("maximum", np.maximum, kinds=ORDERED, refusal=RuntimeError("maximum not implemented for complex tensors."),
        self=larger(lambda a, b: a < b), other=larger(lambda a, b: a > b))  # fmt: skip
-binary("minimum", np.minimum, kinds=ORDERED, refusal="minimum not implemented for complex tensors.",
+binary("minimum", np.minimum, kinds=ORDERED, refusal=RuntimeError("minimum not implemented for complex tensors."),
        self=larger(lambda a, b: a > b), other=larger(lambda a, b: a < b))  # fmt: skip
-binary("fmax", np.fmax, kinds=ORDERED, refusal="fmax not implemented for complex tensors.", inplace=False,
+binary("fmax", np.fmax, kinds=ORDERED, refusal=RuntimeError("fmax not implemented for complex tensors."), inplace=False,
        self=lambda xp, grad, self, other: pass_where(xp, (self >= other) | xp.isnan(other), grad),
        other=lambda xp, grad, self, other: xp.where((self >= other) | xp.isnan(other), 0, grad))  # fmt: skip
-binary("fmin", np.fmin, kinds=ORDERED, refusal="fmin not implemented for complex tensors.", inplace=False,
+binary("fmin", np.fmin, kinds=ORDERED, refusal=RuntimeError("fmin not implemented for complex tensors."), inplace=False,
        self=lambda xp, grad, self, other: pass_where(xp, (self <= other) | xp.isnan(other), grad),
        other=lambda xp, grad, self, other: xp.where((self <= other) | xp.isnan(other), 0, grad))  # fmt: skip
 
@@ -340,7 +360,7 @@ def within(self: Any, min: Any, max: Any) -> Any:
 
 
 @op(
-    promote="keep", kinds=ORDERED, refusal="clamp is not supported for complex types", inplace=True, aliases=["clip"],
+    promote="keep", kinds=ORDERED, refusal=NotImplementedError("clamp is not supported for complex types"), inplace=True, aliases=["clip"],
     node=lambda min, max: "ClampBackward1" if is_number(min) or is_number(max) else "ClampBackward0",
     self=lambda xp, grad, self, min, max: pass_where(xp, within(self, min, max), grad),
     min=lambda xp, grad, self, min, max: pass_where(
@@ -438,10 +458,10 @@ unary("asinh", np.arcsinh, lambda xp, grad, self: grad * xp.rsqrt(self * self + 
 unary("acosh", np.arccosh, lambda xp, grad, self: grad * (
     xp.rsqrt(self - 1) * xp.rsqrt(self + 1) if is_complex(self) else xp.rsqrt(self * self - 1)), aliases=["arccosh"])
 unary("atanh", np.arctanh, lambda grad, self: grad / (1 - self * self), aliases=["arctanh"])
-unary("deg2rad", lambda self: self * (math.pi / 180), lambda grad: grad * (math.pi / 180),
-      kinds="f", refusal="deg2rad is not supported for complex tensors.")  # fmt: skip
-unary("rad2deg", lambda self: self * (180 / math.pi), lambda grad: grad * (180 / math.pi),
-      kinds="f", refusal="rad2deg is not supported for complex tensors.")  # fmt: skip
+unary("deg2rad", lambda self: self * (math.pi / 180), lambda grad: grad * (math.pi / 180), node="Deg2RadBackward0",
+      kinds="f", refusal=RuntimeError("deg2rad is not supported for complex tensors."))  # fmt: skip
+unary("rad2deg", lambda self: self * (180 / math.pi), lambda grad: grad * (180 / math.pi), node="Rad2DegBackward0",
+      kinds="f", refusal=RuntimeError("rad2deg is not supported for complex tensors."))  # fmt: skip
 
 
 def over_square(xp: Any, value: Any, self: Any, other: Any) -> Any:
@@ -458,14 +478,22 @@ binary("hypot", np.hypot, kinds="f", refusal="hypot_cpu", self=lambda grad, self
 
 # ---- rounding and sign -----------------------------------------------------------------------------------------------
 
+
+def signs(self: Any) -> Any:
+    """As torch's: nan has none."""
+    if self.dtype.kind == "c":
+        return np.sign(self)
+    return ((self > 0) * 1 - (self < 0)).astype(self.dtype)
+
+
 STEPS: Final = [("floor", np.floor, []), ("ceil", np.ceil, []), ("trunc", np.trunc, ["fix"])]
 for name, step, also in STEPS:
     unary(name, step, lambda xp, grad: zeros(xp, grad), promote="keep", kinds="iuf", refusal=f"{name}_vml_cpu",
           aliases=also)  # fmt: skip
 unary("frac", lambda self: self - np.trunc(self), lambda grad: grad, promote="keep", kinds="f", refusal="frac_cpu")
-unary("sign", lambda self: np.sign(self) if self.dtype.kind != "b" else self, lambda xp, grad: zeros(xp, grad),
+unary("sign", signs, lambda xp, grad: zeros(xp, grad),
       promote="keep", kinds=ORDERED,
-      refusal="Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead.",
+      refusal=NotImplementedError("Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead."),
       )  # fmt: skip
 
 
@@ -476,7 +504,7 @@ def sgn_formula(xp: Any, grad: Any, self: Any, result: Any) -> Any:
     return xp.where(size == 0, 0, grad / size - xp.real(grad / result) * result / size)
 
 
-unary("sgn", lambda self: np.sign(self) if self.dtype.kind != "b" else self, sgn_formula, promote="keep",
+unary("sgn", signs, sgn_formula, promote="keep",
       holomorphic=False)  # fmt: skip
 
 

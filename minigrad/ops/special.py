@@ -41,7 +41,7 @@ unary("special.log_ndtr", special("log_ndtr"),
 
 # ---- gamma functions -------------------------------------------------------------------------------------------------
 
-unary("lgamma", gammaln, lambda xp, grad, self: grad * xp.digamma(self),
+unary("lgamma", lambda self: np.where(np.isinf(self), np.inf, gammaln(self)).astype(self.dtype), lambda xp, grad, self: grad * xp.digamma(self),
       kinds="f", refusal="lgamma_vml_cpu", aliases=["special.gammaln"])  # fmt: skip
 unary("digamma", digamma, lambda xp, grad, self: grad * xp.polygamma(self, 1),
       kinds="f", refusal="digamma", aliases=["special.digamma", "special.psi"])  # fmt: skip
