@@ -8,8 +8,9 @@ import conformance
 OPERATIONS = {
     "add": lambda a, b: (a + b, lambda g: (g, g)),
     "mul": lambda a, b: (a * b, lambda g: (g * b, g * a)),
-    "neg": lambda a: (-a, lambda g: (-g,)),
+    "sub": lambda a, b: (a - b, lambda g: (g, -g)),
     "exp": lambda a: (np.exp(a), lambda g: (g * np.exp(a),)),
+    "sin": lambda a: (np.sin(a), lambda g: (g * np.cos(a),)),
     "relu": lambda a: (np.maximum(a, 0), lambda g: (np.where(a > 0, g, 0),)),
     "sum": lambda a: (a.sum(), lambda g: (np.full(a.shape, g),)),
 }
