@@ -148,7 +148,8 @@ def _check(n: int, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, 
     if groups <= 0:
         raise RuntimeError("non-positive groups is not supported")
     for name, values in given.items():
-        if len(values) != weight.ndim - 2:
+        if len(values) != weight.ndim - 2 or len(values) != n:
+            values = values if len(values) != n and n == weight.ndim - 2 else values[:1] * n
             raise RuntimeError(
                 f"expected {name} to be a single integer value or a list of {weight.ndim - 2} values to match the"
                 f" convolution dimensions, but got {name}={list(values)}"
@@ -188,6 +189,11 @@ def _check(n: int, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, 
                 f"Calculated padded input size per channel: ({' x '.join(map(str, spatial))}). Kernel size:"
                 f" ({' x '.join(map(str, kernel))}). Kernel size can't be greater than actual input size"
             )
+    if x.dtype is not weight.dtype and kind(x) == "Float":
+        raise RuntimeError(
+            f"Input type ({x.dtype.tensor_type}) and weight type ({weight.dtype.tensor_type}) should be the same or input"
+            " should be a MKLDNN tensor and weight is a dense tensor"
+        )
     if x.dtype is not weight.dtype:
         raise RuntimeError(f"expected scalar type {kind(x)} but found {kind(weight)}")
     if bias is not None and bias.dtype is not x.dtype:

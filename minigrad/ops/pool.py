@@ -37,7 +37,7 @@ def plane_put(self: Array, indices: Array, spatial: Ints, distinct: bool) -> Arr
     """Zeros (..., *spatial) with elements added at their numbers in their plane; `distinct` says that none repeats."""
     planes, size = prod(self.shape[: -len(spatial)]), prod(spatial)
     result = np.zeros((*self.shape[: -len(spatial)], *spatial), self.dtype)
-    flat = (indices.reshape(planes, -1) + np.arange(planes)[:, None] * size).reshape(-1)
+    flat = (indices.reshape(planes, prod(indices.shape[-len(spatial) :])) + np.arange(planes)[:, None] * size).reshape(-1)
     if distinct:
         result.reshape(-1)[flat] = self.reshape(-1)
     else:
@@ -50,7 +50,8 @@ def plane_put(self: Array, indices: Array, spatial: Ints, distinct: bool) -> Arr
 def plane_take(self: Array, indices: Array, spatial: Ints, distinct: bool) -> Array:
     """The elements at numbers in their planes, whose dimensions are `spatial`."""
     planes = prod(self.shape[: -len(spatial)])
-    found = np.take_along_axis(self.reshape(planes, -1), indices.reshape(planes, -1), 1)
+    count = prod(indices.shape[-len(spatial) :])
+    found = np.take_along_axis(self.reshape(planes, prod(spatial)), indices.reshape(planes, count), 1)
     return found.reshape(indices.shape)
 
 
@@ -67,6 +68,11 @@ def _maxima(candidates: Iterator[tuple[Array, Array]], shape: Ints, first: Array
     return best, where
 
 
+def _put_back(xp: Any, grad: Any, x: Any, indices: Any, n: int, distinct: bool) -> Any:
+    """The gradient of maxima in planes of `n` dimensions; as in torch it depends on the input, if only by zeros."""
+    return xp.anchored(xp.plane_put(grad, indices, tuple(x.shape[-n:]), distinct), x)
+
+
 def _numbers(places: list[Array], spatial: Ints) -> Array:
     """Places along each dimension, as numbers in a plane of the shape `spatial`."""
     total = np.zeros((), np.int64)
@@ -77,8 +83,8 @@ def _numbers(places: list[Array], spatial: Ints) -> Array:
 
 @op(
     method=False, function=False, returns=Maxima, node=lambda called: called,
-    self=lambda xp, grad, indices, self_shape, kernel, stride, dilation: xp.plane_put(
-        grad, indices, self_shape[-len(kernel):], all(s > d * (k - 1) for k, s, d in zip(kernel, stride, dilation))),
+    self=lambda xp, grad, self, indices, kernel, stride, dilation: _put_back(
+        xp, grad, self, indices, len(kernel), all(s > d * (k - 1) for k, s, d in zip(kernel, stride, dilation))),
 )  # fmt: skip
 def max_pool(
     self: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, count: Ints, called: str
@@ -102,7 +108,7 @@ def max_pool(
 
 @op(
     method=False, function=False, returns=Maxima, node=lambda called: called,
-    self=lambda xp, grad, indices, self_shape, size: xp.plane_put(grad, indices, self_shape[-len(size):], False),
+    self=lambda xp, grad, self, indices, size: _put_back(xp, grad, self, indices, len(size), False),
 )  # fmt: skip
 def adaptive_max_pool(self: Array, size: Ints, called: str) -> tuple[Array, Array]:
     n = len(size)
@@ -200,7 +206,10 @@ def _max_pool(n: int) -> Any:
         """The largest element of each window; with `return_indices` also its number in its plane."""
         if n == 1:
             _check_max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode)
-            refuse_kinds("max_pool2d" if return_indices else "max_pool1d_impl", input, "bc" if return_indices else "biuc")
+            if return_indices or input.requires_grad:
+                refuse_kinds("max_pool2d", input, "bc")
+            else:
+                refuse_kinds("max_pool1d_impl", input, "biuc")
         else:
             refuse_kinds(f"max_pool{n}d", input, "bc")
         arguments = _windows(name, input, n, kernel_size, stride, padding, dilation, ceil_mode)
@@ -251,14 +260,13 @@ def _avg_pool(n: int) -> Any:
     def apply(
         x: Tensor, kernel: Any, stride: Any, padding: Any, ceil: bool, count_pad: bool, divisor: int | None
     ) -> Tensor:
+        d = max(n, 2)
         if divisor == 0:
             raise RuntimeError("divisor must be not zero")
-        kernels, strides, paddings, _, count = _windows(f"avg_pool{x.ndim - 2}d", x, len(kernel), kernel, stride, padding, 1, ceil)
-        refuse_kinds(f"avg_pool{len(kernel)}d", x, "bc")
-        if x._data.dtype.kind in "iu" and x._data.dtype != np.int64:
-            refuse_kinds(f"avg_pool{len(kernel)}d", x, "iu")
+        kernels, strides, paddings, _, count = _windows(f"avg_pool{d}d", x, d, kernel, stride, padding, 1, ceil)
+        refuse_kinds(f"avg_pool{d}d", x, "bc" if x._data.dtype == np.int64 else "biuc")
         maps, scale = [], 1
-        for m, k, s, p, c in zip(x.shape[-len(kernel) :], kernels, strides, paddings, count):
+        for m, k, s, p, c in zip(x.shape[-d:], kernels, strides, paddings, count):
             starts = np.arange(c) * s - p
             stops = np.minimum(starts + k, m + p)
             inside = np.minimum(stops, m) - np.maximum(starts, 0)
@@ -266,7 +274,7 @@ def _avg_pool(n: int) -> Any:
             taps, common = means(m, starts, stops, divisors)
             maps.append(taps)
             scale *= common
-        result: Tensor = F.resample(x, maps, scale if divisor is None else divisor, called)
+        result: Tensor = F.resample_anchored(x, maps, scale if divisor is None else divisor, called)
         return result
 
     def avg_pool1d(
@@ -301,8 +309,7 @@ def _avg_pool(n: int) -> Any:
 
         `divisor_override` divides the sums by another number.
         """
-        kernel = per_dim(kernel_size, n)
-        return apply(input, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override)
+        return apply(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
     return avg_pool1d if n == 1 else avg_pool
 
@@ -371,7 +378,7 @@ def _adaptive_avg_pool(n: int) -> Any:
                 taps, common = means(m, starts, stops, stops - starts)
                 maps.append(taps)
                 scale *= common
-            result = F.resample(x, maps, scale, called)
+            result = F.resample_anchored(x, maps, scale, called)
         return result.squeeze(-2) if n == 1 else result
 
     return adaptive_avg_pool

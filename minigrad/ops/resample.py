@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigrad._declare import composite, op
+from minigrad._op import RAW
 from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor
@@ -100,6 +101,25 @@ def resample(self: Array, maps: Any, scale: Any, called: str) -> Array:
         return np.trunc(resample_array(self.astype(np.float64), maps) / scale).astype(self.dtype)
     found = resample_array(self, maps)
     return found if scale == 1 else np.divide(found, found.dtype.type(scale), out=found)
+
+
+@op(
+    method=False, function=False, node=lambda called: called,
+    self=lambda xp, grad, self, maps, scale: xp.anchored(
+        xp.resample(grad, [each.transposed for each in maps], scale, "ResampleBackward0"), self),
+)  # fmt: skip
+def resample_anchored(self: Array, maps: Any, scale: Any, called: str) -> Array:
+    """`resample` for what torch differentiates by way of its saved input, so that its gradient depends on it."""
+    return RAW.resample(self, maps, scale, called)  # type: ignore[no-any-return]
+
+
+@op(
+    method=False, function=False, self=lambda grad: grad,
+    anchor=lambda xp, grad, anchor_shape: xp.zeros(anchor_shape, grad),
+)  # fmt: skip
+def anchored(self: Array, anchor: Array) -> Array:
+    """The tensor, as something that depends on `anchor`: with a gradient of zeros, where there could be none."""
+    return self
 
 
 def resample_array(data: Array, maps: Sequence[Taps]) -> Array:
@@ -198,7 +218,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         if size + low + high < 0 or n == 1 and mode != "circular" and size + low + high < 1:
             raise RuntimeError(f"input (W: {size}) is too small. Calculated output W: {size + low + high}")
         maps.append(Taps(size, indices(size, low, high)[:, None]))
-    result = F.resample(input, maps[::-1], 1, called.format(n))
+    resample = F.resample if mode == "circular" else F.resample_anchored
+    result = resample(input, maps[::-1], 1, called.format(n))
     return result
 
 
