@@ -246,13 +246,15 @@ def schema(_: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. `argv` is what follows the program's name."""
+    arguments = _parser().parse_args(argv)
     try:
-        arguments = _parser().parse_args(argv)
         code: int = arguments.command(arguments)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
+    except SystemExit as stop:  # from an engine's code: its exit code must never pass for a verdict
+        return _fail(f"internal error: an engine ended the process with exit code {stop.code}", 3)
     except BrokenPipeError:
         # The reader of our output (`| head`) has gone: nothing is left to say, nor to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

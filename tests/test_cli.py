@@ -44,6 +44,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "binary.json").write_bytes(bytes(range(256)))
     (tmp_path / "typo.py").write_text("class Mine(:\n")
     (tmp_path / "crash.py").write_text("raise RuntimeError('no licence\\nfor this machine')\n")
+    (tmp_path / "quit.py").write_text("raise SystemExit(0)\n")
+    (tmp_path / "late.py").write_text("class Mine:\n    def __init__(self): raise SystemExit(0)\n")
     (tmp_path / "empty.py").write_text("")
     (tmp_path / "file").write_text("in the way")
     return tmp_path
@@ -54,6 +56,8 @@ BAD_INPUT = [
     ("run {}/nosuch.py:Mine", ["nosuch.py"]),
     ("run {}/typo.py:Mine", ["typo.py", "SyntaxError", "line 1"]),
     ("run {}/crash.py:Mine", ["crash.py", "no licence"]),
+    ("run {}/quit.py:Mine", ["quit.py", "SystemExit"]),
+    ("run {}/late.py:Mine", ["late.py", "SystemExit"]),
     ("run {}/empty.py:Mine", ["empty.py", "Mine"]),
     ("run no.such.module:Mine", ["no.such.module"]),
     ("run minigrad -o {}/file", ["file", "-o"]),

@@ -53,7 +53,7 @@ def load(spec: str | Engine | type[Engine] | ModuleType) -> Engine:
     if spec in _BUILT_IN:
         try:
             return _BUILT_IN[spec]()
-        except Exception as error:  # noqa: BLE001 - whatever a half-installed engine raises
+        except (Exception, SystemExit) as error:
             raise EngineError(f"engine {spec}: cannot be loaded: {_line(error)}") from error
     for point in entry_points(group=GROUP):
         if point.name == spec:
@@ -61,7 +61,7 @@ def load(spec: str | Engine | type[Engine] | ModuleType) -> Engine:
                 return _as_engine(point.load(), spec)
             except EngineError:
                 raise
-            except Exception as error:  # noqa: BLE001 - a plug-in may raise anything when imported
+            except (Exception, SystemExit) as error:
                 raise EngineError(f"engine {spec}: cannot be loaded: {_line(error)}") from error
     home, colon, attribute = spec.rpartition(":")
     if not colon:
@@ -81,7 +81,7 @@ def load(spec: str | Engine | type[Engine] | ModuleType) -> Engine:
 def _module(name: str, spec: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:  # noqa: BLE001 - an engine's module may raise anything when imported
+    except (Exception, SystemExit) as error:
         raise EngineError(f"engine {spec}: {name} cannot be imported: {_line(error)}") from error
 
 
@@ -97,7 +97,7 @@ def _file(path: str, spec: str) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickling look the module up
     try:
         location.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001 - an engine's file may raise anything when run
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise EngineError(f"engine {spec}: {path} cannot be imported: {_line(error)}") from error
     return module
@@ -108,14 +108,16 @@ def _as_engine(found: Any, spec: str) -> Engine:
         return found
     if isinstance(found, ModuleType):
         if not hasattr(getattr(found, "autograd", None), "Variable"):
-            raise EngineError(f"engine {spec}: module {found.__name__} has no autograd.Variable, so it is not torch-like")
+            raise EngineError(
+                f"engine {spec}: module {found.__name__} has no autograd.Variable, so it is not torch-like"
+            )
         from conformance.engines.torchlike import TorchLike
 
         return TorchLike(found)
     if callable(found):
         try:
             made = found()
-        except Exception as error:  # noqa: BLE001 - a constructor may raise anything
+        except (Exception, SystemExit) as error:
             raise EngineError(f"engine {spec}: cannot be created: {_line(error)}") from error
         if isinstance(made, Engine):
             return made
