@@ -93,6 +93,7 @@ def test_html_shows_both_gradients_the_blamed_node_and_the_commands() -> None:
         "conformance replay f-one",
         "conformance run './micro engine.py:Micro' --seed 17 --time 30",
         "print('| not a table |')",
+        "mul → mul",  # the pair that was not exercised
     ):
         assert text in page.words
 

@@ -14,6 +14,7 @@ from conformance.reporting.svg import Card, Edge, Row, draw
 from conformance.results import Finding, GraphNode, Results
 
 LONGEST = 46  # characters of a value on a card
+MOST_PAIRS = 200  # pairs listed as not exercised
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def to_html(results: Results) -> str:
         matrices=list(summary.matrices(results)),
         first_finding=first_finding,
         findings=[_shown(finding) for finding in results.findings],
+        most_pairs=MOST_PAIRS,
         quality=summary.quality(results),
         timings=summary.timings(results),
     )
