@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from minigrad import _anomaly
-from minigrad._modes import state
+from minigrad._modes import no_grad, state
 from minigrad.utils.hooks import RemovableHandle
 
 if TYPE_CHECKING:
@@ -185,7 +185,8 @@ class Packed:
         tensor = saved.unpack(node)
         self.edge = tensor._edge
         before = tensor._cell[0]
-        self.packed, self.unpack_hook = pack(tensor.detach()), unpack
+        with no_grad():
+            self.packed, self.unpack_hook = pack(tensor if tensor.is_leaf else tensor.detach()), unpack
         if tensor._cell[0] != before:
             raise RuntimeError(
                 "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot be"

@@ -86,7 +86,9 @@ class Op:
         self.params = tuple(params)
         if self.keyword_only:
             split = len(params) - self.keyword_only
-            self.forward = lambda *args: forward(*args[:split], **dict(zip(self.params[split:], args[split:])))
+            self.forward = lambda *args, **named: forward(
+                *args[:split], **dict(zip(self.params[split:], args[split:])), **named
+            )
         kinds = tuple(params.values())
         self.operands = tuple(
             (i, 1 << i, kind.startswith("Arrays")) for i, kind in enumerate(kinds) if kind.startswith("Array")
@@ -134,7 +136,8 @@ class Plan:
         active = {i: op.formulas[p] for i, p in enumerate(op.params) if need >> i & 1 and p in op.formulas}
         names = {each for formula in active.values() for each in _names(formula)} - {"grad", "grads", "given", "xp"}
         single = {op.params[i]: i for i, _, many in op.operands if not many}
-        inputs = [param for param in single if param in names]
+        named = [each for formula in active.values() for each in _names(formula)]
+        inputs = [param for param in dict.fromkeys(named) if param in single]  # in torch's order: as formulas name them
         fields = getattr(op.returns, "_fields", ())
         results = [each for each in ("result", "results", *fields) if each in names and each not in op.params]
         self.saved_names = (*inputs, *results)

@@ -31,6 +31,8 @@ from minigrad.autograd.grad_mode import set_multithreading_enabled
 from minigrad.autograd.variable import Variable
 
 __all__ = [
+    "gradcheck",
+    "gradgradcheck",
     "anomaly_mode",
     "grad_mode",
     "set_multithreading_enabled",
@@ -192,7 +194,7 @@ def _target(given: Any) -> Edge:
 
 
 def _listed(tensors: Any) -> Sequence[Any]:
-    return (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+    return (tensors,) if isinstance(tensors, (Tensor, graph.GradientEdge)) else tuple(tensors)
 
 
 def _roots(tensors: Sequence[Tensor], given: Any) -> list[tuple[Edge, Tensor]]:
@@ -215,7 +217,7 @@ def _roots(tensors: Sequence[Tensor], given: Any) -> list[tuple[Edge, Tensor]]:
                     f" {each.dtype}."
                 )
         elif gradient is not None:
-            raise TypeError(f"gradients can be either Tensors or None, but got {type_name(gradient)}")
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
         elif edge is not None:
             if data.size != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
@@ -252,3 +254,4 @@ setattr(Tensor, "backward", _backward_method)  # noqa: B010  (here, since tensor
 
 
 from minigrad.autograd import functional  # noqa: E402  (it uses grad)
+from minigrad.autograd.gradcheck import gradcheck, gradgradcheck  # noqa: E402

@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from minigrad._graph import FREED, Edge, Node, Saved, stale_error
 from minigrad._modes import no_grad, state
 from minigrad._tensor import Tensor, make
 from minigrad._views import FUNCTION, check_inplace, edge_of, mark_view, rebase_history
+
+
+_NOT_A_TENSOR: Final[Any] = ((), None)  # instead of an output's shape and type
 
 
 class FunctionCtx:
@@ -72,8 +75,11 @@ class BackwardCFunction(FunctionCtx, Node):
             raise RuntimeError(FREED)
         return tuple(self.saved)
 
-    def name(self) -> str:
-        return type(self).__name__
+    __repr__ = object.__repr__
+
+    def apply(self, *grads: Any) -> Any:
+        """Call the Function's backward by hand."""
+        return self.function._backward()(self, *grads)
 
     def release(self) -> None:
         if self.saved:
@@ -82,7 +88,10 @@ class BackwardCFunction(FunctionCtx, Node):
     def vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
         given = [grads] if len(self.meta) == 1 else list(grads)
         if self.materialize_grads:
-            given = [calculus.zeros(*meta) if g is None else g for g, meta in zip(given, self.meta, strict=True)]
+            given = [
+                calculus.zeros(*meta) if g is None and meta is not _NOT_A_TENSOR else g
+                for g, meta in zip(given, self.meta, strict=True)
+            ]
         answer = self.function._backward()(self, *map(calculus.wrap, given))
         answers = list(answer) if isinstance(answer, (tuple, list)) else [answer]
         if len(answers) > self.count and all(each is None for each in answers[self.count :]):
@@ -99,7 +108,7 @@ class BackwardCFunction(FunctionCtx, Node):
                     " corresponding forward input was not a Variable"
                 )
             if each is not None and not isinstance(each, Tensor):
-                raise TypeError(f"expected Variable or None (got {type(each).__name__})")
+                raise RuntimeError(f"expected Variable or None (got {type(each).__name__})")
         return [calculus.unwrap(answers[place]) for place in self.places]
 
 
@@ -108,7 +117,7 @@ class _FunctionMeta(type):
 
     def __init__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> None:
         super().__init__(name, bases, attributes)
-        cls._backward_cls = type(name + "Backward", (BackwardCFunction,), {"function": cls, "__module__": cls.__module__})
+        cls._backward_cls = type(name + "Backward", (BackwardCFunction,), {"function": cls, "__module__": __name__})
 
 
 class Function(metaclass=_FunctionMeta):
@@ -166,7 +175,7 @@ class Function(metaclass=_FunctionMeta):
         return cls.vjp if cls.vjp is not Function.vjp else cls.backward
 
     @classmethod
-    def apply(cls, *args: Any) -> Any:
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run `forward` and record it: the outputs' grad_fn is the ctx that backward will get."""
         ctx = cls._backward_cls()
         tensors = [each for each in args if isinstance(each, Tensor)]
@@ -175,9 +184,9 @@ class Function(metaclass=_FunctionMeta):
         recording = state.grad_enabled and any(edge is not None for edge in edges)
         with no_grad():
             if cls.setup_context is Function.setup_context:
-                result = cls.forward(ctx, *args)
+                result = cls.forward(ctx, *args, **kwargs)
             else:
-                result = cls.forward(*args)
+                result = cls.forward(*args, **kwargs)
                 cls.setup_context(ctx, args, result)
         ctx.next, ctx.count = edges, len(args)
         ctx.places = [place for place, each in enumerate(args) if isinstance(each, Tensor)]
@@ -193,14 +202,16 @@ def _record(ctx: BackwardCFunction, inputs: Sequence[Tensor], result: Any, recor
                 "Some elements marked as dirty during the forward method were not returned as output. The inputs that are"
                 " modified inplace must all be outputs of the Function."
             )
-    numbers: dict[int, int] = {}  # output object -> its number among the tensors
-    ctx.meta = tuple((o._data.shape, o._data.dtype) for o in outputs if isinstance(o, Tensor))
+    numbers: dict[int, int] = {}  # output object -> its number
+    ctx.meta = tuple(
+        (o._data.shape, o._data.dtype) if isinstance(o, Tensor) else _NOT_A_TENSOR for o in outputs
+    )
     answers = []
-    for output in outputs:
+    for number, output in enumerate(outputs):
         if not isinstance(output, Tensor):
             answers.append(output)
             continue
-        number = numbers[id(output)] = len(numbers)
+        numbers[id(output)] = number
         answers.append(_output(ctx, inputs, output, number, recording))
     for each in ctx._to_save:
         if each is not None and not isinstance(each, Tensor):
@@ -225,7 +236,10 @@ def _record(ctx: BackwardCFunction, inputs: Sequence[Tensor], result: Any, recor
 def _output(ctx: BackwardCFunction, inputs: Sequence[Tensor], output: Tensor, number: int, recording: bool) -> Tensor:
     differentiable = output._data.dtype.kind in "fc" and not any(output is each for each in ctx._non_differentiable)
     if any(output is each for each in ctx._dirty):
+        output._cell[0] += 1
         if recording:
+            if output.is_leaf and output.requires_grad:
+                raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
             check_inplace(output)
             rebase_history(output, ctx)
             if output._view is None:

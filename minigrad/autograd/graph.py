@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from minigrad._graph import Node, RemovableHandle
@@ -15,6 +16,7 @@ from minigrad._views import edge_of
 __all__ = [
     "GradientEdge",
     "Node",
+    "allow_mutation_on_saved_tensors",
     "disable_saved_tensors_hooks",
     "get_gradient_edge",
     "increment_version",
@@ -44,6 +46,13 @@ class save_on_cpu(saved_tensors_hooks):
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cpu") -> None:
         super().__init__(lambda tensor: tensor.clone(), lambda packed: packed)
+
+
+@contextlib.contextmanager
+def allow_mutation_on_saved_tensors() -> Iterator[None]:
+    """Inside, tensors that backward needs may be written to: copies of them are saved."""
+    with saved_tensors_hooks(lambda tensor: tensor.detach().clone(), lambda packed: packed):
+        yield
 
 
 class disable_saved_tensors_hooks:

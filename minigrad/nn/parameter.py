@@ -1,0 +1,22 @@
+"""Parameter: a tensor that is meant to be learnt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigrad._tensor import Tensor, make
+
+
+class Parameter(Tensor):
+    """`Parameter(data, requires_grad=True)`: a leaf that shares the data's memory and prints as a parameter."""
+
+    def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Any:
+        data = Tensor() if data is None else data
+        if requires_grad and data._data.dtype.kind not in "fc":
+            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+        made = make(data.materialize(), None, cls)
+        made._require(requires_grad)
+        return made
+
+    def __repr__(self, *, tensor_contents: str | None = None) -> str:
+        return "Parameter containing:\n" + super().__repr__()
