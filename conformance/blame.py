@@ -312,7 +312,7 @@ def _with_second_order(program: Program, roots: list[tuple[int, Array]]) -> Prog
     products = tuple(range(free + len(inputs), free + 2 * len(inputs)))
     steps += [Apply("mul", (Ref(g), Ref(x.id)), (p,)) for g, x, p in zip(grads, inputs, products, strict=True)]
     steps.append(Backward(products, tuple(_weights(x.array) for x in inputs)))
-    return Program(program.leaves, (*program.steps, *steps), program.observe)
+    return Program(program.leaves, (*program.steps, *steps), (*program.observe, *grads))
 
 
 #: What names a part of the engine: the first of these that differs, of those that a program uses.

@@ -3,7 +3,7 @@
 Equality of bytes is tried first. Then an array passes when its largest difference is within `TIGHT` units of the last
 place of its largest expected element: two right engines stay below that on well-conditioned programs. Only when this
 fails is the program's own noise measured: the spread of the reference when each inexact intermediate result moves by one
-unit of the last place and, for float32, its distance from the same program in float64. What stays within that noise
+unit of the last place, and its distance from the same program in wider and (scaled down) in narrower floats. What stays within that noise
 passes; where the noise is so large that a real error could hide in it, the program is counted as ill-conditioned.
 A difference in None, dtype, shape, nan, inf or error class is always a mismatch.
 """
@@ -177,7 +177,8 @@ def _arrays(kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, moved: 
     with np.errstate(all="ignore"):
         for m in moved():
             if m is not None and m.shape == a.shape:
-                noise = np.fmax(noise, np.abs(m.astype(np.float64) - a.astype(np.float64)))
+                narrower = min(1.0, unit / float(np.finfo(m.dtype).eps)) if m.dtype.kind == "f" else 1.0
+                noise = np.fmax(noise, np.abs(m.astype(np.float64) - a.astype(np.float64)) * narrower)
         allowed += MARGIN * float(np.max(noise, initial=0.0))
     if (gap <= allowed).all():
         limit = ILL * unit * max(scale, float(np.finfo(a.dtype).tiny))

@@ -2,103 +2,120 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import cache
+from random import Random
 from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from conformance import execute
 from conformance.engines.protocol import Engine
+from conformance.engines.torchlike import Torch
 from conformance.execute import Observation
-from conformance.program import (
-    Apply,
-    Array,
-    Backward,
-    DTypeArg,
-    Grad,
-    Leaf,
-    Program,
-    Ref,
-    array,
-    rename_step,
-    results,
-    to_numpy,
-)
+from conformance.program import Apply, Array, Backward, DType, DTypeArg, Grad, Inplace, Leaf, Program, array, to_json, to_numpy
 
 #: Runs with moved roundings.
-RUNS = 3
+RUNS = 4
 
 
 def measure(reference: Engine, program: Program) -> tuple[Observation, ...]:
-    """Observations of the program with its roundings moved, and in float64 when it has narrower floats."""
-    everything = msgspec.structs.replace(program, observe=tuple(i for s in program.steps for i in results(s)))
-    values = execute.run_all(reference, [everything])[0].values
-    found = []
-    for number in range(RUNS):
-        moved, names = perturbed(program, values, number)
-        seen = execute.run_all(reference, [moved])[0]
-        back = {new: old for old, new in names.items()}
-        found.append(
-            msgspec.structs.replace(
-                seen,
-                values={back.get(i, i): v for i, v in seen.values.items()},
-                grads={back.get(i, i): g for i, g in seen.grads.items()},
-            )
-        )
-    wide = widened(program)
-    if wide != program:
-        found += execute.run_all(reference, [wide])
+    """Observations of the program with its roundings moved, and of the same program in wider and in narrower floats.
+
+    The narrower run shows what happens inside a formula, where no rounding can be moved; `compare` scales it down.
+    """
+    changed = any(isinstance(step, Inplace) for step in program.steps)
+    found = [execute.run_all(Jittered(number, gradients=not changed), [program])[0] for number in range(RUNS)]
+    others = {retyped(program, "float32", "float64"), retyped(program, "float64", "float32")} - {program}
+    found += execute.run_all(reference, sorted(others, key=to_json))
     return tuple(found)
 
 
-def perturbed(
-    program: Program, values: dict[int, npt.NDArray[Any] | None], number: int
-) -> tuple[Program, dict[int, int]]:
-    """The program with every inexact result multiplied by 1 ± one unit of the last place, and the new names of values.
+class Jittered(Torch):
+    """torch whose every inexact floating result is off by one unit of the last place, up or down.
 
-    `values` are the reference's intermediate results. Results that are short numbers are exact on both sides: they keep
-    their place, so that nothing moves off a tie or a kink.
+    The memory itself is changed, so that what backward has saved moves too: 1 - tanh² is as noisy as tanh near 1.
+    Results that are short numbers are exact on both sides and keep their place, and equal numbers move alike, so that
+    nothing moves off a tie or a kink. With `gradients`, what each use of a value sends back is off by one unit as well,
+    so that cancellation between uses shows.
     """
-    steps: list[Any] = []
-    new: dict[int, int] = {}
-    free = 1 + max([leaf.id for leaf in program.leaves] + [i for s in program.steps for i in results(s)], default=0)
-    for position, step in enumerate(program.steps):
-        steps.append(rename_step(step, lambda i: new.get(i, i)))
-        if not isinstance(step, Apply) or step.mode != "grad":
-            continue
-        for k, i in enumerate(step.out):
-            value = values.get(i)
-            if value is None or value.dtype.kind != "f" or not value.size or _short(value):
-                continue
-            up = 1 if (position + k + 1) * 0x9E3779B1 >> (16 + number) & 1 else -1
-            factor = 1.0 + up * float(np.finfo(value.dtype).eps)
-            steps.append(Apply("mul", (Ref(i), factor), (free,)))
-            new[i] = free
-            free += 1
-    return Program(program.leaves, tuple(steps), tuple(new.get(i, i) for i in program.observe)), new
+
+    def __init__(self, number: int, gradients: bool) -> None:
+        super().__init__()
+        self._number = number
+        self._gradients = gradients
+        self._signs = Random(number)
+
+    def call(self, form: str, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """The operation, with its results moved; a view has no rounding of its own."""
+        made = super().call(form, op, [self._shaken(a) for a in args] if self._gradients else args, kwargs)
+        given = {a.untyped_storage().data_ptr() for a in _tensors(args)}
+        for part in _tensors(made if isinstance(made, (tuple, list)) else (made,)):
+            if part.is_floating_point() and part.untyped_storage().data_ptr() not in given:
+                self._move(part.detach().numpy())
+        return made
+
+    def _shaken(self, value: Any) -> Any:
+        """The same value, whose gradient is off by one unit of the last place."""
+        if isinstance(value, (tuple, list)):
+            return tuple(self._shaken(item) for item in value)
+        if not (hasattr(value, "requires_grad") and value.requires_grad):
+            return value
+        sign = self._signs.choice((-1, 1))
+        return _shake()(value, 1.0 + sign * float(np.finfo(str(value.dtype).partition(".")[2]).eps))
+
+    def _move(self, values: Any) -> None:
+        eps = np.finfo(values.dtype).eps
+        bits = np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}").reshape(values.shape).astype(np.uint64)
+        up = (bits * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(40 + self._number)) & np.uint64(1)
+        mantissa = np.frexp(np.where(np.isfinite(values), values, 0).astype(np.float64))[0] * 2.0**16
+        exact = mantissa == np.round(mantissa)
+        values *= np.where(exact, 1.0, 1.0 + (2.0 * up - 1.0) * eps).astype(values.dtype)
 
 
-def _short(value: npt.NDArray[Any]) -> bool:
-    """Whether every element has at most 16 significant bits, as exact results on small numbers have."""
-    mantissa = np.frexp(value[np.isfinite(value)].astype(np.float64))[0] * 2.0**16
-    return bool((mantissa == np.round(mantissa)).all())
+@cache
+def _shake() -> Any:
+    """A function of torch: the identity, whose gradient is multiplied by a factor."""
+    import torch
+
+    class Shake(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, value: Any, factor: float) -> Any:
+            ctx.factor = factor
+            return value.view_as(value)
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Any) -> Any:
+            return grads[0] * ctx.factor, None
+
+    return Shake.apply
 
 
-def widened(program: Program) -> Program:
-    """The same program in float64."""
+def _tensors(items: Any) -> list[Any]:
+    found: list[Any] = []
+    for item in items:
+        if isinstance(item, (tuple, list)):
+            found += _tensors(item)
+        elif hasattr(item, "untyped_storage"):
+            found.append(item)
+    return found
 
-    def wide(a: Array) -> Array:
-        return array(to_numpy(a), "float64", a.layout) if a.dtype == "float32" else a
 
-    leaves = tuple(Leaf(leaf.id, wide(leaf.array), leaf.requires_grad) for leaf in program.leaves)
+def retyped(program: Program, old: DType, new: DType) -> Program:
+    """The same program with one floating dtype in the place of another."""
+
+    def cast(a: Array) -> Array:
+        return array(to_numpy(a), new, a.layout) if a.dtype == old else a
+
+    leaves = tuple(Leaf(leaf.id, cast(leaf.array), leaf.requires_grad) for leaf in program.leaves)
     steps: list[Any] = []
     for step in program.steps:
         if isinstance(step, (Backward, Grad)):
-            gradients = tuple(None if g is None else wide(g) for g in step.gradients)
+            gradients = tuple(None if g is None else cast(g) for g in step.gradients)
             steps.append(msgspec.structs.replace(step, gradients=gradients))
         elif isinstance(step, Apply):
-            args = tuple(DTypeArg("float64") if a == DTypeArg("float32") else a for a in step.args)
+            args = tuple(DTypeArg(new) if a == DTypeArg(old) else a for a in step.args)
             steps.append(msgspec.structs.replace(step, args=args))
         else:
             steps.append(step)

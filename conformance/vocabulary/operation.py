@@ -59,6 +59,9 @@ class Draw(Protocol):
     def dims(self, value: Ref) -> Arg:
         """None, one dimension, or a Seq of several different ones."""
 
+    def scalar(self) -> bool:
+        """Whether a Python number shall stand in the place of an operand (never where a feature needs the operand)."""
+
     def number(self) -> float:
         """A float argument: short, and not 0."""
 

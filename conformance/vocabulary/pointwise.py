@@ -112,7 +112,7 @@ def _or_number(second: Interval | None = None) -> Callable[[Draw], Arguments]:
 
     def draw(d: Draw) -> Arguments:
         x = d.x()
-        if d.upto(4) < 3:
+        if not d.scalar():
             return (x, d.like(x, second)), {}
         number = d.number()
         return (x, abs(number) if second is not None else number), {}
