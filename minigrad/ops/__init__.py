@@ -8,6 +8,7 @@ from minigrad.ops import (
     distance,
     einsum,
     indexing,
+    joining,
     matmul,
     pointwise,
     pool,

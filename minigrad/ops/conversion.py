@@ -1,4 +1,4 @@
-"""Casts of tensors to other types, and new tensors like a given one."""
+"""Casts of tensors to other types, copies, fills, and new tensors like a given one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,62 @@ from typing import Any
 import numpy as np
 
 from minigrad import _creation, _dtype
-from minigrad._declare import method
-from minigrad._op import RECORDED
+from minigrad._declare import composite, method
+from minigrad._op import RAW, RECORDED, Array, ArrayOrNumber
 from minigrad._tensor import Tensor
+from minigrad.ops.shape import broadcast_error, internal, linear
+
+
+# ---- copies ----------------------------------------------------------------------------------------------------------
+
+
+@linear(self=lambda grad: grad)
+def clone(self: Array, *, memory_format: Any = None) -> Array:
+    keep = memory_format is None and 0 not in getattr(self, "strides", ())  # what is expanded becomes contiguous
+    return np.array(self, order="K" if keep else "C")
+
+
+@composite
+def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor itself if its elements lie in C order, else a copy in which they do."""
+    return self if self.is_contiguous() else clone(self, memory_format="contiguous")  # type: ignore[no-any-return]
+
+
+@internal(inplace=True, node="torch::autograd::CopyBackwards",
+          self=lambda xp, grad: xp.zeros(grad.shape, grad), src=lambda grad: grad)  # fmt: skip
+def copy(self: Array, src: ArrayOrNumber, non_blocking: bool = False) -> Array:
+    try:
+        return np.broadcast_to(cast_array(np.asarray(src), self.dtype), self.shape)
+    except ValueError:
+        raise broadcast_error(self.shape, np.shape(src)) from None
+
+
+def cast_array(data: Array, dtype: np.dtype[Any]) -> Array:
+    """The elements as another type: `cast`, without the copy where nothing changes."""
+    return data if data.dtype == dtype else RAW.cast(data, dtype)  # type: ignore[no-any-return]
+
+
+@internal(
+    inplace=True,
+    node=lambda value: f"FillBackward{3 if isinstance(value, Tensor) else 2}",
+    self=lambda xp, grad: xp.zeros(grad.shape, grad),
+    value=lambda xp, grad: xp.sum(grad, None, False),
+)
+def fill(self: Array, value: ArrayOrNumber) -> Array:
+    if np.ndim(value):
+        raise RuntimeError(
+            "fill_ only supports 0-dimension value tensor but got tensor with"
+            f" {np.ndim(value)} dimensions."
+        )
+    return np.full(self.shape, cast_array(np.asarray(value), self.dtype))
+
+
+@internal(inplace=True, self=lambda xp, grad: xp.zeros(grad.shape, grad))
+def zero(self: Array) -> Array:
+    return np.zeros(self.shape, self.dtype)
+
+
+# ---- casts ------------------------------------------------------------------------------------------------------------
 
 
 def _check_device(device: Any) -> None:

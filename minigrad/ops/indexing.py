@@ -8,10 +8,12 @@ from typing import Any, Final
 import numpy as np
 
 from minigrad import _dtype
-from minigrad._declare import method
-from minigrad._op import OPS, Array, ArrayOrNumber, apply_inplace
+from minigrad._declare import composite, method
+from minigrad._dims import wrap_dim
+from minigrad._op import OPS, RAW, Array, ArrayOrNumber, Size, apply, apply_inplace
 from minigrad._tensor import Tensor, make
-from minigrad.ops.shape import broadcast_error, cast_array, expand, internal, linear, select, slice_, unsqueeze, view
+from minigrad.ops.conversion import cast_array
+from minigrad.ops.shape import alias, at, broadcast_error, expand, internal, linear, select, slice_, unsqueeze, view
 
 # ---- masks -----------------------------------------------------------------------------------------------------------
 
@@ -35,7 +37,7 @@ def masked_fill(self: Array, mask: Array, value: ArrayOrNumber) -> Array:
     try:
         return np.where(mask, fitted(value, self.dtype), self)
     except ValueError:
-        raise broadcast_error(np.shape(self), mask.shape) from None
+        raise broadcast_error(mask.shape, np.shape(self)) from None
 
 
 def fitted(value: Any, dtype: np.dtype[Any]) -> Array:
@@ -54,7 +56,7 @@ def fitted(value: Any, dtype: np.dtype[Any]) -> Array:
 @internal(name="index", self=lambda xp, grad, index, self_shape: xp.index_backward(grad, self_shape, index))
 def index_(self: Array, index: Any) -> Array:
     """The elements at `index`: one array (of integers, or a mask) or `slice(None)` per dimension."""
-    return np.asarray(self)[index]
+    return np.array(np.asarray(self)[index], order="C")
 
 
 @internal(node="IndexBackwardBackward0", self=lambda xp, grad, index: xp.index(grad, index))
@@ -66,12 +68,12 @@ def index_backward(self: Array, input_sizes: Any, index: Any) -> Array:
 
 
 @internal(
-    name="index_put",
+    name="index_put_at",
+    node="IndexPutBackward0",
     self=lambda xp, grad, index, accumulate, values_shape: (
-        grad if accumulate else xp.index_put(grad, index, xp.zeros(values_shape, grad), False)
+        grad if accumulate else xp.index_put_at(grad, index, xp.zeros(values_shape, grad), False)
     ),
     values=lambda xp, grad, index: xp.index(grad, index),
-    inplace=True,
 )
 def index_put_at(self: Array, index: Any, values: Array, accumulate: bool = False) -> Array:
     if values.dtype != self.dtype:
@@ -96,12 +98,45 @@ def index_put_at(self: Array, index: Any, values: Array, accumulate: bool = Fals
     return result
 
 
+def _checked_index(self: Tensor, indices: Any) -> tuple[Any, ...]:
+    """The index that torch's sequences of tensors mean."""
+    if not isinstance(indices, (tuple, list)):
+        raise TypeError(
+            f"index_put(): argument 'indices' (position 1) must be tuple of Tensors, not {type(indices).__name__}"
+        )
+    arrays, dim = {}, 0
+    for number, each in enumerate(indices):
+        if not isinstance(each, Tensor):
+            raise TypeError(f"expected Tensor as element {number} in argument 0, but got {type(each).__name__}")
+        array = np.asarray(each._data)
+        if array.dtype not in _INDEX_TYPES:
+            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+        arrays[dim] = array
+        dim += array.ndim if array.dtype.kind == "b" else 1
+    if dim > self._data.ndim:
+        raise IndexError(f"too many indices for tensor of dimension {self._data.ndim} (got {dim})")
+    return _index(self._data.shape, arrays)
+
+
+def _index_put_args(self: Tensor, indices: Any, values: Any, accumulate: bool) -> list[Any]:
+    if not isinstance(values, Tensor):
+        raise TypeError(f"index_put(): argument 'values' (position 2) must be Tensor, not {type(values).__name__}")
+    return [self, _checked_index(self, indices), values, accumulate]
+
+
+@composite
+def index_put(self: Tensor, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
+    """A copy with `values` written, or added, at the places that a sequence of index tensors names."""
+    return apply(OPS["index_put_at"], _index_put_args(self, indices, values, accumulate))  # type: ignore[no-any-return]
+
+
+@composite(name="index_put_")
+def index_put_(self: Tensor, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
+    """`index_put` into the tensor itself."""
+    return apply_inplace(OPS["index_put_at"], _index_put_args(self, indices, values, accumulate))
+
+
 # ---- Python's indexing -------------------------------------------------------------------------------------------------
-
-
-@internal(view=True, self=lambda grad: grad)
-def alias(self: Array) -> Array:
-    return self[...]
 
 
 _ALL: Final = slice(None)
@@ -114,12 +149,10 @@ def _parts(key: Any) -> tuple[Any, ...]:
     if isinstance(key, list) and len(key) < 32 and any(
         isinstance(each, (Tensor, np.ndarray, list, tuple, slice, type(None), type(...))) for each in key
     ):
-        warnings.warn(
+        _warn(
             "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch 2.9; use"
             " x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index,"
-            " x[torch.tensor(seq)], which will result either in an error or a different result",
-            UserWarning,
-            stacklevel=4,
+            " x[torch.tensor(seq)], which will result either in an error or a different result"
         )
         return tuple(key)
     return (key,)
@@ -162,6 +195,7 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
         else:
             array = entry._data
             if array.dtype == np.uint8:
+                _warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.")
                 array = array != 0
             if array.dtype.kind == "b" and not array.ndim:
                 tensor = unsqueeze(tensor, dim)
@@ -174,6 +208,10 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
 
 
 _INDEX_TYPES: Final = (np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.bool_))
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, UserWarning, stacklevel=5)
 
 
 def _size(tensor: Tensor, dim: int) -> int:
@@ -287,7 +325,9 @@ def _setitem(self: Tensor, key: Any, value: Any) -> None:
         key = None
     tensor, index = _locate(self, key, writing=True)
     if index is not None:
-        apply_inplace(OPS["index_put"], [tensor, index, _stripped(value), False])
+        if value._data.ndim and value._data.shape[0] == 1:
+            value = _stripped(value)
+        apply_inplace(OPS["index_put_at"], [tensor, index, value, False])
     elif not value._data.ndim:
         tensor.fill_(value)
     else:
@@ -308,3 +348,486 @@ def _stripped(value: Tensor) -> Tensor:
 def _type_name(value: object) -> str:
     kind = type(value)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+# ---- along one dimension, by a vector of indices -----------------------------------------------------------------------
+
+
+def _vector(index: Array, name: str) -> Array:
+    """An index as a vector of integers; torch's errors for other types and shapes."""
+    if index.dtype not in (np.int64, np.int32):
+        raise RuntimeError(f"{name}(): Expected dtype int32 or int64 for index")
+    if index.ndim > 1:
+        raise IndexError(f"{name}(): Index is supposed to be a vector")
+    return np.atleast_1d(index)
+
+
+def _outside(index: Array, low: int, size: int) -> int | None:
+    """The first index below `low` or not below `size`."""
+    wrong = (index < low) | (index >= size)
+    return int(np.asarray(index)[wrong].flat[0]) if np.any(wrong) else None
+
+
+@linear(self=lambda xp, grad, dim, index, self_shape: xp.index_select_backward(grad, self_shape, dim, index))
+def index_select(self: Array, dim: int, index: Array) -> Array:
+    dim, places = wrap_dim(dim, self.ndim), _vector(index, "index_select")
+    if not self.ndim:
+        return np.array(self)
+    wrong = _outside(places, 0, self.shape[dim])
+    if wrong is not None:
+        raise RuntimeError(f"INDICES element is out of DATA bounds, id={wrong} axis_dim={self.shape[dim]}")
+    return np.take(self, places, dim)
+
+
+@internal(self=lambda xp, grad, dim, index: xp.index_select(grad, dim, index))
+def index_select_backward(self: Array, input_sizes: Any, dim: int, index: Array) -> Array:
+    result = np.zeros(input_sizes, self.dtype)
+    if not input_sizes:
+        return result + self
+    np.add.at(result, at(wrap_dim(dim, result.ndim), np.atleast_1d(index)), self)
+    return result
+
+
+def _same_but(self: Array, dim: int, index: Array, source: Array, name: str) -> None:
+    if index.size != (source.shape[dim] if source.ndim else 1):
+        raise IndexError(
+            f"{name}(): Number of indices ({index.size}) should be equal to source.size(dim) ({source.shape[dim]})"
+        )
+
+
+@linear(
+    inplace=True,
+    self=lambda grad: grad,
+    source=lambda xp, grad, dim, index, alpha: xp.index_select(grad, dim, index) * alpha,
+)
+def index_add(self: Array, dim: int, index: Array, source: Array, *, alpha: Any = 1) -> Array:
+    dim, places = wrap_dim(dim, self.ndim), _vector(index, "index_add")
+    if source.dtype != self.dtype:
+        wanted, given = (_dtype.from_numpy(each.dtype).legacy_name for each in (self, source))
+        raise RuntimeError(f"index_add_(): self ({wanted}) and source ({given}) must have the same scalar type")
+    result = np.array(self)
+    np.add.at(result if self.ndim else result.reshape(1), at(dim, places), source * self.dtype.type(alpha))
+    return result
+
+
+@linear(
+    inplace=True,
+    self=lambda xp, grad, dim, index: xp.index_fill(grad, dim, index, 0),
+    source=lambda xp, grad, dim, index: xp.index_select(grad, dim, index),
+)
+def index_copy(self: Array, dim: int, index: Array, source: Array) -> Array:
+    dim, places = wrap_dim(dim, self.ndim), _vector(index, "index_copy")
+    if source.dtype != self.dtype:
+        wanted, given = (_dtype.from_numpy(each.dtype).legacy_name for each in (self, source))
+        raise RuntimeError(
+            "index_copy_(): self and source expected to have the same dtype, but got"
+            f" (self) {wanted} and (source) {given}"
+        )
+    _same_but(self, dim, places, source, "index_copy_")
+    wrong = _outside(places, 0, self.shape[dim] if self.ndim else 1)
+    if wrong is not None:
+        raise IndexError(f"index_copy_(): index {wrong} is out of bounds for dimension {dim} with size {self.shape[dim]}")
+    result = np.array(self)
+    (result if self.ndim else result.reshape(1))[at(dim, places)] = source
+    return result
+
+
+@linear(
+    inplace=True,
+    node=lambda value: f"IndexFillBackward{1 if isinstance(value, Tensor) else 0}",
+    self=lambda xp, grad, dim, index: xp.index_fill(grad, dim, index, 0),
+    value=lambda xp, grad, dim, index: xp.sum(xp.index_select(grad, dim, index), None, False),
+)
+def index_fill(self: Array, dim: int, index: Array, value: ArrayOrNumber) -> Array:
+    dim = wrap_dim(dim, self.ndim)
+    if index.dtype != np.int64:
+        raise IndexError("index_fill_(): Expected dtype int64 for index.")
+    if np.ndim(value):
+        raise RuntimeError(
+            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with"
+            f" {np.ndim(value)} dimension(s)."
+        )
+    size = self.shape[dim] if self.ndim else 1
+    places = np.atleast_1d(index)
+    wrong = _outside(places, -size, size)
+    if wrong is not None:
+        raise IndexError(f"index {wrong} is out of bounds for dimension {dim} with size {size}")
+    result = np.array(self)
+    (result if self.ndim else result.reshape(1))[at(dim, places)] = fitted(value, self.dtype)
+    return result
+
+
+# ---- gather and scatter ------------------------------------------------------------------------------------------------
+
+
+def _grid(index: Array, dim: int, shape: Size, name: str) -> tuple[Array, ...]:
+    """The places that `index` names along a dimension of something of a shape, as arrays that broadcast."""
+    if index.dtype not in (np.int64, np.int32):
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
+    size = shape[dim] if shape else 1
+    wrong = _outside(index, 0, size)
+    if wrong is not None:
+        raise RuntimeError(f"index {wrong} is out of bounds for dimension {dim} with size {size}")
+    grid = list(np.ogrid[tuple(slice(n) for n in index.shape)]) if index.ndim else []
+    if grid:
+        grid[dim] = index
+    return tuple(grid)
+
+
+def _fits(index: Size, other: Size, dim: int | None) -> bool:
+    return all(i <= n or d == dim for d, (i, n) in enumerate(zip(index, other, strict=True)))
+
+
+@linear(self=lambda xp, grad, self_shape, dim, index: xp.gather_backward(grad, self_shape, dim, index))
+def gather(self: Array, dim: int, index: Array, *, sparse_grad: bool = False) -> Array:
+    self, index = np.asarray(self), np.asarray(index)
+    dim = wrap_dim(dim, self.ndim)
+    if index.ndim != self.ndim and index.ndim + self.ndim > 1:
+        raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
+    if self.ndim and index.ndim and not _fits(index.shape, self.shape, dim):
+        raise RuntimeError(
+            f"Size does not match at dimension {next(d for d, (i, n) in enumerate(zip(index.shape, self.shape)) if i > n and d != dim)}"
+            f" expected index {list(index.shape)} to be no larger than self {list(self.shape)} apart from dimension {dim}"
+        )
+    grid = _grid(index, dim, self.shape, "gather")
+    return np.asarray(self.reshape(1)[grid or 0] if not self.ndim else self[grid or int(index)]).reshape(index.shape)
+
+
+@internal(self=lambda xp, grad, dim, index: xp.gather(grad, dim, index))
+def gather_backward(self: Array, input_sizes: Any, dim: int, index: Array) -> Array:
+    result = np.zeros(input_sizes, self.dtype)
+    index = np.asarray(index)
+    np.add.at(result.reshape(result.shape or 1), _grid(index, wrap_dim(dim, result.ndim), result.shape, "gather") or 0, self)
+    return result
+
+
+def _scatter_places(self: Array, dim: int, index: Array, src: Array | None, name: str) -> Any:
+    """Where `scatter` and its kin write, and the part of `src` that is written."""
+    index = np.asarray(index)
+    if index.ndim != self.ndim and index.size and index.ndim + self.ndim > 1:
+        raise RuntimeError("Index tensor must have the same number of dimensions as self tensor")
+    if src is not None:
+        src = np.asarray(src)
+        if src.dtype != self.dtype:
+            raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
+        if src.ndim != index.ndim and index.size and src.ndim + index.ndim > 1:
+            raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
+    if self.ndim and index.ndim and index.size:
+        fits = _fits(index.shape, self.shape, dim) and (src is None or not src.ndim or _fits(index.shape, src.shape, None))
+        if not fits:
+            also = "" if src is None else f" and to be no larger size than src {list(src.shape)}"
+            raise RuntimeError(
+                f"Expected index {list(index.shape)} to be no larger than self {list(self.shape)} apart from dimension"
+                f" {dim}{also}"
+            )
+    places = _grid(index, dim, self.shape, name) or (index.reshape(()),)
+    if src is None or not src.ndim:
+        return places, src
+    return places, src[tuple(slice(n) for n in index.shape)] if index.ndim else src.reshape(-1)[0]
+
+
+_REDUCERS: Final = {
+    "sum": np.add, "add": np.add, "prod": np.multiply, "multiply": np.multiply, "mean": np.add, "amax": np.maximum,
+    "amin": np.minimum,
+}  # fmt: skip
+
+
+def _written(self: Array) -> tuple[Array, Array]:
+    """A copy of the tensor, and a view of the copy that can be indexed."""
+    result = np.array(self)
+    return result, result.reshape(result.shape or 1)
+
+
+@linear(
+    function=False, method=False, inplace=True,
+    node=lambda src: f"ScatterBackward{0 if isinstance(src, Tensor) else 1}",
+    self=lambda xp, grad, dim, index: xp.scatter_at(grad, dim, index, 0),
+    src=lambda xp, grad, dim, index: xp.gather(grad, dim, index),
+)  # fmt: skip
+def scatter_at(self: Array, dim: int, index: Array, src: ArrayOrNumber) -> Array:
+    dim = wrap_dim(dim, self.ndim)
+    given = src if isinstance(src, (np.ndarray, np.generic)) else None
+    places, part = _scatter_places(self, dim, index, given, "scatter")
+    result, target = _written(self)
+    target[places] = fitted(src, self.dtype) if part is None else part
+    return result
+
+
+@linear(
+    inplace=True,
+    self=lambda grad: grad,
+    src=lambda xp, grad, dim, index: xp.gather(grad, dim, index),
+)
+def scatter_add(self: Array, dim: int, index: Array, src: Array) -> Array:
+    places, part = _scatter_places(self, wrap_dim(dim, self.ndim), index, src, "scatter")
+    result, target = _written(self)
+    np.add.at(target, places, part)
+    return result
+
+
+def _scatter(name: str, put: Any) -> Any:
+    def function(self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: Any = None) -> Tensor:
+        src = value if src is None else src
+        if reduce is None:
+            return put(OPS["scatter_at"], [self, dim, index, src])  # type: ignore[no-any-return]
+        if reduce not in ("add", "multiply"):
+            raise RuntimeError("reduce argument must be either add or multiply.")
+        if isinstance(src, Tensor):
+            warnings.warn(
+                "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a future PyTorch"
+                " release. Use torch.scatter_reduce instead for more reduction options.",
+                UserWarning,
+                stacklevel=2,
+            )
+        else:
+            src = make(np.full(index._data.shape, fitted(src, self._data.dtype)), None)
+        kind = "sum" if reduce == "add" else "prod"
+        return put(OPS["scatter_reduce"], [self, dim, index, src, kind, True])  # type: ignore[no-any-return]
+
+    function.__doc__ = "The elements of `src`, or one value, written at the places that `index` names along a dimension."
+    return composite(function, name=name)
+
+
+scatter = _scatter("scatter", apply)
+scatter_ = _scatter("scatter_", apply_inplace)
+
+
+def _written_counts(xp: Any, grad: Any, src: Any, dim: int, index: Any, include_self: bool) -> Any:
+    """How many values each element is the mean of; 1 for none."""
+    start = xp.zeros(grad.shape, grad)
+    counts = xp.scatter_add(start + 1 if include_self else start, dim, index, xp.zeros(src.shape, grad) + 1)
+    return xp.masked_fill(counts, counts == 0, 1)
+
+
+def _shares(xp: Any, grad: Any, self: Any, dim: int, index: Any, src: Any, result: Any, dtype: Any) -> Any:
+    """For extremes: which elements of `self` and of `src` are the result, and what each of them gets."""
+    from_self = xp.cast(self == result, dtype)
+    from_src = xp.cast(src == xp.gather(result, dim, index), dtype)
+    return from_self, from_src, grad / xp.scatter_add(from_self, dim, index, from_src)
+
+
+def _reduced_self_vjp(
+    xp: Any, grad: Any, self: Any, self_dtype: Any, dim: int, index: Any, src: Any, reduce: str, include_self: bool,
+    result: Any,
+) -> Any:  # fmt: skip
+    if reduce == "mean":
+        grad = grad / _written_counts(xp, grad, src, dim, index, include_self)
+    elif reduce == "prod":
+        masked = xp.masked_fill(self, self == 0, 1)
+        grad = grad * xp.scatter_reduce(masked, dim, index, src, reduce, include_self) / masked
+    elif reduce != "sum":
+        mine, _, share = _shares(xp, grad, self, dim, index, src, result, self_dtype)
+        grad = mine * share
+    return grad if include_self else xp.scatter_at(grad, dim, index, 0)
+
+
+def _reduced_src_vjp(
+    xp: Any, grad: Any, self: Any, self_dtype: Any, dim: int, index: Any, src: Any, reduce: str, include_self: bool,
+    result: Any,
+) -> Any:  # fmt: skip
+    if reduce == "sum":
+        return xp.gather(grad, dim, index)
+    if reduce == "mean":
+        counts = _written_counts(xp, grad, src, dim, index, include_self)
+        return xp.gather(grad, dim, index) / xp.gather(counts, dim, index)
+    if reduce == "prod":  # where one factor alone is zero, its own gradient is the product of the others
+        zero = src == 0
+        number = xp.gather(
+            xp.scatter_add(xp.zeros(self.shape, grad), dim, index, xp.cast(zero, self_dtype)), dim, index
+        )
+        single = zero & (number == 1)
+        others = xp.scatter_reduce(self, dim, index, xp.masked_fill(src, single, 1), reduce, include_self)
+        rest = xp.gather(grad * result, dim, index) / xp.masked_fill(src, zero, 1)
+        return xp.where(single, xp.gather(grad * others, dim, index), rest)
+    _, mine, share = _shares(xp, grad, self, dim, index, src, result, self_dtype)
+    return mine * xp.gather(share, dim, index)
+
+
+@linear(inplace=True, self=_reduced_self_vjp, src=_reduced_src_vjp)
+def scatter_reduce(
+    self: Array, dim: int, index: Array, src: Array, reduce: str, *, include_self: bool = True
+) -> Array:
+    if reduce not in ("sum", "prod", "mean", "amax", "amin"):
+        raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
+    places, part = _scatter_places(self, wrap_dim(dim, self.ndim), index, src, "scatter")
+    result, target = _written(self)
+    if not include_self:
+        target[places] = _identity(reduce, self.dtype)
+    _REDUCERS[reduce].at(target, places, part)
+    if reduce == "mean":
+        counts = np.full(target.shape, int(include_self), np.int64)
+        if not include_self:
+            counts[...] = 1
+            counts[places] = 0
+        np.add.at(counts, places, 1)
+        target[...] = target / counts if self.dtype.kind in "fc" else target // counts
+    return result
+
+
+def _identity(reduce: str, dtype: np.dtype[Any]) -> Any:
+    """What changes nothing when it is reduced with something."""
+    if reduce in ("sum", "mean", "prod"):
+        return int(reduce == "prod")
+    if dtype.kind == "f":
+        return -np.inf if reduce == "amax" else np.inf
+    if dtype.kind == "b":
+        return reduce == "amin"
+    limits = np.iinfo(dtype)
+    return limits.min if reduce == "amax" else limits.max
+
+
+# ---- by flat indices, by masks -----------------------------------------------------------------------------------------
+
+
+@linear(self=lambda xp, grad, index, self_shape: xp.take_backward(grad, self_shape, index))
+def take(self: Array, index: Array) -> Array:
+    index = np.asarray(index)
+    if index.dtype != np.int64:
+        raise RuntimeError(
+            f"take(): Expected a long tensor for index, but got {_dtype.from_numpy(index.dtype).legacy_name}"
+        )
+    count = np.size(self)
+    wrong = _outside(index, -count, count)
+    if wrong is not None:
+        raise IndexError(f"out of range: tried to access index {wrong} on a tensor of {count} elements.")
+    return np.asarray(np.reshape(self, -1)[index])
+
+
+@internal(self=lambda xp, grad, index: xp.take(grad, index))
+def take_backward(self: Array, input_sizes: Any, index: Array) -> Array:
+    result = np.zeros(input_sizes, self.dtype)
+    np.add.at(result.reshape(-1), index, self)
+    return result
+
+
+@composite
+def take_along_dim(self: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """The elements that `indices` names along a dimension (of all elements, without `dim`), broadcast otherwise."""
+    if dim is None:
+        return gather(view(self, (-1,)), 0, view(indices, (-1,)))  # type: ignore[no-any-return]
+    ndim = self._data.ndim
+    if ndim != indices._data.ndim:
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got"
+            f" {ndim} dimensions for input, and {indices._data.ndim} dimensions for indices"
+        )
+    dim = wrap_dim(dim, ndim)
+    mine, its = list(self._data.shape), list(indices._data.shape)
+    mine[dim] = its[dim] = 1
+    shape = np.broadcast_shapes(tuple(mine), tuple(its))
+    wide = [expand(each, (*shape[:dim], each._data.shape[dim], *shape[dim + 1 :])) for each in (self, indices)]
+    return gather(wide[0], dim, wide[1])  # type: ignore[no-any-return]
+
+
+def _mask(mask: Array, text: str) -> None:
+    if mask.dtype.kind != "b":
+        raise RuntimeError(text)
+
+
+@linear(self=lambda xp, grad, mask, self_shape: xp.masked_select_backward(grad, self_shape, mask))
+def masked_select(self: Array, mask: Array) -> Array:
+    _mask(mask, "masked_select: expected BoolTensor for mask")
+    try:
+        data, where = np.broadcast_arrays(self, mask)
+    except ValueError:
+        raise broadcast_error(mask.shape, np.shape(self)) from None
+    return data[where]
+
+
+@internal(self=lambda xp, grad, mask: xp.masked_select(grad, mask))
+def masked_select_backward(self: Array, input_sizes: Any, mask: Array) -> Array:
+    """Zeros of the broadcast shape, with elements where the mask says (the engine sums over what was repeated)."""
+    shape = np.broadcast_shapes(tuple(input_sizes), mask.shape)
+    result = np.zeros(shape, self.dtype)
+    result[np.broadcast_to(mask, shape)] = self
+    return result
+
+
+@linear(
+    inplace=True,
+    self=lambda xp, grad, mask: xp.masked_fill(grad, mask, 0),
+    source=lambda xp, grad, mask, source_shape: xp.masked_scatter_backward(grad, mask, source_shape),
+)
+def masked_scatter(self: Array, mask: Array, source: Array) -> Array:
+    if source.dtype != self.dtype:
+        wanted, given = (_dtype.from_numpy(each.dtype).legacy_name for each in (self, source))
+        raise RuntimeError(f"masked_scatter: expected self and source to have same dtypes but got{wanted} and {given}")
+    kind = _dtype.from_numpy(mask.dtype).legacy_name
+    _mask(mask, f"masked_scatter_ only supports boolean masks, but got mask with dtype {kind}")
+    try:
+        data, where = np.broadcast_arrays(self, mask)
+    except ValueError:
+        raise broadcast_error(mask.shape, np.shape(self)) from None
+    count = int(np.count_nonzero(where))
+    if count > source.size:
+        raise RuntimeError("Number of elements of source < number of ones in mask")
+    result = np.array(data, order="C")
+    result[where] = np.reshape(source, -1)[:count]
+    return result
+
+
+@internal(self=lambda xp, grad, mask: xp.masked_scatter(xp.zeros(mask.shape, grad), mask, grad))
+def masked_scatter_backward(self: Array, mask: Array, sizes: Any) -> Array:
+    found = self[np.broadcast_to(mask, self.shape)]
+    result = np.zeros(int(np.prod(sizes)), self.dtype)
+    result[: found.size] = found
+    return result.reshape(sizes)
+
+
+@composite
+def nonzero(self: Tensor, *, as_tuple: bool = False) -> Any:
+    """The places of the elements that are not zero: rows of indices, or with `as_tuple` one vector per dimension."""
+    data = np.asarray(self._data)
+    if as_tuple:
+        return tuple(make(each, None) for each in np.nonzero(np.atleast_1d(data)))
+    return make(np.argwhere(data), None)
+
+
+@composite
+def argwhere(self: Tensor) -> Tensor:
+    """The places of the elements that are not zero, as rows of indices."""
+    return nonzero(self)  # type: ignore[no-any-return]
+
+
+# ---- writing to what a view would be, out of place ---------------------------------------------------------------------
+
+
+def _embed(self: Array, src: Array, part: Any) -> Array:
+    """A copy of the tensor in which the part that `part` takes is `src`."""
+    result = np.array(self)
+    target = part(result)
+    if np.shape(src) != target.shape:
+        raise RuntimeError(
+            "expected src to have a size equal to the slice of self. src size ="
+            f" {list(np.shape(src))}, slice size = {list(target.shape)}"
+        )
+    target[...] = src
+    return result
+
+
+@linear(
+    self=lambda xp, grad, src_shape, dim, index: xp.select_scatter(grad, xp.zeros(src_shape, grad), dim, index),
+    src=lambda xp, grad, dim, index: xp.select(grad, dim, index),
+)
+def select_scatter(self: Array, src: Array, dim: int, index: int) -> Array:
+    return _embed(self, src, lambda result: RAW.select(result, dim, index))
+
+
+@linear(
+    self=lambda xp, grad, src_shape, dim, start, end, step:
+        xp.slice_scatter(grad, xp.zeros(src_shape, grad), dim, start, end, step),
+    src=lambda xp, grad, dim, start, end, step: xp.slice(grad, dim, start, end, step),
+)  # fmt: skip
+def slice_scatter(
+    self: Array, src: Array, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Array:
+    return _embed(self, src, lambda result: RAW.slice(result, dim, start, end, step))
+
+
+@linear(
+    self=lambda xp, grad, src_shape, offset, dim1, dim2:
+        xp.diagonal_scatter(grad, xp.zeros(src_shape, grad), offset, dim1, dim2),
+    src=lambda xp, grad, offset, dim1, dim2: xp.diagonal(grad, offset, dim1, dim2),
+)  # fmt: skip
+def diagonal_scatter(self: Array, src: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
+    return _embed(self, src, lambda result: RAW.diagonal(result, offset, dim1, dim2))

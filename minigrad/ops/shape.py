@@ -80,6 +80,17 @@ def zeros_as(shape: Any, like: Array) -> Array:
 # ---- shapes ----------------------------------------------------------------------------------------------------------
 
 
+def broadcast_error(wanted: Size, given: Size) -> RuntimeError:
+    """Torch's error for a shape that does not broadcast to (or with) another."""
+    for back, (a, b) in enumerate(zip(reversed(wanted), reversed(given), strict=False), 1):
+        if a != b and 1 not in (a, b):
+            return RuntimeError(
+                f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension"
+                f" {max(len(wanted), len(given)) - back}"
+            )
+    return RuntimeError(f"output with shape {list(wanted)} doesn't match the broadcast shape {list(given)}")
+
+
 def integers(given: Sequence[Any], name: str, argument: str = "size", position: int = 1) -> tuple[int, ...]:
     """Sizes or dimensions given as one sequence or as separate arguments; TypeError with torch's text."""
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
@@ -156,7 +167,7 @@ def reshape(self: Tensor, *shape: Any) -> Tensor:
     data = self.materialize()
     size = infer_size(integers(shape, "reshape", "shape", 2), data.size)
     if data.flags.c_contiguous:
-        return view(self, size)
+        return view(self, size)  # type: ignore[no-any-return]
     if _viewed(data, size) is not None:
         return _reshape_alias(self, size)
     return _unsafe_view(clone(self, memory_format="contiguous"), size)
@@ -174,6 +185,28 @@ def flatten(self: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     if start == end:
         return self
     return reshape(self, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+
+
+@composite
+def ravel(self: Tensor) -> Tensor:
+    """All elements in one dimension."""
+    return view(self.contiguous(), (-1,))  # type: ignore[no-any-return]
+
+
+@composite
+def unflatten(self: Tensor, dim: int, sizes: Any) -> Tensor:
+    """One dimension as several, of these sizes."""
+    dim = wrap_dim(dim, self._data.ndim)
+    sizes, size = integers((sizes,), "unflatten", "sizes", 3), self._data.shape[dim] if self._data.ndim else 1
+    if not sizes:
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    try:
+        sizes = infer_size(sizes, size)
+    except RuntimeError:
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} ({size}) in the input tensor"
+        ) from None
+    return view(self, (*self._data.shape[:dim], *sizes, *self._data.shape[dim + 1 :]))  # type: ignore[no-any-return]
 
 
 def _geometry(data: Array, shape: Sequence[int], strides: Sequence[int]) -> Array:
@@ -194,19 +227,21 @@ def expand(self: Array, size: Size, *, implicit: bool = False) -> Array:
             f" must be greater or equal to the number of dimensions in the tensor ({data.ndim})"
         )
     shape, strides = list(size), [0] * len(size)
-    for i, (wanted, old, stride) in enumerate(zip(size[lead:], data.shape, data.strides, strict=True), lead):
-        if wanted == -1:
-            shape[i] = old
-        elif wanted != old and old != 1:
+    for i in reversed(range(len(size))):
+        wanted, old = size[i], data.shape[i - lead] if i >= lead else None
+        if old is None:
+            if wanted < 0:
+                raise RuntimeError(
+                    f"The expanded size of the tensor ({wanted}) isn't allowed in a leading, non-existing dimension {i}"
+                )
+            if wanted == 1:
+                strides[i] = shape[i + 1] * strides[i + 1] if i + 1 < len(size) else data.itemsize
+        elif wanted in (-1, old):
+            shape[i], strides[i] = old, data.strides[i - lead]
+        elif old != 1:
             raise RuntimeError(
                 f"The expanded size of the tensor ({wanted}) must match the existing size ({old}) at non-singleton"
                 f" dimension {i}.  Target sizes: {list(size)}.  Tensor sizes: {list(data.shape)}"
-            )
-        strides[i] = stride if shape[i] == old else 0
-    for i in range(lead):
-        if size[i] < 0:
-            raise RuntimeError(
-                f"The expanded size of the tensor ({size[i]}) isn't allowed in a leading, non-existing dimension {i}"
             )
     return _geometry(data, shape, strides)
 
@@ -216,9 +251,27 @@ def _typed(data: Array) -> str:
 
 
 @composite
+def broadcast_to(self: Tensor, *size: Any) -> Tensor:
+    """The tensor expanded to a shape."""
+    return expand(self, integers(size, "broadcast_to"))  # type: ignore[no-any-return]
+
+
+@composite
 def expand_as(self: Tensor, other: Tensor) -> Tensor:
     """The tensor expanded to another's shape."""
-    return expand(self, other.shape)
+    return expand(self, other._data.shape)  # type: ignore[no-any-return]
+
+
+@composite
+def view_as(self: Tensor, other: Tensor) -> Tensor:
+    """A view in another tensor's shape."""
+    return view(self, other._data.shape)  # type: ignore[no-any-return]
+
+
+@composite
+def reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    """The tensor in another's shape."""
+    return reshape(self, other._data.shape)  # type: ignore[no-any-return]
 
 
 @linear(view=True, self=lambda xp, grad, dim0, dim1: xp.transpose(grad, dim0, dim1),
@@ -251,6 +304,33 @@ def permute(self: Array, dims: Size) -> Array:
     return np.transpose(self, found)
 
 
+@composite(aliases=["moveaxis"], raw=np.moveaxis)
+def movedim(self: Tensor, source: Any, destination: Any) -> Tensor:
+    """The tensor with some dimensions moved to other places, the rest in order."""
+    ndim = self._data.ndim
+    given = [(each,) if isinstance(each, int) else tuple(each) for each in (source, destination)]
+    if len(given[0]) != len(given[1]):
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({list(given[0])} dims) should contain the same number of"
+            f" dims as destination ({list(given[1])} dims)"
+        )
+    from_, to = (tuple(wrap_dim(each, ndim) for each in dims) for dims in given)
+    for name, dims, original in (("source", from_, given[0]), ("destination", to, given[1])):
+        if len(set(dims)) != len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(original)})")
+    if not ndim:
+        return alias(self)  # type: ignore[no-any-return]
+    order = [each for each in range(ndim) if each not in from_]
+    for place, each in sorted(zip(to, from_, strict=True)):
+        order.insert(place, each)
+    return permute(self, tuple(order))  # type: ignore[no-any-return]
+
+
+@internal(view=True, self=lambda grad: grad)
+def alias(self: Array) -> Array:
+    return self[...]
+
+
 def inverse(dims: Sequence[Any]) -> tuple[int, ...]:
     """The permutation that undoes another."""
     found = [0] * len(dims)
@@ -271,8 +351,12 @@ def squeeze(self: Array, dim: Dims = None) -> Array:
 
 @linear(view=True, self=lambda xp, grad, self_shape: xp.reshape(grad, self_shape))
 def unsqueeze(self: Array, dim: int) -> Array:
+    self = np.asarray(self)
     dim = wrap_dim(dim, self.ndim + 1)
-    return np.reshape(self, (*self.shape[:dim], 1, *self.shape[dim:]))
+    stride = self.shape[dim] * self.strides[dim] if dim < self.ndim else self.itemsize
+    strides = (*self.strides[:dim], stride, *self.strides[dim:])
+    found = np.reshape(self, (*self.shape[:dim], 1, *self.shape[dim:]))
+    return found if found.strides == strides else _geometry(self, found.shape, strides)
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
@@ -343,187 +427,91 @@ def unbind(self: Array, dim: int = 0) -> tuple[Array, ...]:
     return tuple(self[at(dim, i)] for i in range(self.shape[dim]))
 
 
-def _parts(data: Array, sizes: Sequence[int], dim: int) -> tuple[Array, ...]:
-    ends = list(itertools.accumulate(sizes))
-    return tuple(data[at(dim, slice(end - size, end))] for size, end in zip(sizes, ends, strict=True))
+# ---- diagonals, windows, strides -------------------------------------------------------------------------------------
 
 
-@internal(view=True, returns=tuple, node="SplitBackward0", self=lambda xp, grads, dim: xp.cat(grads, dim))
-def split_by(self: Array, split_size: int, dim: int) -> tuple[Array, ...]:
-    dim = wrap_dim(dim, self.ndim)
-    size = self.shape[dim]
-    count = max(1, -(-size // split_size)) if split_size else 1
-    return _parts(self, [split_size] * (count - 1) + [size - split_size * (count - 1)], dim)
+def _diagonal(data: Array, offset: int, dim1: int, dim2: int) -> Array:
+    first, second = wrap_dim(dim1, data.ndim), wrap_dim(dim2, data.ndim)
+    if first == second:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    found: Array = np.diagonal(data, offset, first, second)
+    found.flags.writeable = data.flags.writeable  # numpy says no by default
+    return found
 
 
-@linear(view=True, returns=tuple, self=lambda xp, grads, dim: xp.cat(grads, dim))
-def split_with_sizes(self: Array, split_sizes: Any, dim: int = 0) -> tuple[Array, ...]:
-    if not self.ndim:
-        raise RuntimeError("split_with_sizes expects at least a 1-dimensional tensor")
-    dim = wrap_dim(dim, self.ndim)
-    if min(split_sizes, default=0) < 0:
-        raise RuntimeError(
-            f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(split_sizes)}"
-        )
-    if sum(split_sizes) != self.shape[dim]:
-        raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {self.shape[dim]} (input tensor's size at dimension"
-            f" {dim}), but got split_sizes={list(split_sizes)}"
-        )
-    return _parts(self, split_sizes, dim)
+@linear(view=True, self=lambda xp, grad, self_shape, offset, dim1, dim2:
+        xp.diagonal_backward(grad, self_shape, offset, dim1, dim2))  # fmt: skip
+def diagonal(self: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
+    return _diagonal(self, offset, dim1, dim2)
 
 
-@composite
-def split(self: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of consecutive parts, of one size or of the sizes listed."""
-    if not isinstance(split_size_or_sections, int):
-        return split_with_sizes(self, tuple(split_size_or_sections), dim)  # type: ignore[no-any-return]
-    if not self._data.ndim:
-        raise RuntimeError("split expects at least a 1-dimensional tensor")
-    if split_size_or_sections < 0:
-        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={split_size_or_sections}")
-    if not split_size_or_sections and (size := self._data.shape[wrap_dim(dim, self._data.ndim)]):
-        raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}")
-    return split_by(self, split_size_or_sections, dim)  # type: ignore[no-any-return]
+@internal(node="DiagonalBackward0_copy", self=lambda xp, grad, self_shape, offset:
+          xp.diagonal_backward(grad, self_shape, offset, 0, 1))  # fmt: skip
+def diagonal_copy(self: Array, offset: int) -> Array:
+    return np.array(_diagonal(self, offset, 0, 1))
 
 
-@composite
-def chunk(self: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of at most `chunks` consecutive parts of one size."""
-    if not self._data.ndim:
-        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
-    if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    size = self._data.shape[wrap_dim(dim, self._data.ndim)]
-    if not size:
-        return split_with_sizes(self, (0,) * chunks, dim)  # type: ignore[no-any-return]
-    return split_by(self, -(-size // chunks), dim)  # type: ignore[no-any-return]
+@internal(self=lambda xp, grad, offset, dim1, dim2: xp.diagonal(grad, offset, dim1, dim2))
+def diagonal_backward(self: Array, input_sizes: Any, offset: int, dim1: int, dim2: int) -> Array:
+    result = np.zeros(input_sizes, self.dtype)
+    _diagonal(result, offset, dim1, dim2)[...] = self
+    return result
 
 
-# ---- joining ---------------------------------------------------------------------------------------------------------
-
-
-def _common(arrays: Sequence[Array]) -> np.dtype[Any]:
-    return _dtype.result_type((each.dtype, each.ndim) for each in arrays)
-
-
-def _cut(xp: Any, grad: Any, shapes: Sequence[Size], dim: int) -> list[Any]:
-    """A joined gradient in the parts that were joined; (0,) stands beside any shape."""
-    dim, end, parts = wrap_dim(dim, grad.ndim), 0, []
-    for shape in shapes:
-        size = 0 if shape == (0,) and grad.ndim != 1 else shape[dim]
-        part = xp.slice(grad, dim, end, end + size, 1)
-        parts.append(part if len(shape) == grad.ndim else xp.zeros(shape, grad))
-        end += size
-    return parts
-
-
-@linear(method=False, aliases=["concat", "concatenate"],
-        tensors=lambda xp, grad, tensors_shape, dim: _cut(xp, grad, tensors_shape, dim))  # fmt: skip
-def cat(tensors: Arrays, dim: int = 0) -> Array:
-    if not tensors:
-        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
-    for number, each in enumerate(tensors):
-        if not each.ndim:
-            raise RuntimeError(f"zero-dimensional tensor (at position {number}) cannot be concatenated")
-    joined = [each for each in tensors if each.shape != (0,)] or tensors
-    first, dtype = joined[0], _common(tensors)
-    dim = wrap_dim(dim, first.ndim)
-    for number, each in enumerate(tensors):
-        if each.shape == (0,):
-            continue
-        if each.ndim != first.ndim:
-            raise RuntimeError(
-                f"Tensors must have same number of dimensions: got {first.ndim} and {each.ndim}"
-            )
-        for d, (wanted, got) in enumerate(zip(first.shape, each.shape, strict=True)):
-            if d != dim and wanted != got:
-                raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {dim}. Expected size {wanted} but got size {got} for"
-                    f" tensor number {number} in the list."
-                )
-    return np.concatenate(joined, dim, dtype=dtype, casting="unsafe")
-
-
-@linear(method=False, tensors=lambda xp, grad, dim: xp.unbind(grad, dim))
-def stack(tensors: Arrays, dim: int = 0) -> Array:
-    if not tensors:
-        raise RuntimeError("stack expects a non-empty TensorList")
-    first = tensors[0]
-    for number, each in enumerate(tensors):
-        if each.shape != first.shape:
-            raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(first.shape)} at entry 0 and"
-                f" {list(each.shape)} at entry {number}"
-            )
-    return np.stack(tensors, wrap_dim(dim, first.ndim + 1), dtype=_common(tensors), casting="unsafe")
-
-
-# ---- copies ----------------------------------------------------------------------------------------------------------
-
-
-@linear(self=lambda grad: grad)
-def clone(self: Array, *, memory_format: Any = None) -> Array:
-    return np.array(self, order="K" if memory_format is None else "C")
+@linear(self=lambda xp, grad, offset, dim1, dim2: xp.diagonal(grad, offset, dim1, dim2))
+def diag_embed(self: Array, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Array:
+    first, second = wrap_dim(dim1, self.ndim + 1), wrap_dim(dim2, self.ndim + 1)
+    if first == second:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    shape = list(self.shape[:-1])
+    for place in sorted((first, second)):
+        shape.insert(place, self.shape[-1] + abs(offset))
+    result = np.zeros(shape, self.dtype)
+    _diagonal(result, offset, first, second)[...] = self
+    return result
 
 
 @composite
-def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor itself if its elements lie in C order, else a copy in which they do."""
-    return self if self.is_contiguous() else clone(self, memory_format="contiguous")  # type: ignore[no-any-return]
+def diag(self: Tensor, diagonal: int = 0) -> Tensor:
+    """A vector as the diagonal of a matrix, or a copy of the diagonal of a matrix."""
+    if self._data.ndim == 1:
+        return diag_embed(self, diagonal)  # type: ignore[no-any-return]
+    if self._data.ndim == 2:
+        return diagonal_copy(self, diagonal)  # type: ignore[no-any-return]
+    raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {self._data.ndim}D")
 
 
-@linear(self=lambda xp, grad, dims: xp.flip(grad, dims))
-def flip(self: Array, dims: Size) -> Array:
-    dims = integers((dims,), "flip", "dims", 2)
-    return np.array(np.flip(self, wrap_dims(dims, self.ndim) if dims and self.ndim else ()))
+@composite
+def diagflat(self: Tensor, offset: int = 0) -> Tensor:
+    """All elements as the diagonal of a matrix."""
+    return diag_embed(ravel(self), offset)  # type: ignore[no-any-return]
 
 
-@internal(inplace=True, node="torch::autograd::CopyBackwards",
-          self=lambda xp, grad: xp.zeros(grad.shape, grad), src=lambda grad: grad)  # fmt: skip
-def copy(self: Array, src: ArrayOrNumber, non_blocking: bool = False) -> Array:
-    try:
-        return np.broadcast_to(cast_array(np.asarray(src), self.dtype), self.shape)
-    except ValueError:
-        raise broadcast_error(self.shape, np.shape(src)) from None
+@linear(view=True, function=False, self=lambda xp, grad, self_shape, dimension, size, step:
+        xp.unfold_backward(grad, self_shape, dimension, size, step))  # fmt: skip
+def unfold(self: Array, dimension: int, size: int, step: int) -> Array:
+    self = np.asarray(self)
+    dim = wrap_dim(dimension, self.ndim)
+    length, stride = (self.shape[dim], self.strides[dim]) if self.ndim else (1, self.itemsize)
+    if size > length:
+        raise RuntimeError(f"maximum size for tensor at dimension {dim} is {length} but size is {size}")
+    if step <= 0:
+        raise RuntimeError(f"step is {step} but must be > 0")
+    shape, strides = (*self.shape, size), (*self.strides, stride)
+    if self.ndim:
+        shape = (*shape[:dim], (length - size) // step + 1, *shape[dim + 1 :])
+        strides = (*strides[:dim], stride * step, *strides[dim + 1 :])
+    return _geometry(self, shape, strides)
 
 
-def broadcast_error(wanted: Size, given: Size) -> RuntimeError:
-    """Torch's error for a shape that does not broadcast to another."""
-    lead = len(wanted) - len(given)
-    if lead >= 0:
-        for i in range(len(wanted) - 1, lead - 1, -1):
-            if given[i - lead] not in (1, wanted[i]) and wanted[i] != 1:
-                return RuntimeError(
-                    f"The size of tensor a ({wanted[i]}) must match the size of tensor b ({given[i - lead]}) at"
-                    f" non-singleton dimension {i}"
-                )
-    return RuntimeError(f"output with shape {list(wanted)} doesn't match the broadcast shape {list(given)}")
-
-
-def cast_array(data: Array, dtype: np.dtype[Any]) -> Array:
-    """The elements as another type: `cast`, without the copy where nothing changes."""
-    return data if data.dtype == dtype else RAW.cast(data, dtype)  # type: ignore[no-any-return]
-
-
-@internal(
-    inplace=True,
-    node=lambda value: f"FillBackward{3 if isinstance(value, Tensor) else 2}",
-    self=lambda xp, grad: xp.zeros(grad.shape, grad),
-    value=lambda xp, grad: xp.sum(grad, None, False),
-)
-def fill(self: Array, value: ArrayOrNumber) -> Array:
-    if np.ndim(value):
-        raise RuntimeError(
-            "fill_ only supports 0-dimension value tensor but got tensor with"
-            f" {np.ndim(value)} dimensions."
-        )
-    return np.full(self.shape, cast_array(np.asarray(value), self.dtype))
-
-
-@internal(inplace=True, self=lambda xp, grad: xp.zeros(grad.shape, grad))
-def zero(self: Array) -> Array:
-    return np.zeros(self.shape, self.dtype)
+@internal(self=lambda xp, grad, dim, size, step: xp.unfold(grad, dim, size, step))
+def unfold_backward(self: Array, input_sizes: Any, dim: int, size: int, step: int) -> Array:
+    result = np.zeros(input_sizes or (1,), self.dtype)
+    dim = wrap_dim(dim, result.ndim)
+    for k in range(size):
+        last = k + (self.shape[dim] - 1) * step + 1 if input_sizes else 1
+        result[at(dim, slice(k, last, step))] += self[..., k]
+    return result.reshape(input_sizes)
 
 
 # ---- transposes as attributes ----------------------------------------------------------------------------------------
@@ -583,6 +571,14 @@ def _get_mh(self: Tensor) -> Tensor:
     else:
         self = transpose(self, -2, -1)
     return self.conj() if self.is_complex() else self  # type: ignore[no-any-return]
+
+
+@composite
+def adjoint(self: Tensor) -> Tensor:
+    """The conjugate of the tensor with its last two dimensions exchanged."""
+    if self._data.ndim == 1:
+        raise RuntimeError("tensor.adjoint() is only supported on matrices or batches of matrices. Got 1-D tensor.")
+    return _get_mh(self)
 
 
 for _name, _getter in {"T": _get_t, "mT": _get_mt, "H": _get_h, "mH": _get_mh}.items():

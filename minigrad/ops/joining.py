@@ -1,0 +1,503 @@
+"""Operations that join tensors, cut them, and repeat, turn or shift their elements."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad import _dtype
+from minigrad._declare import composite
+from minigrad._dims import wrap_dim, wrap_dims
+from minigrad._op import Array, Arrays, Size
+from minigrad._tensor import Tensor, make
+from minigrad._tensor_str import Size as TorchSize
+from minigrad.ops.shape import at, broadcast_error, expand, integers, internal, linear, reshape, slice_, unsqueeze, view
+
+# ---- cutting ---------------------------------------------------------------------------------------------------------
+
+
+def _parts(data: Array, sizes: Sequence[int], dim: int) -> tuple[Array, ...]:
+    ends = list(itertools.accumulate(sizes))
+    return tuple(data[at(dim, slice(end - size, end))] for size, end in zip(sizes, ends, strict=True))
+
+
+@internal(view=True, returns=tuple, node="SplitBackward0", self=lambda xp, grads, dim: xp.cat(grads, dim))
+def split_by(self: Array, split_size: int, dim: int) -> tuple[Array, ...]:
+    dim = wrap_dim(dim, self.ndim)
+    size = self.shape[dim]
+    count = max(1, -(-size // split_size)) if split_size else 1
+    return _parts(self, [split_size] * (count - 1) + [size - split_size * (count - 1)], dim)
+
+
+@linear(view=True, returns=tuple, self=lambda xp, grads, dim: xp.cat(grads, dim))
+def split_with_sizes(self: Array, split_sizes: Any, dim: int = 0) -> tuple[Array, ...]:
+    if not self.ndim:
+        raise RuntimeError("split_with_sizes expects at least a 1-dimensional tensor")
+    dim = wrap_dim(dim, self.ndim)
+    if min(split_sizes, default=0) < 0:
+        raise RuntimeError(
+            f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(split_sizes)}"
+        )
+    if sum(split_sizes) != self.shape[dim]:
+        raise RuntimeError(
+            f"split_with_sizes expects split_sizes to sum exactly to {self.shape[dim]} (input tensor's size at dimension"
+            f" {dim}), but got split_sizes={list(split_sizes)}"
+        )
+    return _parts(self, split_sizes, dim)
+
+
+@composite
+def split(self: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of consecutive parts, of one size or of the sizes listed."""
+    if not isinstance(split_size_or_sections, int):
+        return split_with_sizes(self, tuple(split_size_or_sections), dim)  # type: ignore[no-any-return]
+    if not self._data.ndim:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
+    if split_size_or_sections < 0:
+        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={split_size_or_sections}")
+    if not split_size_or_sections and (size := self._data.shape[wrap_dim(dim, self._data.ndim)]):
+        raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}")
+    return split_by(self, split_size_or_sections, dim)  # type: ignore[no-any-return]
+
+
+@composite
+def chunk(self: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of at most `chunks` consecutive parts of one size."""
+    if not self._data.ndim:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    size = self._data.shape[wrap_dim(dim, self._data.ndim)]
+    if not size:
+        return split_with_sizes(self, (0,) * chunks, dim)  # type: ignore[no-any-return]
+    return split_by(self, -(-size // chunks), dim)  # type: ignore[no-any-return]
+
+
+# ---- joining ---------------------------------------------------------------------------------------------------------
+
+
+def _common(arrays: Sequence[Array]) -> np.dtype[Any]:
+    return _dtype.result_type((each.dtype, each.ndim) for each in arrays)
+
+
+def _cut(xp: Any, grad: Any, shapes: Sequence[Size], dim: int) -> list[Any]:
+    """A joined gradient in the parts that were joined; (0,) stands beside any shape."""
+    dim, end, parts = wrap_dim(dim, grad.ndim), 0, []
+    for shape in shapes:
+        size = 0 if shape == (0,) and grad.ndim != 1 else shape[dim]
+        part = xp.slice(grad, dim, end, end + size, 1)
+        parts.append(part if len(shape) == grad.ndim else xp.zeros(shape, grad))
+        end += size
+    return parts
+
+
+@linear(method=False, aliases=["concat", "concatenate"],
+        tensors=lambda xp, grad, tensors_shape, dim: _cut(xp, grad, tensors_shape, dim))  # fmt: skip
+def cat(tensors: Arrays, dim: int = 0) -> Array:
+    if not tensors:
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+    for number, each in enumerate(tensors):
+        if not each.ndim:
+            raise RuntimeError(f"zero-dimensional tensor (at position {number}) cannot be concatenated")
+    joined = [each for each in tensors if each.shape != (0,)] or tensors
+    first, dtype = joined[0], _common(tensors)
+    dim = wrap_dim(dim, first.ndim)
+    for number, each in enumerate(tensors):
+        if each.shape == (0,):
+            continue
+        if each.ndim != first.ndim:
+            raise RuntimeError(
+                f"Tensors must have same number of dimensions: got {first.ndim} and {each.ndim}"
+            )
+        for d, (wanted, got) in enumerate(zip(first.shape, each.shape, strict=True)):
+            if d != dim and wanted != got:
+                raise RuntimeError(
+                    f"Sizes of tensors must match except in dimension {dim}. Expected size {wanted} but got size {got} for"
+                    f" tensor number {number} in the list."
+                )
+    return np.concatenate(joined, dim, dtype=dtype, casting="unsafe")
+
+
+@linear(method=False, tensors=lambda xp, grad, dim: xp.unbind(grad, dim))
+def stack(tensors: Arrays, dim: int = 0) -> Array:
+    if not tensors:
+        raise RuntimeError("stack expects a non-empty TensorList")
+    first = tensors[0]
+    for number, each in enumerate(tensors):
+        if each.shape != first.shape:
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(first.shape)} at entry 0 and"
+                f" {list(each.shape)} at entry {number}"
+            )
+    return np.stack(tensors, wrap_dim(dim, first.ndim + 1), dtype=_common(tensors), casting="unsafe")
+
+# ---- cutting at places -----------------------------------------------------------------------------------------------
+
+
+@composite
+def tensor_split(self: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of consecutive parts: as many as asked for, of nearly one size, or cut at the places listed."""
+    if not self._data.ndim:
+        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+    dim = wrap_dim(dim, self._data.ndim)
+    size, places = self._data.shape[dim], indices_or_sections
+    if isinstance(places, Tensor):
+        places = places.tolist()
+    if isinstance(places, int):
+        if places <= 0:
+            raise RuntimeError(f"number of sections must be larger than 0, got {places}")
+        each, more = divmod(size, places)
+        places = list(itertools.accumulate(each + (i < more) for i in range(places - 1)))
+    starts, ends = [0, *places], [*places, size]
+    return tuple(slice_(self, dim, start, end, 1) for start, end in zip(starts, ends, strict=True))
+
+
+def _split_along(name: str, least: int) -> None:
+    def function(self: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+        ndim = self._data.ndim
+        if ndim < least:
+            raise RuntimeError(
+                f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {ndim} dimensions!"
+            )
+        dim = {"hsplit": int(ndim > 1), "vsplit": 0, "dsplit": 2}[name]
+        if isinstance(indices_or_sections, int) and self._data.shape[dim] % indices_or_sections:
+            raise RuntimeError(
+                f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension"
+                f" {self._data.shape[dim]} is not divisible by the split_size {indices_or_sections}!"
+            )
+        return tensor_split(self, indices_or_sections, dim)  # type: ignore[no-any-return]
+
+    function.__doc__ = f"As `tensor_split` along the dimension that torch's {name} means, into equal parts."
+    composite(function, name=name)
+
+
+for _name, _least in {"hsplit": 1, "vsplit": 2, "dsplit": 3}.items():
+    _split_along(_name, _least)
+
+# ---- joining in other ways ---------------------------------------------------------------------------------------------
+
+
+def _at_least(ndim: int) -> Any:
+    def function(*tensors: Any) -> Any:
+        if len(tensors) == 1:
+            if isinstance(tensors[0], (list, tuple)):
+                return tuple(one(each) for each in tensors[0])
+            return one(tensors[0])
+        return tuple(one(each) for each in tensors)
+
+    def one(tensor: Tensor) -> Tensor:
+        have = tensor._data.ndim
+        if have >= ndim:
+            return tensor
+        if not have:
+            return reshape(tensor, (1,) * ndim)  # type: ignore[no-any-return]
+        if have == 1:
+            tensor = unsqueeze(tensor, 0)
+        return unsqueeze(tensor, -1) if ndim == 3 else tensor  # type: ignore[no-any-return]
+
+    function.__doc__ = f"Tensors with ones added to their shapes until they have {ndim} dimensions."
+    return composite(function, name=f"atleast_{ndim}d", method=False)
+
+
+atleast_1d, atleast_2d, atleast_3d = _at_least(1), _at_least(2), _at_least(3)
+
+
+def _listed(tensors: Any, name: str) -> list[Tensor]:
+    if not tensors:
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
+    return list(tensors)
+
+
+@composite(method=False)
+def hstack(tensors: Any) -> Tensor:
+    """Tensors joined along the second dimension (vectors along the first)."""
+    found = [atleast_1d(each) for each in _listed(tensors, "hstack")]
+    return cat(found, int(found[0]._data.ndim > 1))  # type: ignore[no-any-return]
+
+
+@composite(method=False, aliases=["row_stack"])
+def vstack(tensors: Any) -> Tensor:
+    """Tensors joined along the first dimension, vectors as rows."""
+    return cat([atleast_2d(each) for each in _listed(tensors, "vstack")], 0)  # type: ignore[no-any-return]
+
+
+@composite(method=False)
+def dstack(tensors: Any) -> Tensor:
+    """Tensors joined along the third dimension."""
+    return cat([atleast_3d(each) for each in _listed(tensors, "dstack")], 2)  # type: ignore[no-any-return]
+
+
+@composite(method=False)
+def column_stack(tensors: Any) -> Tensor:
+    """Tensors joined along the second dimension, vectors as columns."""
+    found = [each if each._data.ndim > 1 else reshape(each, (-1, 1)) for each in _listed(tensors, "column_stack")]
+    return hstack(found)  # type: ignore[no-any-return]
+
+
+def _blocks(xp: Any, grad: Any, shapes: Sequence[Size]) -> list[Any]:
+    row = column = 0
+    parts = []
+    for shape in shapes:
+        height, width = ((1, 1) + shape)[-2:]
+        part = xp.slice(xp.slice(grad, 0, row, row + height, 1), 1, column, column + width, 1)
+        parts.append(xp.reshape(part, shape))
+        row, column = row + height, column + width
+    return parts
+
+
+@internal(name="block_diag", tensors=lambda xp, grad, tensors_shape: _blocks(xp, grad, tensors_shape))
+def _block_diag(tensors: Arrays) -> Array:
+    for number, each in enumerate(tensors):
+        if each.ndim > 2:
+            raise RuntimeError(
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {number} has {each.ndim} dimensions"
+            )
+    blocks = [np.atleast_2d(each) for each in tensors]
+    result = np.zeros(np.sum([each.shape for each in blocks], 0), _common(tensors))
+    row = column = 0
+    for each in blocks:
+        result[row : row + each.shape[0], column : column + each.shape[1]] = each
+        row, column = row + each.shape[0], column + each.shape[1]
+    return result
+
+
+@composite(method=False)
+def block_diag(*tensors: Tensor) -> Tensor:
+    """A matrix with the given matrices (vectors as rows) along its diagonal."""
+    return _block_diag(tensors) if tensors else make(np.zeros((1, 0), _dtype.default_float()), None)
+
+
+def _together(shapes: Sequence[Size]) -> Size:
+    found: Size = ()
+    for shape in shapes:
+        try:
+            found = np.broadcast_shapes(found, shape)
+        except ValueError:
+            raise broadcast_error(found, shape) from None
+    return found
+
+
+@composite(method=False)
+def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
+    """The tensors expanded to one shape."""
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        tensors = tuple(tensors[0])
+    shape = _together([each._data.shape for each in tensors])
+    return tuple(each if each._data.shape == shape else expand(each, shape) for each in tensors)
+
+
+@composite(method=False)
+def broadcast_shapes(*shapes: Any) -> TorchSize:
+    """The shape that shapes broadcast to; RuntimeError with torch's text if they do not."""
+    found: list[int] = []
+    for number, given in enumerate(shapes):
+        shape = (given,) if isinstance(given, int) else tuple(given)
+        found = [1] * (len(shape) - len(found)) + found
+        for k in range(-1, -len(shape) - 1, -1):
+            if shape[k] not in (1, found[k]):
+                if found[k] != 1:
+                    raise RuntimeError(
+                        f"Attempting to broadcast a dimension of length {shape[k]} at {k}! Mismatching argument at index"
+                        f" {number} had {shape}; but expected shape should be broadcastable to {found}"
+                    )
+                found[k] = shape[k]
+    return TorchSize(found)
+
+
+@composite(method=False)
+def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
+    """Vectors expanded to a common grid, one dimension each; indexing="xy" exchanges the first two."""
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        tensors = tuple(tensors[0])
+    if not tensors:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    if indexing is None:
+        warnings.warn(
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
+            UserWarning,
+            stacklevel=2,
+        )
+    elif indexing not in ("xy", "ij"):
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+    for each in tensors:
+        if each._data.ndim > 1:
+            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {each}")
+    swap = indexing == "xy" and len(tensors) > 1
+    if swap:
+        tensors = (tensors[1], tensors[0], *tensors[2:])
+    shape = tuple(each._data.size for each in tensors)
+    grids = []
+    for i in range(len(tensors)):
+        line = tuple(n if i == k else 1 for k, n in enumerate(shape))
+        grids.append(expand(view(tensors[i], line), shape))
+    if swap:
+        grids[:2] = grids[1], grids[0]
+    return tuple(grids)
+
+
+@composite(method=False)
+def cartesian_prod(*tensors: Tensor) -> Tensor:
+    """All tuples of one element of each vector, as rows."""
+    if len(tensors) == 1:
+        return tensors[0]
+    return stack([reshape(each, (-1,)) for each in meshgrid(*tensors, indexing="ij")], 1)  # type: ignore[no-any-return]
+
+
+@composite
+def combinations(self: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """All choices of `r` elements of a vector, in order, as rows."""
+    if self._data.ndim != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(self._data.shape)}")
+    if r < 0:
+        raise RuntimeError(f"Expect a non-negative number, but got {r}")
+    if not r:
+        return make(np.empty(0, self._data.dtype), None)
+    places = np.meshgrid(*[np.arange(self._data.size)] * r, indexing="ij")
+    kept = np.ones(places[0].shape, bool)
+    for before, after in itertools.pairwise(places):
+        kept &= before <= after if with_replacement else before < after
+    mask = make(kept, None)
+    return stack([each.masked_select(mask) for each in meshgrid(*[self] * r, indexing="ij")], 1)  # type: ignore[no-any-return]
+
+
+# ---- repeating ---------------------------------------------------------------------------------------------------------
+
+
+def _unrepeat(xp: Any, grad: Any, shape: Size, repeats: Any) -> Any:
+    """The sum over the copies."""
+    repeats = tuple(int(each) for each in repeats)
+    if not math.prod(repeats):
+        return xp.zeros(shape, grad)
+    padded = (1,) * (len(repeats) - len(shape)) + tuple(shape)
+    apart = tuple(n for pair in zip(repeats, padded, strict=True) for n in pair)
+    if not repeats:
+        return grad
+    return xp.reshape(xp.sum(xp.reshape(grad, apart), tuple(range(0, len(apart), 2)), False), shape)
+
+
+@linear(function=False, self=lambda xp, grad, self_shape, repeats: _unrepeat(xp, grad, self_shape, repeats))
+def repeat(self: Array, repeats: Size) -> Array:
+    repeats = integers((repeats,), "repeat", "repeats")
+    if len(repeats) < self.ndim:
+        raise RuntimeError(
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
+        )
+    shape = [n * r for n, r in zip((1,) * (len(repeats) - self.ndim) + self.shape, repeats, strict=True)]
+    if min(repeats, default=0) < 0:
+        negative = next(n for n in shape if n < 0)
+        raise RuntimeError(f"Trying to create tensor with negative dimension {negative}: {shape}")
+    return np.tile(self, repeats) if repeats else np.array(self)
+
+
+@composite
+def tile(self: Tensor, *dims: Any) -> Tensor:
+    """The tensor repeated along its last dimensions, as often as `dims` says."""
+    counts = integers(dims, "tile", "dims", 2)
+    return repeat(self, (1,) * (self._data.ndim - len(counts)) + counts)  # type: ignore[no-any-return]
+
+
+@composite
+def repeat_interleave(self: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: Any = None) -> Tensor:
+    """Each element along a dimension (of all elements, without `dim`) repeated a number of times, or its own number."""
+    if repeats is None:
+        return make(np.repeat(np.arange(self._data.size), _counts(self)), None)
+    if dim is None:
+        self, dim = reshape(self, (-1,)), 0
+    dim = wrap_dim(dim, self._data.ndim)
+    if isinstance(repeats, Tensor):
+        counts, size = _counts(repeats), self._data.shape[dim]
+        if counts.ndim > 1:
+            raise RuntimeError("repeats must be 0-dim or 1-dim tensor")
+        if counts.size not in (1, size):
+            raise RuntimeError(
+                "repeats must have the same size as input along dim, but got repeats.size(0) ="
+                f" {counts.size} and input.size({dim}) = {size}"
+            )
+        places = np.repeat(np.arange(size), counts if counts.size == size else int(counts.reshape(-1)[0]))
+        return self.index_select(dim, make(places, None))  # type: ignore[no-any-return]
+    if repeats < 0:
+        raise RuntimeError("Repeats must be non-negative")
+    shape = self._data.shape
+    wide = expand(unsqueeze(self, dim + 1), (*shape[: dim + 1], repeats, *shape[dim + 1 :]))
+    return wide.clone(memory_format="contiguous").flatten(dim, dim + 1)  # type: ignore[no-any-return]
+
+
+def _counts(repeats: Tensor) -> Array:
+    counts = np.asarray(repeats._data)
+    if counts.dtype not in (np.int64, np.int32):
+        kind = _dtype.from_numpy(counts.dtype).legacy_name
+        raise NotImplementedError(f"\"repeat_interleave_cpu\" not implemented for '{kind}'")
+    if (counts < 0).any():
+        raise RuntimeError("repeats can not be negative")
+    return counts
+
+
+# ---- turning and shifting ----------------------------------------------------------------------------------------------
+
+
+@linear(self=lambda xp, grad, dims: xp.flip(grad, dims))
+def flip(self: Array, dims: Size) -> Array:
+    dims = integers((dims,), "flip", "dims", 2)
+    return np.array(np.flip(self, wrap_dims(dims, self.ndim) if dims and self.ndim else ()))
+
+
+def _flip_along(name: str, dim: int) -> None:
+    def function(self: Tensor) -> Tensor:
+        if self._data.ndim <= dim:
+            raise RuntimeError(f"Input must be >= {dim + 1}-d.")
+        return flip(self, (dim,))  # type: ignore[no-any-return]
+
+    function.__doc__ = f"The tensor with dimension {dim} reversed."
+    composite(function, name=name)
+
+
+_flip_along("flipud", 0)
+_flip_along("fliplr", 1)
+
+
+def _shifts(shifts: Any) -> tuple[int, ...]:
+    return (int(shifts),) if not isinstance(shifts, (tuple, list)) else tuple(map(int, shifts))
+
+
+@linear(self=lambda xp, grad, shifts, dims: xp.roll(grad, tuple(-each for each in _shifts(shifts)), dims))
+def roll(self: Array, shifts: Any, dims: Any = ()) -> Array:
+    shifts, dims = _shifts(shifts), _shifts(() if dims is None else dims)
+    if not shifts:
+        raise RuntimeError("`shifts` required")
+    if not dims and len(shifts) == 1:
+        return np.roll(self, shifts[0])
+    if len(shifts) != len(dims):
+        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
+    if not self.ndim:
+        raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions")
+    return np.roll(self, shifts, tuple(wrap_dim(each, self.ndim) for each in dims))
+
+
+@linear(self=lambda xp, grad, k, dims: xp.rot90(grad, -k, dims))
+def rot90(self: Array, k: int = 1, dims: Any = (0, 1)) -> Array:
+    if len(dims) != 2:
+        raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
+    if self.ndim < 2:
+        raise RuntimeError(f"expected total dims >= 2, but got total dims = {self.ndim}")
+    if dims[0] == dims[1]:
+        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
+    first, second = wrap_dim(dims[0], self.ndim), wrap_dim(dims[1], self.ndim)
+    return np.array(np.rot90(self, k, (first, second)))
+
+
+def _triangle(name: str, function: Any) -> None:
+    @linear(name=name, inplace=True, self=lambda xp, grad, diagonal: getattr(xp, name)(grad, diagonal))
+    def triangle(self: Array, diagonal: int = 0) -> Array:
+        if self.ndim < 2:
+            raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
+        found: Array = function(self, diagonal)
+        return found
+
+
+_triangle("tril", np.tril)
+_triangle("triu", np.triu)
