@@ -292,7 +292,10 @@ def _quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., An
             second = Saved(y, CONSTANT, None)
         else:
             return general(first, second)
-        result = state.run(forward, x, y)
+        try:
+            result = state.run(forward, x, y)
+        except ValueError:  # shapes that do not broadcast: the general way finds the words
+            return general(first, second)
         output: Tensor = new(Tensor)
         output._data = result
         output._cell = cell = [0]

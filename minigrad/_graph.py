@@ -97,6 +97,18 @@ class Node:
         found: dict[str, Any] = self.__dict__.setdefault("_metadata", {})
         return found
 
+    @property
+    def requires_grad(self) -> bool:
+        """True, as of every node."""
+        return True
+
+    def __call__(self, *grads: Any) -> Any:
+        """Call the node's backward by hand, recorded as the mode says; one gradient per output."""
+        from minigrad._backward import Tensors
+
+        results = tuple(self.vjp(grads[0] if len(self.meta) == 1 else list(grads), Tensors, None))
+        return results[0] if len(results) == 1 else results
+
     def _sequence_nr(self) -> int:
         return -self.sequence
 
@@ -112,7 +124,7 @@ class Node:
         return RemovableHandle(self.make_hooks().pre, hook)
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {id(self):#x}>"
+        return f"<{self.name().rpartition('::')[2]} object at {id(self):#x}>"
 
 
 class AccumulateGrad(Node):
@@ -122,6 +134,9 @@ class AccumulateGrad(Node):
     """
 
     plain = True
+
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
 
     def __init__(self, leaf: Tensor) -> None:
         self.sequence = 1  # older than all

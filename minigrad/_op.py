@@ -142,6 +142,7 @@ class Plan:
         results = [each for each in ("result", "results", *fields) if each in names and each not in op.params]
         self.saved_names = (*inputs, *results)
         self.saves_input = "self" in inputs
+        self.could_save = {each for formula in op.formulas.values() for each in _names(formula)}
         self.extra_names = tuple(sorted(names - set(self.saved_names)))
         self.source = "\n".join(
             [*self._record_source(op, single, inputs, results), "", *self._vjp_source(op, active, inputs, results)]
@@ -312,13 +313,20 @@ class OpNode(Node):
 
     def __getattr__(self, name: str) -> Any:
         """`_saved_self` and the like, as torch shows them."""
-        wanted, plan = name.removeprefix("_saved_"), self.plan
+        wanted, plan = name.removeprefix("_saved_").removesuffix("_sym_sizes"), self.plan
         if wanted != name and wanted in plan.saved_names:
             if self.saved is None:
                 raise RuntimeError(FREED)
-            return self.saved[plan.saved_names.index(wanted)].unpack(self)
+            place = plan.saved_names.index(wanted)
+            if self.saved[place]._cell[0] != self.versions[place]:
+                raise stale_error(self.saved[place], self.versions[place], self)
+            return self.saved[place].unpack(self)
+        if name.endswith("_sym_sizes"):
+            wanted += "_shape"
         if wanted != name and wanted in plan.extra_names:
             return self.extras[plan.extra_names.index(wanted)]
+        if wanted != name and wanted in plan.could_save:
+            return None
         raise AttributeError(f"'{self.name()}' object has no attribute '{name}'")
 
 
@@ -328,7 +336,7 @@ class OpNode(Node):
 def apply(op: Op, args: Sequence[Any]) -> Any:
     """Apply `op` to its arguments, one per parameter in declared order, and record it if an input requires grad."""
     args, raws, edges, need = _prepare(op, args)
-    result = state.run(op.forward, *raws)
+    result = _forward(op, raws)
     recording = bool(need and state.grad_enabled and op.formulas)
     if not op.many_outputs:
         output = _output(op, args[0], result)
@@ -342,6 +350,32 @@ def apply(op: Op, args: Sequence[Any]) -> Any:
             if each._data.dtype.kind in "fc":
                 each._edge = (node, number)
     return tuple(outputs) if op.returns is tuple else op.returns(*outputs)
+
+
+def _forward(op: Op, raws: Sequence[Any]) -> Any:
+    try:
+        return state.run(op.forward, *raws)
+    except ValueError as error:
+        if not str(error).startswith("operands could not be broadcast"):
+            raise
+        shapes = [raw.shape for raw in raws if isinstance(raw, (np.ndarray, np.generic))]
+    raise broadcast_error(shapes)
+
+
+def broadcast_error(shapes: Sequence[tuple[int, ...]]) -> RuntimeError:
+    """Torch's error for shapes that do not broadcast; it looks from the last dimension on."""
+    first = shapes[0]
+    for second in shapes[1:]:
+        ndim = max(len(first), len(second))
+        a, b = (1,) * (ndim - len(first)) + first, (1,) * (ndim - len(second)) + second
+        for dim in reversed(range(ndim)):
+            if a[dim] != b[dim] and 1 not in (a[dim], b[dim]):
+                return RuntimeError(
+                    f"The size of tensor a ({a[dim]}) must match the size of tensor b ({b[dim]}) at non-singleton dimension"
+                    f" {dim}"
+                )
+        first = np.broadcast_shapes(a, b)
+    return RuntimeError(f"shapes {', '.join(map(str, shapes))} do not broadcast")
 
 
 def _prepare(op: Op, args: Sequence[Any]) -> tuple[list[Any], list[Any], list[Edge | None], int]:
@@ -466,7 +500,7 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
     args, raws, edges, need = _prepare(op, args)
     if need and op.formulas:
         check_inplace(target)
-    result = state.run(op.forward, *raws)
+    result = _forward(op, raws)
     recording = need and state.grad_enabled and op.formulas
     if recording and op.plan(need, args).saves_input:
         old = args[0]._data.copy() if isinstance(args[0], Tensor) else args[0]._data

@@ -122,9 +122,6 @@ class CopySlices(_Part):
     def name(self) -> str:
         return "torch::autograd::CopySlices"
 
-    def __repr__(self) -> str:
-        return f"<CopySlices object at {id(self):#x}>"
-
     def vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
         if grads is None:
             return [None] * len(self.next)

@@ -61,14 +61,16 @@ def scaled(value: Any, alpha: Any) -> Any:
     return value * alpha
 
 
-def difference(self: Any, other: Any) -> Any:
-    """`self - other`, which torch refuses for bools."""
-    if self.dtype.kind == "b":
-        raise RuntimeError(
-            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()`"
-            " operator instead."
-        )
-    return np.subtract(self, other)
+def subtraction(self: Any, other: Any) -> str:
+    """Promotion as usual; torch refuses to subtract bools."""
+    bools = [isinstance(each, bool) or isinstance(each, Tensor) and each._data.dtype.kind == "b" for each in (self, other)]
+    if any(bools):
+        what, use = ("two bool tensors", "Use the `^` or `logical_xor()`") if all(bools) else ("a bool tensor", INVERT)
+        raise RuntimeError(f"Subtraction, the `-` operator, with {what} is not supported. {use} operator instead.")
+    return "keep"
+
+
+INVERT: Final = "If you are trying to invert a mask, use the `~` or `logical_not()`"
 
 
 @op(
@@ -80,19 +82,19 @@ def add(self: ArrayOrNumber, other: ArrayOrNumber, *, alpha: Any = 1) -> Array:
 
 
 @op(
-    promote="keep", inplace=True, quick=difference, aliases=["subtract"],
+    promote=subtraction, inplace=True, quick=np.subtract, aliases=["subtract"],
     self=lambda grad: grad, other=lambda grad, alpha: -grad if alpha == 1 else grad * -alpha,
 )  # fmt: skip
 def sub(self: ArrayOrNumber, other: ArrayOrNumber, *, alpha: Any = 1) -> Array:
-    return difference(self, scaled(other, alpha))
+    return np.subtract(self, scaled(other, alpha))
 
 
 @op(
-    promote="keep", method=False, node=lambda other: "RsubBackward1" if is_number(other) else "RsubBackward0",
+    promote=subtraction, method=False, node=lambda other: "RsubBackward1" if is_number(other) else "RsubBackward0",
     self=lambda grad, alpha: -grad if alpha == 1 else grad * -alpha, other=lambda grad: grad,
 )  # fmt: skip
 def rsub(self: Array, other: ArrayOrNumber, *, alpha: Any = 1) -> Array:
-    return difference(other, scaled(self, alpha))
+    return np.subtract(other, scaled(self, alpha))
 
 
 binary("mul", np.multiply, numbers=BOTH, self=lambda grad, other: grad * other, other=lambda grad, self: grad * self,
@@ -207,10 +209,7 @@ binary("fmod", by_divisor(np.fmod), numbers=OTHER, kinds="iuf", refusal="fmod_cp
 
 def negative(self: Any) -> Any:
     if self.dtype.kind == "b":
-        raise RuntimeError(
-            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the"
-            " `~` or `logical_not()` operator instead."
-        )
+        raise RuntimeError(f"Negation, the `-` operator, on a bool tensor is not supported. {INVERT} operator instead.")
     return np.negative(self)
 
 
