@@ -3,8 +3,8 @@
 Each application is run alone: its operands are the reference's values as separate leaves, its cotangent is the
 reference's. The first one that differs (in forward order for values, in backward order for gradients) is to blame, and
 the program that shows it alone comes with the answer. Where every rule agrees, the engine's own part is named:
-accumulation, unbroadcasting, hooks, grad mode; and likewise where simple operations in the place of the blamed one differ
-as well. Each part has a small program of its own, and the one that fails names it.
+accumulation, unbroadcasting, hooks, grad mode; and likewise where simple operations in the place of the blamed one
+differ as well. Each part has a small program of its own, and the one that fails names it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ from conformance.program import (
     results,
 )
 from conformance.results import Kind
-
 
 replace = msgspec.structs.replace
 
@@ -307,7 +306,13 @@ def _with_second_order(program: Program, roots: list[tuple[int, Array]]) -> Prog
     free = 1 + max([leaf.id for leaf in program.leaves] + [i for s in program.steps for i in results(s)])
     grads = tuple(range(free, free + len(inputs)))
     steps: list[AnyStep] = [
-        Grad(tuple(i for i, _ in roots), tuple(x.id for x in inputs), tuple(g for _, g in roots), grads, create_graph=True)
+        Grad(
+            tuple(i for i, _ in roots),
+            tuple(x.id for x in inputs),
+            tuple(g for _, g in roots),
+            grads,
+            create_graph=True,
+        )
     ]
     products = tuple(range(free + len(inputs), free + 2 * len(inputs)))
     steps += [Apply("mul", (Ref(g), Ref(x.id)), (p,)) for g, x, p in zip(grads, inputs, products, strict=True)]

@@ -154,6 +154,7 @@ class Campaign:
 
     @property
     def elapsed(self) -> float:
+        """Seconds since the campaign was made."""
         return clock.perf_counter() - self.started
 
     @property
@@ -166,6 +167,7 @@ class Campaign:
 
     @contextlib.contextmanager
     def timing(self, name: str) -> Iterator[None]:
+        """Add the block's seconds to `spent[name]`."""
         start = clock.perf_counter()
         try:
             yield
@@ -218,12 +220,12 @@ class Campaign:
 
     def _warm_up(self) -> None:
         """Torch loads much of itself at its first double backward."""
-        import torch
         import hypothesis  # noqa: F401 - loaded here, outside the timers
+        import torch
 
         x = torch.ones(2, dtype=torch.float64, requires_grad=True)
         (g,) = torch.autograd.grad((x.relu() * x.abs()).sum(), x, create_graph=True)
-        (g * x).sum().backward()
+        torch.autograd.backward([(g * x).sum()])
 
     def _search(self, cells: Sequence[tuple[str, str]]) -> None:
         for block in generate.blocks(self.operations, cells):

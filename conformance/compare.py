@@ -2,9 +2,9 @@
 
 Equality of bytes is tried first. Then an array passes when its largest difference is within `TIGHT` units of the last
 place of its largest expected element: two right engines stay below that on well-conditioned programs. Only when this
-fails is the program's own noise measured: the spread of the reference when each inexact intermediate result moves by one
-unit of the last place, and its distance from the same program in wider and (scaled down) in narrower floats. What stays within that noise
-passes; where the noise is so large that a real error could hide in it, the program is counted as ill-conditioned.
+fails is the program's own noise measured: the spread of the reference when each inexact result moves by one unit of the
+last place, and its distance from the same program in wider and (scaled down) in narrower floats. What stays within that
+noise passes; where the noise is so large that a real error could hide in it, the program is counted as ill-conditioned.
 A difference in None, dtype, shape, nan, inf or error class is always a mismatch.
 """
 
@@ -122,7 +122,12 @@ def judge(program: Program, expected: Observation, actual: Observation, noise: N
         return _plain("hook", -1, "order of hooks (by step)", str(order[0]), str(order[1]))
     for k_, ((p, a), (_, b)) in enumerate(zip(expected.hooks, actual.hooks, strict=True)):
         found = check(
-            "hook", -1, f"argument of the hook of step {p}", a, b, lambda o, k=k_: o.hooks[k][1] if k < len(o.hooks) else None  # type: ignore[misc]
+            "hook",
+            -1,
+            f"argument of the hook of step {p}",
+            a,
+            b,
+            lambda o, k=k_: o.hooks[k][1] if k < len(o.hooks) else None,  # type: ignore[misc]
         )
         if found is not None:
             return found  # type: ignore[no-any-return]

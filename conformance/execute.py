@@ -20,6 +20,7 @@ from conformance.program import (
     Backward,
     Detach,
     Dots,
+    DType,
     DTypeArg,
     Grad,
     Hook,
@@ -249,7 +250,7 @@ class Shapes:
 
     def __init__(self, reference: Engine) -> None:
         self._engine = reference
-        self._known: dict[Any, tuple[tuple[tuple[int, ...], str], ...] | None] = {}
+        self._known: dict[Any, tuple[tuple[tuple[int, ...], DType], ...] | None] = {}
 
     def __call__(
         self,
@@ -258,7 +259,7 @@ class Shapes:
         args: tuple[Arg, ...],
         kwargs: tuple[tuple[str, Arg], ...],
         operands: Mapping[int, Array | tuple[tuple[int, ...], str]],
-    ) -> tuple[tuple[tuple[int, ...], str], ...] | None:
+    ) -> tuple[tuple[tuple[int, ...], DType], ...] | None:
         """(shape, dtype) of each result, or None when the reference refuses.
 
         `operands` gives the shape and dtype of each value that is referred to, or the constant itself where its
@@ -277,7 +278,7 @@ class Shapes:
         args: tuple[Arg, ...],
         kwargs: tuple[tuple[str, Arg], ...],
         operands: Mapping[int, Array | tuple[tuple[int, ...], str]],
-    ) -> tuple[tuple[tuple[int, ...], str], ...] | None:
+    ) -> tuple[tuple[tuple[int, ...], DType], ...] | None:
         state = _Run(self._engine, Program((), ()))
         for i, known in operands.items():
             data = to_numpy(known) if isinstance(known, Array) else np.full(known[0], 0.5, known[1])
@@ -290,7 +291,8 @@ class Shapes:
                 arrays = [self._engine.numpy(part) for part in parts]
         except Exception:  # noqa: BLE001 - a refusal by the reference, of whatever class
             return None
-        return tuple((a.shape, a.dtype.name) for a in arrays)
+        names: list[Any] = [a.dtype.name for a in arrays]
+        return tuple((a.shape, name) for a, name in zip(arrays, names, strict=True))
 
 
 def _shaped(arg: Any, operands: Mapping[int, Any]) -> Any:

@@ -13,7 +13,7 @@ from conformance import execute
 from conformance.blame import Bench
 from conformance.compare import Mismatch, same
 from conformance.execute import Observation
-from conformance.program import Apply, Backward, Detach, Grad, Inplace, Program, RetainGrad, operands, results
+from conformance.program import Apply, Backward, Detach, Grad, Inplace, Program, RetainGrad, operands, results, to_numpy
 from conformance.results import Finding, GraphNode, Kind
 from conformance.script import expression, names, script
 
@@ -83,8 +83,8 @@ def graph(bench: Bench, program: Program) -> tuple[GraphNode, ...]:
             kind="leaf" if leaf.requires_grad else "constant",
             shape=leaf.array.shape,
             dtype=leaf.array.dtype,
-            value=_text(execute.to_numpy(leaf.array)),
-            actual_value=_text(execute.to_numpy(leaf.array)),
+            value=_text(to_numpy(leaf.array)),
+            actual_value=_text(to_numpy(leaf.array)),
             root=leaf.id in roots,
             **_gradients(sides, leaf.id),
         )

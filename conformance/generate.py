@@ -3,9 +3,9 @@
 `decode` makes a valid program of any bytes. Each step reads its own stretch of them, operands are absolute positions,
 and what the reference would refuse becomes a pass-through, so that nothing is discarded and nothing shifts.
 
-The search is breadth first. A *cell* is an operation with a feature, a *pair* is two operations of which the first feeds
-the second, and free programs have several steps. They come in *blocks*; the seed of a block follows from the run's
-seed, the suite's version and the block's name alone, so that order, shards and budgets change no program.
+The search is breadth first. A *cell* is an operation with a feature, a *pair* is two operations of which the first
+feeds the second, and free programs have several steps. They come in *blocks*; the seed of a block follows from the
+run's seed, the suite's version and the block's name alone, so that order, shards and budgets change no program.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -41,7 +41,6 @@ from conformance.program import (
     RetainGrad,
     Seq,
     array,
-    operands,
     refs,
 )
 from conformance.vocabulary import OPERATIONS, Operation
@@ -127,7 +126,9 @@ def _pool(domain: Interval) -> tuple[float, ...]:
     """Short, exact, different numbers of moderate size inside a domain; 0 is no member, since it is a kink of many."""
     low, high = max(domain[0], -3.0), min(domain[1], 3.0)
     eighths = [k / 8 for k in range(math.ceil(low * 8), math.floor(high * 8) + 1) if k]
-    return tuple(eighths[(i * 7 + 3) % len(eighths)] for i in range(len(eighths))) if len(eighths) % 7 else tuple(eighths)
+    return (
+        tuple(eighths[(i * 7 + 3) % len(eighths)] for i in range(len(eighths))) if len(eighths) % 7 else tuple(eighths)
+    )
 
 
 @lru_cache(maxsize=16384)
@@ -239,9 +240,9 @@ class _Decoder:
         pool = _pool(domain)
         layout: Layout = "contiguous"
         if self.feature == "kink" and self.operation is not None and self.operation.kinks:
-            pool = self.operation.kinks + (pool[self.byte() % len(pool)],)
+            pool = (*self.operation.kinks, pool[self.byte() % len(pool)])
             self.realized = True
-        if self.feature == "strided" and shape and math.prod(shape):
+        if self.feature == "strided" and shape and 0 not in shape:
             layouts: tuple[Layout, ...] = ("transposed", "strided", "expanded") if len(shape) > 1 else ("strided",)
             layout = self.pick(layouts)
             self.realized = True
@@ -254,7 +255,8 @@ class _Decoder:
         n = ndim if ndim is not None else max(least, self.pick(_NDIMS))
         if self.feature == "empty" and not nonempty and n:
             self.realized = True
-            return self.pick(_EMPTY[n])
+            empty: tuple[int, ...] = self.pick(_EMPTY[n])
+            return empty
         return self.pick(_SHAPES[n])
 
     def x(self, ndim: int | None = None, least: int = 0, nonempty: bool = False, domain: Interval | None = None) -> Ref:
@@ -327,7 +329,9 @@ class _Decoder:
             near = [
                 v
                 for v in self.slots
-                if self.infos[v].floating and _broadcast(self.infos[v].shape, shape) and math.prod(self.infos[v].shape) <= 24
+                if self.infos[v].floating
+                and _broadcast(self.infos[v].shape, shape)
+                and math.prod(self.infos[v].shape) <= 24
             ]
             if near:
                 return Ref(self._within(near[(b >> 2) % len(near)], domain))
@@ -418,7 +422,7 @@ class _Decoder:
         form = operation.forms[0]
         mode: GradMode = "grad"
         if self.feature in ("method", "operator") and self.feature in operation.forms:
-            kept = operation.name != "add" and operation.name != "sub"
+            kept = operation.name not in ("add", "sub")
             if self.feature == "method" or kept or not kwargs:
                 form = self.feature
                 self.realized = True
@@ -472,7 +476,9 @@ class _Decoder:
             interior = self._times(source, 2.0)
             self.forced = interior
             if self.feature == "detach":
-                number = self._new(_Info(self.infos[interior].shape, "float64", self.infos[interior].interval, frozenset()))
+                number = self._new(
+                    _Info(self.infos[interior].shape, "float64", self.infos[interior].interval, frozenset())
+                )
                 self.steps.append(Detach(interior, (number,)))
                 self.used.add(interior)
                 self.forced, extra = number, interior
@@ -484,7 +490,7 @@ class _Decoder:
                 self.inplace_target = interior
             else:
                 extra = interior
-            self.realized |= self.feature not in ("in-place",)
+            self.realized |= self.feature != "in-place"
         self.slot(1)
         out = self.apply(operation)
         self.inplace_target = -1
@@ -615,8 +621,6 @@ def cells(operations: Sequence[Operation], shapes: Shapes) -> list[tuple[str, Fe
         for feature in FEATURES
         if any(decode(p, Target("cell", operation.name, "", feature), shapes, operations)[1] for p in probes)
     ]
-
-
 
 
 def draw(block: Block, run_seed: int, consume: Callable[[Sequence[tuple[Target, bytes]]], bool]) -> None:

@@ -14,7 +14,20 @@ from conformance import execute
 from conformance.engines.protocol import Engine
 from conformance.engines.torchlike import Torch
 from conformance.execute import Observation
-from conformance.program import Apply, Array, Backward, DType, DTypeArg, Grad, Inplace, Leaf, Program, array, to_json, to_numpy
+from conformance.program import (
+    Apply,
+    Array,
+    Backward,
+    DType,
+    DTypeArg,
+    Grad,
+    Inplace,
+    Leaf,
+    Program,
+    array,
+    to_json,
+    to_numpy,
+)
 
 #: Runs with moved roundings.
 RUNS = 4

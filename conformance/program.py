@@ -99,7 +99,7 @@ class Apply(Step, frozen=True, tag="apply"):
 
 
 class Inplace(Step, frozen=True, tag="inplace"):
-    """Change `target` by the in-place method `op` (`add_`, `__setitem__`, …); `out` names the same object afterwards."""
+    """Change `target` by the in-place method `op` (`add_`, `__setitem__`, …); `out` names it afterwards."""
 
     op: str
     target: int
@@ -173,9 +173,7 @@ class ZeroGrad(Step, frozen=True, tag="zero_grad"):
     to: Literal["none", "zero"] = "none"
 
 
-AnyStep: TypeAlias = (
-    Apply | Inplace | Detach | RequiresGrad | RetainGrad | Hook | Backward | Grad | ReadGrad | ZeroGrad
-)
+AnyStep: TypeAlias = Apply | Inplace | Detach | RequiresGrad | RetainGrad | Hook | Backward | Grad | ReadGrad | ZeroGrad
 
 
 class Program(msgspec.Struct, frozen=True):

@@ -1,16 +1,18 @@
 """Make a program that shows a cause as small and as plain as it gets, while it still shows the same cause.
 
-The reducer works on the program itself: it drops roots and side steps, puts a leaf or an operand in the place of a step,
-merges leaves, shrinks shapes, and then makes arguments and numbers plain.
+The reducer works on the program itself: it drops roots and side steps, puts a leaf or an operand in the place of a
+step, merges leaves, shrinks shapes, and then makes arguments and numbers plain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from conformance.execute import Observation
 from conformance.program import (
@@ -57,7 +59,15 @@ class Reducer:
         best = canonical(_live(program))
         if not self._try(best, best, first=True):
             best = program
-        moves = (self._roots, self._side_steps, self._cuts, self._merges, self._shapes, self._plain_steps, self._numbers)
+        moves = (
+            self._roots,
+            self._side_steps,
+            self._cuts,
+            self._merges,
+            self._shapes,
+            self._plain_steps,
+            self._numbers,
+        )
         changed = True
         while changed and self._left > 0:
             changed = False
@@ -153,9 +163,7 @@ class Reducer:
         yield from self._reweighed(program, lambda a: a.reshape(-1)[: min(2, a.size)] if a.ndim > 1 else a)
         for size in sorted({n for leaf in program.leaves for n in leaf.array.shape if n > 1}, reverse=True):
             for new in (1, 2) if size > 2 else (1,):
-                yield from self._reweighed(
-                    program, lambda a, s=size, m=new: a[tuple(slice(m) if n == s else slice(None) for n in a.shape)]
-                )
+                yield from self._reweighed(program, partial(_first, size=size, new=new))
         for k, leaf in enumerate(program.leaves):
             if leaf.array.shape and all(n == 1 for n in leaf.array.shape):
                 leaves = list(program.leaves)
@@ -173,12 +181,12 @@ class Reducer:
     def _with_weights(self, program: Program) -> Iterator[Program]:
         """The program with every cotangent cut to the shape that its root has now."""
         roots = tuple(
-            dict.fromkeys(
-                i for s in program.steps if isinstance(s, (Backward, Grad)) for i in _cotangents(s)
-            )
+            dict.fromkeys(i for s in program.steps if isinstance(s, (Backward, Grad)) for i in _cotangents(s))
         )
         applied = before_gradients(program)
-        known = [i for i in roots if i in {j for s in applied for j in results(s)} | {leaf.id for leaf in program.leaves}]
+        known = [
+            i for i in roots if i in {j for s in applied for j in results(s)} | {leaf.id for leaf in program.leaves}
+        ]
         seen = self._run(Program(program.leaves, applied, tuple(known)))
         if seen.failure is not None:
             return
@@ -250,6 +258,11 @@ def _rank(value: str) -> int:
     return 10_000
 
 
+def _first(a: npt.NDArray[Any], size: int, new: int) -> npt.NDArray[Any]:
+    """The first `new` elements along every dimension of `size`."""
+    return a[tuple(slice(new) if n == size else slice(None) for n in a.shape)]
+
+
 def _pure(program: Program) -> bool:
     """Whether values come from applications alone, so that they can be taken out and computed again."""
     return all(isinstance(s, (Apply, Backward, Grad)) for s in program.steps)
@@ -270,7 +283,7 @@ def _cut(gradient: Array | None, shape: tuple[int, ...] | None) -> Array | None:
     if gradient is None or shape is None or shape == gradient.shape:
         return gradient
     n = int(np.prod(shape))
-    values = (gradient.values or (1.0.hex(),)) * (n // max(len(gradient.values), 1) + 1)
+    values = (gradient.values or ((1.0).hex(),)) * (n // max(len(gradient.values), 1) + 1)
     return Array(shape, gradient.dtype, values[:n])
 
 

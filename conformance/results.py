@@ -15,7 +15,7 @@ import msgspec
 
 from conformance.program import Program
 
-FORMAT = "minigrad-conformance/1"
+FORMAT: Literal["minigrad-conformance/1"] = "minigrad-conformance/1"
 
 Verdict: TypeAlias = Literal["engine wrong", "torch wrong", "convention differs", "ill-conditioned", "undecided"]
 Kind: TypeAlias = Literal[

@@ -236,4 +236,3 @@ def script(program: Program, module: str = "minigrad", title: str = "") -> str:
         f"{_TAIL}\n"
         f"show(run(reference), {actual})\n"
     )
-

@@ -17,7 +17,6 @@ from conformance.engines import EngineError, load
 from conformance.engines.torchlike import Torch
 from conformance.noise import measure
 from conformance.program import Apply, Backward, Leaf, Program, Ref, array
-
 from tests.faults import FAULTS, Planted, bent
 
 
@@ -152,7 +151,9 @@ def test_engines_load_by_name_module_and_file(tmp_path: Path) -> None:
         assert spec in str(caught.value)
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b.replace(b"conformance/1", b"conformance/9")])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[: len(b) // 2], lambda b: b.replace(b"conformance/1", b"conformance/9")]
+)
 def test_a_damaged_results_file_is_one_clear_line(damage: Any, tmp_path: Path) -> None:
     file = tmp_path / "results.json"
     conformance.check("torch", examples=20).to_json(file)

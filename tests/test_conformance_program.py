@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from itertools import islice
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -120,7 +121,7 @@ NAMES = ("add", "sin", "sum", "matmul", "__getitem__")
 def test_a_seed_gives_the_same_programs_in_ci_and_elsewhere() -> None:
     code = f"from tests.test_conformance_program import _drawn; print(_drawn(3, {NAMES!r}, 30))"
     plain = {k: v for k, v in os.environ.items() if k not in ("CI", "PYTEST_CURRENT_TEST")}
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    root = Path(__file__).parent.parent
     answers = {
         subprocess.run(
             [sys.executable, "-c", code], env={**plain, **more}, cwd=root, capture_output=True, text=True, check=True

@@ -42,7 +42,7 @@ def _spread(operands: list[Interval]) -> Interval:
 
 def unary(
     name: str,
-    range: Range,  # noqa: A002 - the word of the declarations
+    range: Range,
     domain: Interval = WIDE,
     kinks: tuple[float, ...] = (),
     forms: tuple[Form, ...] = BOTH,
@@ -134,7 +134,7 @@ def _rounding(d: Draw) -> Arguments:
 
 def binary(
     name: str,
-    range: Range,  # noqa: A002
+    range: Range,
     draw: Callable[[Draw], Arguments],
     domain: Interval = WIDE,
     kinks: tuple[float, ...] = (),
@@ -154,7 +154,7 @@ BINARY = (
     binary("sub", lambda o, s: product([difference([*o, *o], s), (1, 4)], s), _alpha, forms=ALL),
     binary("mul", lambda o, s: product([*o, (-3, 3)], s), _or_number(), forms=ALL),
     binary("div", largest(lambda v: 2 * v), _rounding, kinks=(0.0,), forms=ALL),
-    binary("pow", _power, lambda d: _or_number((0.5, 3.0))(d), (0.25, 4.0), (0.0,), forms=ALL),
+    binary("pow", _power, _or_number((0.5, 3.0)), (0.25, 4.0), (0.0,), forms=ALL),
     binary("maximum", lambda o, _: hull(o), _two(), kinks=(0.0, 1.0)),
     binary("minimum", lambda o, _: hull(o), _two(), kinks=(0.0, 1.0)),
     binary("atan2", within(-4, 4), _two(None, POSITIVE), kinks=(0.0,)),

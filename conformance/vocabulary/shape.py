@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from conformance.program import Arg, Form, Ref, Seq
 from conformance.vocabulary.operation import Arguments, Draw, Operation
@@ -12,7 +12,7 @@ METHOD: tuple[Form, ...] = ("method",)
 FUNCTION: tuple[Form, ...] = ("function",)
 
 
-def _seq(items: tuple[int, ...] | list[int]) -> Seq:
+def _seq(items: Iterable[int]) -> Seq:
     return Seq(tuple(items))
 
 
@@ -155,9 +155,7 @@ def _move(d: Draw) -> Arguments:
     return (x, d.dim(x), d.dim(x)), {}
 
 
-def shape(
-    name: str, draw: Callable[[Draw], Arguments], forms: tuple[Form, ...] = ("function", "method")
-) -> Operation:
+def shape(name: str, draw: Callable[[Draw], Arguments], forms: tuple[Form, ...] = ("function", "method")) -> Operation:
     """An operation that only moves elements: results lie where operands lie."""
     return Operation(name, "shape", draw, forms=forms)
 

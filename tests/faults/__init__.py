@@ -56,7 +56,9 @@ class NoSumInUnbroadcast(Planted):
     """The gradient of a broadcast operand is its first row instead of the sum of all rows."""
 
     def call(self, form: str, op: str, args: Sequence[Any], kwargs: Any) -> Any:
-        if op in ("add", "sub", "mul", "div", "maximum", "minimum", "hypot", "pow", "atan2") and all(map(floating, args)):
+        if op in ("add", "sub", "mul", "div", "maximum", "minimum", "hypot", "pow", "atan2") and all(
+            map(floating, args)
+        ):
             shape = torch.broadcast_shapes(*(a.shape for a in args))
             args = [self.spread(a, shape) if a.shape != shape else a for a in args]
         return self.honest(form, op, args, kwargs)
