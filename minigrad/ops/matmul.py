@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from minigrad._dtype import from_numpy
 from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor
+from minigrad.ops._matrices import broadcast_batches
 
 _PRODUCTS = frozenset("fdFDbBhilq")  # the types that np.matmul multiplies as torch does
 
@@ -306,7 +307,7 @@ def _batched(first: Tensor, second: Tensor) -> Tensor:
             return matmul(first, F.squeeze(second, 0))  # type: ignore[no-any-return]
     rows = (first.shape[-2],) if first.ndim > 1 else ()
     columns = (second.shape[-1],) if second.ndim > 1 else ()
-    lead = broadcast_shapes(first.shape[:-2], second.shape[:-2])
+    lead = broadcast_batches(first.shape[:-2], second.shape[:-2])
     count = int(np.prod(lead))
     left = (*(rows or (1,)), first.shape[-1])
     right = (second.shape[-2], *columns) if columns else (second.shape[-1], 1)
@@ -317,21 +318,6 @@ def _batched(first: Tensor, second: Tensor) -> Tensor:
         F.reshape(F.expand(second, (*lead, *right)), (count, *right)),
     )
     return F._unsafe_view(product, (*lead, *rows, *columns))  # type: ignore[no-any-return]
-
-
-def broadcast_shapes(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
-    """The shape that two shapes broadcast to; RuntimeError with torch's text where they don't."""
-    low, high = sorted((tuple(a), tuple(b)), key=len)
-    lead = len(high) - len(low)
-    result = list(high)
-    for i in reversed(range(len(low))):
-        x, y = (a[i - len(low)], b[i - len(low)])
-        if x != y and x != 1 and y != 1:
-            raise RuntimeError(
-                f"The size of tensor a ({x}) must match the size of tensor b ({y}) at non-singleton dimension {lead + i}"
-            )
-        result[lead + i] = y if x == 1 else x
-    return tuple(result)
 
 
 @composite(raw=np.inner)

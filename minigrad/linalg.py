@@ -1,0 +1,7 @@
+"""Linear algebra: `torch.linalg`."""
+
+from minigrad import ops as _ops  # noqa: F401  (declares the operations)
+from minigrad._declare import PUBLIC as _PUBLIC
+from minigrad.ops._matrices import LinAlgError as LinAlgError
+
+globals().update({_name.removeprefix("linalg."): _f for _name, _f in _PUBLIC.items() if _name.startswith("linalg.")})
