@@ -85,7 +85,7 @@ _OUTPUT = _argument(
         "--time",
         type=_positive(float),
         metavar="S",
-        help="budget in seconds, shared by the engines (default: 30 for each, unless --examples is given)",
+        help="budget in seconds for each engine (default: 30, unless --examples is given)",
     ),
     _OUTPUT,
 )
@@ -97,9 +97,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     from conformance.engines import load
 
+    loaded: dict[str, str] = {}
     for spec in specs:  # all of them before any runs, and before torch is loaded: what cannot be used is said at once
-        load(spec)
-    time = arguments.time and arguments.time / len(specs)
+        name = load(spec).name
+        if name in loaded:
+            raise UsageError(f"{loaded[name]} and {spec} are both named {name}; give each engine a name of its own")
+        loaded[name] = spec
 
     from conformance.campaign import check
     from conformance.merge import merge
@@ -110,7 +113,9 @@ def run(arguments: argparse.Namespace) -> int:
     parts: list[Results] = []
     for spec in specs:
         with progress_on(sys.stderr, spec if len(specs) > 1 else "") as progress:
-            found = check(spec, seed=arguments.seed, examples=arguments.examples, time=time, progress=progress)
+            found = check(
+                spec, seed=arguments.seed, examples=arguments.examples, time=arguments.time, progress=progress
+            )
         parts.append(found.results)
         if not found.results.complete:  # stopped by Ctrl-C: what there is gets written
             break
@@ -139,11 +144,9 @@ def run(arguments: argparse.Namespace) -> int:
 def replay(arguments: argparse.Namespace) -> int:
     """Run a stored finding again, and say whether it still fails."""
     given = Path(arguments.finding)
-    if given.exists() or given.suffix == ".json" or len(given.parts) > 1:
-        results, findings = _load(given), None
-    else:
-        results, findings = _load(arguments.results), arguments.finding
-    found = results.findings if findings is None else (results.finding(findings),)
+    from_file = given.exists() or given.suffix == ".json" or len(given.parts) > 1
+    results = _load(given if from_file else arguments.results)
+    found = results.findings if from_file else (results.finding(arguments.finding),)
     if not found:
         raise UsageError(f"{given}: has no findings to replay")
     return max(_replay(results, finding) for finding in found)

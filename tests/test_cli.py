@@ -60,6 +60,7 @@ BAD_INPUT = [
     ("run {}/late.py:Mine", ["late.py", "SystemExit"]),
     ("run {}/empty.py:Mine", ["empty.py", "Mine"]),
     ("run no.such.module:Mine", ["no.such.module"]),
+    ("run torch torch", ["torch", "named"]),
     ("run minigrad -o {}/file", ["file", "-o"]),
     ("run minigrad -o {}/file/below", ["file/below", "-o"]),
     ("run minigrad --time never", ["--time", "never", "--help"]),
