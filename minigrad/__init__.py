@@ -62,7 +62,7 @@ from minigrad._modes import (
 )
 from minigrad._tensor import Size, Tensor
 from minigrad._tensor_str import set_printoptions
-from minigrad import autograd, func, nn, special, utils
+from minigrad import autograd, func, linalg, nn, special, utils
 
 _operators.install()
 globals().update({_name: _function for _name, _function in _PUBLIC.items() if "." not in _name})

@@ -9,7 +9,9 @@ from minigrad.ops import (
     einsum,
     indexing,
     joining,
+    linalg,
     matmul,
+    matrix_functions,
     pointwise,
     pool,
     reduction,
@@ -18,4 +20,5 @@ from minigrad.ops import (
     shape,
     sorting,
     special,
+    spectral,
 )
