@@ -18,14 +18,14 @@ from minigrad._tensor import Tensor, make
 # ---- what torch's own compositions use of products with a number -----------------------------------------------------
 
 
-@op("mul.Scalar", function=False, node="MulBackward1", self=lambda grad, number: grad * number)
+@op("mul.Scalar", function=False, promote="float", node="MulBackward1", self=lambda grad, number: grad * number)
 def _times(self: Array, number: float) -> Array:
     return self * number  # type: ignore[no-any-return]
 
 
-@op("div.Scalar", function=False, node="DivBackward1", self=lambda grad, number: grad / number)
+@op("div.Scalar", function=False, promote="float", node="DivBackward1", self=lambda grad, number: grad / number)
 def _over(self: Array, number: float) -> Array:
-    return self / (number if self.dtype.kind in "fc" else _dtype.default_float().type(number))  # type: ignore[no-any-return]
+    return self / number  # type: ignore[no-any-return]
 
 
 def _part(self: Any, dim: int, start: int | None, end: int | None = None) -> Any:
@@ -54,7 +54,7 @@ def diff(self: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any 
                     f" differencing dimension; input.size({i}) = {size}, but got tensor.size({i}) = {other}"
                 )
     if not n:
-        return RECORDED.zeros_like(self).copy_(self)
+        return make(np.zeros(self.shape, self._data.dtype), None).copy_(self)
     if ends:
         self = RECORDED.cat([each for each in (prepend, self, append) if each is not None], dim)
     for _ in range(min(n, self.shape[dim])):
@@ -85,6 +85,8 @@ def gradient(
             f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to {wanted}, but got a"
             f" list of length {len(steps)}"
         )
+    if not input.dim() and dims:
+        raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions")
     if any(input.shape[each] <= edge_order for each in dims):
         raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
     return tuple(
@@ -145,7 +147,10 @@ def _steps(y: Any, x: Any, dim: int, function: str) -> Any:
 
 def _check(y: Any, x: Any, dx: Any, dim: int, function: str) -> int:
     if not y.dim():
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+        raise IndexError(
+            f"Dimension specified as {dim} but tensor has no dimensions" if function == "trapezoid"
+            else "slice() cannot be applied to a 0-dim tensor."
+        )  # fmt: skip
     if x is None:
         if y._data.dtype.kind == "b":
             raise RuntimeError(f"{function}: received a bool input for `y`, but bool is not supported")

@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad import _dtype
 from minigrad._declare import composite, op
-from minigrad._dims import wrap_dims
+from minigrad._dims import wrap_dim
 from minigrad._modes import no_grad
 from minigrad._op import RECORDED, Array, Dims
 from minigrad.ops.reduction import axes, restore, widened
@@ -43,8 +43,8 @@ def _empty_error(self: Array, p: float, dim: Dims) -> None:
     start = f"linalg.vector_norm cannot compute the {p:g} norm on"
     if dim is None:
         raise RuntimeError(f"{start} an empty tensor because the operation does not have an identity")
-    for each in wrap_dims(dim, self.ndim):
-        if not self.shape[each]:
+    for each in (dim,) if isinstance(dim, int) else dim:
+        if not self.shape[wrap_dim(each, self.ndim)]:
             raise RuntimeError(
                 f"{start} the dimension {each}because this dimension is empty and the operation does not have an identity"
             )
@@ -199,13 +199,13 @@ def _not_differentiable(xp: Any, grad: Any) -> Any:
 
 
 @op(
-    function=False, node="CdistBackwardBackward0", grad=_not_differentiable, x1=_not_differentiable,
+    function=False, node="CdistBackwardBackward0", grad_output=_not_differentiable, x1=_not_differentiable,
     x2=_not_differentiable, cdist=_not_differentiable,
 )  # fmt: skip
-def _cdist_backward(grad: Array, x1: Array, x2: Array, p: float, cdist: Array) -> Array:
+def _cdist_backward(grad_output: Array, x1: Array, x2: Array, p: float, cdist: Array) -> Array:
     """The gradient for x1; as in torch it cannot be differentiated again."""
     apart = x1[..., :, None, :] - x2[..., None, :, :]
-    grad, norm, size = grad[..., None], cdist[..., None], np.abs(apart)
+    grad, norm, size = grad_output[..., None], cdist[..., None], np.abs(apart)
     if p == 0:
         return np.zeros_like(x1)
     if p == 1:

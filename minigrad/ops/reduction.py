@@ -190,8 +190,8 @@ def need_elements(self: Array, dim: Dims, function: str) -> None:
             f"{function}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with"
             " the 'dim' argument."
         )
-    for each in wrap_dims(dim, self.ndim):
-        if self.ndim and not self.shape[each]:
+    for each in (dim,) if isinstance(dim, int) else dim:
+        if self.ndim and not self.shape[wrap_dim(each, self.ndim)]:
             raise IndexError(f"{function}(): Expected reduction dim {each} to have non-zero size.")
 
 
@@ -273,8 +273,13 @@ def _aminmax_vjp(xp: Any, grads: Any, self: Any, min: Any, max: Any, self_dtype:
 
 @op(returns=return_types.aminmax, self=_aminmax_vjp)
 def aminmax(self: Array, *, dim: int | None = None, keepdim: bool = False) -> tuple[Array, Array]:
-    need_elements(self, dim, "aminmax")
     axis = None if dim is None else axes((wrap_dim(dim, self.ndim),), self.ndim)
+    if not self.size and dim is None:
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+        )
+    if axis is not None and not self.shape[axis[0]]:
+        raise IndexError(f"aminmax: Expected reduction dim {axis[0]} to have non-zero size.")
     return np.minimum.reduce(self, axis=axis, keepdims=keepdim), np.maximum.reduce(self, axis=axis, keepdims=keepdim)
 
 
@@ -284,7 +289,8 @@ def aminmax(self: Array, *, dim: int | None = None, keepdim: bool = False) -> tu
 def _truth(name: str, function: Callable[..., Any]) -> None:
     @op(name)
     def truth(self: Array, dim: Dims = None, keepdim: bool = False) -> Array:
-        found = function(self, axis=axes(dim, self.ndim), keepdims=keepdim)
+        axis = () if dim is not None and not isinstance(dim, int) and not dim else axes(dim, self.ndim)
+        found = function(self, axis=axis, keepdims=keepdim)
         return found.astype(np.uint8) if self.dtype == np.uint8 else found  # type: ignore[no-any-return]
 
 
@@ -303,7 +309,7 @@ def count_nonzero(self: Array, dim: Dims = None) -> Array:
 def _moments(self: Array, dim: Dims, correction: float, keepdim: bool, function: str) -> tuple[Array, Array]:
     """Variance and mean; narrower types are computed with in float64, as torch does."""
     if self.dtype.kind not in "fc":
-        which = "std and var" if function == "var" else function
+        which = function if "mean" in function else "std and var"
         raise RuntimeError(f"{which} only support floating point and complex dtypes")
     wide, axis = widened(self, "ef"), axes(dim, self.ndim)
     size = count(self.shape, axis)
@@ -404,10 +410,24 @@ def _shifted(self: Array, dim: int, dtype: Any, function: str) -> tuple[Array, i
     return wide - np.maximum.reduce(wide, axis=axis, keepdims=True), axis
 
 
+def _softmax_again(xp: Any, grad: Any, grad_output: Any, value: Any, dim: int) -> Any:
+    return (
+        grad_output * grad - xp.sum(value * grad_output, dim, True) * grad - grad_output * xp.sum(value * grad, dim, True)
+    )
+
+
 @op(
-    "softmax", node="SoftmaxBackward0",
-    self=lambda xp, grad, result, dim: result * (grad - xp.sum(grad * result, dim, True)),
+    function=False, node="SoftmaxBackwardDataBackward0",
+    grad_output=lambda xp, grad, value, dim: xp._softmax_backward_data(grad, value, dim),
+    value=_softmax_again,
 )  # fmt: skip
+def _softmax_backward_data(grad_output: Array, value: Array, dim: int) -> Array:
+    grad, wide = widened(grad_output), widened(value)
+    total = np.add.reduce(grad * wide, axis=dim if wide.ndim else None, keepdims=True)
+    return (wide * (grad - total)).astype(value.dtype, copy=False)
+
+
+@op(self=lambda xp, grad, result, dim: xp._softmax_backward_data(grad, result, dim))
 def softmax(self: Array, dim: int, dtype: Any = None) -> Array:
     shifted, axis = _shifted(self, dim, dtype, "softmax")
     powers = np.exp(shifted)
@@ -415,9 +435,17 @@ def softmax(self: Array, dim: int, dtype: Any = None) -> Array:
 
 
 @op(
-    "log_softmax", node="LogSoftmaxBackward0",
-    self=lambda xp, grad, result, dim: grad - xp.exp(result) * xp.sum(grad, dim, True),
+    function=False, node="LogSoftmaxBackwardDataBackward0",
+    grad_output=lambda xp, grad, value, dim: grad - xp.sum(grad * xp.exp(value), dim, True),
+    value=lambda xp, grad, grad_output, value, dim: -xp.sum(grad_output, dim, True) * xp.exp(value) * grad,
 )  # fmt: skip
+def _log_softmax_backward_data(grad_output: Array, value: Array, dim: int) -> Array:
+    grad = widened(grad_output)
+    total = np.add.reduce(grad, axis=dim if grad.ndim else None, keepdims=True)
+    return (grad - np.exp(widened(value)) * total).astype(value.dtype, copy=False)
+
+
+@op(self=lambda xp, grad, result, dim: xp._log_softmax_backward_data(grad, result, dim))
 def log_softmax(self: Array, dim: int, dtype: Any = None) -> Array:
     shifted, axis = _shifted(self, dim, dtype, "log_softmax")
     return _narrowed(shifted - np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True)), self, dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def _recurrence_vjp(xp: Any, grad: Any, factor: Any, dim: int) -> Any:
 
 
 def _cumprod_vjp(xp: Any, grad: Any, self: Any, result: Any, dim: int) -> Any:
-    if not self.ndim or self.shape[dim] == 1:
+    if math.prod(self.shape) <= 1 or self.shape[dim] == 1:
         return grad
     if not (self == 0).any():
         return backwards(xp, result * grad, dim) / self
@@ -94,7 +95,7 @@ _extreme("cummin", np.minimum)
 
 
 def _logcumsumexp_vjp(xp: Any, grad: Any, self: Any, result: Any, self_dtype: Any, dim: int) -> Any:
-    if not self.ndim:
+    if not self.ndim or not math.prod(self.shape):
         return grad
 
     def reverse(values: Any) -> Any:

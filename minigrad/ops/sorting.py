@@ -13,7 +13,7 @@ from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim
 from minigrad._op import RECORDED, Array
 from minigrad._tensor import Tensor, make
-from minigrad.ops._selection import Select, kth_indices, nth_element, quickselect
+from minigrad.ops._selection import insertion_order, kth_indices
 from minigrad.ops.reduction import need_elements, overloaded, pick, select_vjp, share_evenly
 
 # ---- order -----------------------------------------------------------------------------------------------------------
@@ -93,22 +93,17 @@ def _unique2(self: Array) -> tuple[Array, Array, Array]:
 # ---- the k-th --------------------------------------------------------------------------------------------------------
 
 
-def _kth(self: Array, dim: int, keepdim: bool, k: Any, choose: Select) -> tuple[Array, Array]:
-    """The k-th smallest elements along a dimension and their indices; `k` from the rows, which lie last."""
-    if not self.ndim:
-        return np.array(self), np.array(0)
-    rows = np.moveaxis(self, dim, -1)
-    indices = kth_indices(rows, k(rows) if callable(k) else k, choose)
-    return pick(self, dim, np.expand_dims(indices, dim), keepdim)
-
-
 @op(returns=return_types.kthvalue, promote="keep", kinds="iuf", refusal="kthvalue_cpu", self=select_vjp)
 def kthvalue(self: Array, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Array, Array]:
     dim = wrap_dim(dim, self.ndim)
     need_elements(self, dim, "kthvalue")
     if not 1 <= k <= (self.shape[dim] if self.ndim else 1):
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {dim}")
-    return _kth(self, dim, keepdim, k - 1, quickselect)
+    if not self.ndim:
+        return np.array(self), np.array(0)
+    rows = np.moveaxis(self, dim, -1)
+    indices = kth_indices(rows, k - 1, np.argsort(rows, axis=-1, kind="stable"))
+    return pick(self, dim, np.expand_dims(indices, dim), keepdim)
 
 
 def _median(name: str, middle: Callable[[Array], Array]) -> None:
@@ -128,13 +123,21 @@ def _median(name: str, middle: Callable[[Array], Array]) -> None:
         returns=getattr(return_types, name), self=select_vjp)  # fmt: skip
     def along(self: Array, dim: int, keepdim: bool = False) -> tuple[Array, Array]:
         dim = wrap_dim(dim, self.ndim)
-        need_elements(self, dim, name)
-        return _kth(self, dim, keepdim, middle, nth_element)
+        need_elements(self, dim, "median")
+        if not self.ndim:
+            return np.array(self), np.array(0)
+        rank = np.expand_dims(middle(np.moveaxis(self, dim, -1)), dim)
+        return pick(self, dim, np.take_along_axis(_order(self, dim, False), rank, dim), keepdim)
 
     overloaded(name, whole, along)
 
 
-_median("median", lambda rows: np.where((rows != rows).any(-1), rows.shape[-1] - 1, (rows.shape[-1] - 1) // 2))
+def _middle(rows: Array) -> Array:
+    """The rank of the median: with nans the first of these, which comes right after all numbers."""
+    return np.where((rows != rows).any(-1), (rows == rows).sum(-1), (rows.shape[-1] - 1) // 2)
+
+
+_median("median", _middle)
 _median("nanmedian", lambda rows: np.maximum((rows == rows).sum(-1) - 1, 0) // 2)
 
 
@@ -145,12 +148,14 @@ def mode(self: Array, dim: int = -1, keepdim: bool = False) -> tuple[Array, Arra
     need_elements(self, dim, "mode")
     if not self.ndim:
         return np.array(self), np.array(0)
-    order = np.moveaxis(_order(self, dim, False), dim, -1)
-    ranked = np.take_along_axis(np.moveaxis(self, dim, -1), order, -1)
+    rows, order = np.moveaxis(self, dim, -1), np.moveaxis(_order(self, dim, False), dim, -1)
+    for place in zip(*np.nonzero((rows != rows).any(-1)), strict=True):
+        order[place] = insertion_order(rows[place].tolist())
+    ranked = np.take_along_axis(rows, order, -1)
     size = ranked.shape[-1]
     places = np.arange(size)
     differs = ranked[..., 1:] != ranked[..., :-1]
-    starts = np.concatenate([np.ones_like(differs[..., :1], shape=(*ranked.shape[:-1], 1)), differs], -1)
+    starts = np.concatenate([np.ones((*ranked.shape[:-1], 1), bool), differs], -1)
     lengths = places - np.maximum.accumulate(np.where(starts, places, 0), -1) + 1
     last = np.argmax(lengths, -1, keepdims=True)
     return pick(self, dim, np.moveaxis(np.take_along_axis(order, last, -1), -1, dim), keepdim)
@@ -161,25 +166,32 @@ def mode(self: Array, dim: int = -1, keepdim: bool = False) -> tuple[Array, Arra
 _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
-def _quantile(self: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: str, skip_nan: bool, name: str) -> Any:
+@op("squeeze_.dim", function=False, node="SqueezeBackward4",
+    self=lambda xp, grad, self_shape: xp.reshape(grad, self_shape))  # fmt: skip
+def _without_last(self: Array) -> Array:
+    """Without the last dimension, whose size is one: torch does this in place to a quantile."""
+    return np.reshape(self, self.shape[:-1])
+
+
+def _quantile(self: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: str, skip_nan: bool) -> Any:
     if self.dim() and not self.numel():
-        raise RuntimeError(f"{name}() input tensor must be non-empty")
+        raise RuntimeError("quantile() input tensor must be non-empty")
     if self._data.dtype.char not in "fd":
-        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
+        raise RuntimeError("quantile() input tensor must be either float or double dtype")
     if not isinstance(q, Tensor):
         if not 0 <= q <= 1:
-            raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q:g}")
+            raise RuntimeError(f"quantile() q must be in the range [0, 1] but got {q:g}")
         q = make(np.array(q, self._data.dtype), None)
     if q.dim() > 1:
-        raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
+        raise RuntimeError("quantile() q must be a scalar or 1D tensor")
     if q._data.dtype != self._data.dtype:
-        raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
+        raise RuntimeError("quantile() q tensor must be same dtype as the input tensor")
     if interpolation not in _INTERPOLATIONS:
         raise RuntimeError(
-            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
+            f"quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
         )
     if not ((q._data >= 0) & (q._data <= 1)).all():
-        raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
+        raise RuntimeError("quantile() q values must be in the range [0, 1]")
     if dim is None:
         rows = sort(self.flatten(), -1)[0]
         shape = (1,) * self.dim() if keepdim else ()
@@ -204,14 +216,14 @@ def _quantile(self: Tensor, q: Any, dim: int | None, keepdim: bool, interpolatio
     if interpolation in ("linear", "midpoint"):
         weights = ranks - below if interpolation == "linear" else make(np.full_like(ranks._data, 0.5), None)
         values = values.lerp(rows.gather(-1, make(np.ceil(ranks._data).astype(np.int64), None)), weights)
-    return values.squeeze(-1) if q.dim() == 0 else values.movedim(-1, 0)
+    return _without_last(values) if q.dim() == 0 else values.movedim(-1, 0)
 
 
 def _declare_quantile(name: str, skip_nan: bool) -> None:
     def function(
         self: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
     ) -> Any:
-        return _quantile(self, q, dim, keepdim, interpolation, skip_nan, name)
+        return _quantile(self, q, dim, keepdim, interpolation, skip_nan)
 
     composite(function, name=name)
 
