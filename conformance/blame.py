@@ -97,7 +97,8 @@ class Bench:
             if found is not None:
                 common = self._common(found.program)
                 return (common and self._part(program, mismatch)) or found
-        return self._part(program, mismatch) or Blame("engine", mismatch.kind, program)
+        changed = next((s.op for s in program.steps if isinstance(s, Inplace)), "engine")
+        return self._part(program, mismatch) or Blame(changed, mismatch.kind, program)
 
     def _states(self, program: Program) -> tuple[Observation, Observation]:
         """The reference's values of all results, and the gradients that arrive at each of them."""

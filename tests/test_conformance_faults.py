@@ -15,7 +15,7 @@ from conformance.blame import Bench
 from conformance.compare import judge
 from conformance.engines import EngineError, load
 from conformance.engines.torchlike import Torch
-from conformance.noise import measure
+from conformance.noise import Jittered, measure
 from conformance.program import Apply, Backward, Leaf, Program, Ref, array
 from tests.faults import FAULTS, Planted, bent
 
@@ -136,6 +136,13 @@ def test_cancellation_is_noise_and_not_a_finding() -> None:
     assert found.mismatch is None
     assert found.ill_conditioned
     assert Bench(OtherRounding(), reference).mismatch(program) is None
+
+
+def test_another_rounding_is_no_finding() -> None:
+    """An engine whose every result is off by one unit of the last place is as right as torch."""
+    report = conformance.check(Jittered(11, gradients=False), examples=4000)
+    assert report.findings == ()
+    assert report.results.statistics.ill_conditioned < 200
 
 
 def test_engines_load_by_name_module_and_file(tmp_path: Path) -> None:
