@@ -274,6 +274,7 @@ def _quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., An
     kinds = "".join(set(op.kinds) & set("fciub" if op.promote == "keep" else "fc"))
     defaults = tuple(op.defaults.values())
     new, recordable, overloaded = object.__new__, bool(op.formulas), 1 in op.overloads
+    number_kind = "f" if 1 in op.numbers and "f" in kinds else None
 
     def function(first: Any = _MISSING, second: Any = _MISSING, /, *rest: Any, **kwargs: Any) -> Any:
         mode = state.mode
@@ -287,7 +288,7 @@ def _quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., An
             if y.dtype is not dtype or kind not in kinds:
                 return general(first, second)
             other = second._edge if second._view is None else edge_of(second)
-        elif kind == "f" and (type(second) is float or type(second) is int):
+        elif kind == number_kind and (type(second) is float or type(second) is int):
             y, other = dtype.type(second), None
             second = Saved(y, CONSTANT, None)
         else:

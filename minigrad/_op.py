@@ -7,7 +7,8 @@ product. A formula is a function whose parameter names say what it needs:
     given          the gradients of several outputs as they came: None where there is none
     self, other …  an input, by its name in `forward`; it is saved for backward (and its version is checked)
     result         the output, saved likewise (`results`: all outputs; `indices` …: one, by its field in `returns`)
-    self_shape …   the shape of an input (the shapes, of a list of inputs); `self_dtype` its type: nothing is saved
+    self_shape …   the shape of an input (the shapes, of a list of inputs); `self_dtype` its type; `other_number` whether
+                   it was given as a Python number: nothing is saved
     dim …          any other parameter of `forward`
     xp             the namespace of operations to compute with
 
@@ -43,15 +44,16 @@ OPS: Final[dict[str, Op]] = {}  # every declared operation
 
 Formula: TypeAlias = Callable[..., Any]
 ALIASES: Final = {"axis": "dim", "keepdims": "keepdim", "input": "self", "x": "self", "x2": "other"}
+WRAPPING: Final = {"add", "sub", "mul", "div"}  # torch wraps their numbers in tensors: they have one signature
 _NUMBER: Final = (bool, int, float, complex, np.generic)
 CONSTANT: Final = [0]  # the version cell of what nobody can write to
 
 
 class Op:
     """One declared operation; see the module's text. `promote`: None, "keep" (operands are cast to their common type),
-    "float" (and integers to the default floating type), "same" (all must have one type), or a function of parameters that gives one of these.
-    `kinds`: numpy's letters of the types that it computes with, `refusal`: its error for others, or the name of the
-    kernel that torch says does not do them. `view`: whether the result shares `self`'s memory.
+    "float" (and integers to the default floating type), "same" (all must have one type), or a function of parameters
+    that gives one of these. `kinds`: numpy's letters of the types that it computes with, `refusal`: its error for others,
+    or the name of the kernel that torch says does not do them. `view`: whether the result shares `self`'s memory.
     `holomorphic`: the formulas give the plain derivative, which the engine conjugates for complex tensors; False for
     formulas that are right for complex tensors as they stand."""
 
@@ -72,6 +74,7 @@ class Op:
     ) -> None:
         self.holomorphic = holomorphic
         self.name, self.forward, self.formulas = name, forward, formulas
+        self.shown = name.removeprefix("nn.functional.").replace(".", "_")  # in errors
         self.promote, self.view, self.returns = promote, view, returns
         self.kinds, self.refusal = kinds, refusal
         if params is None:
@@ -148,7 +151,7 @@ class Plan:
             [*self._record_source(op, single, inputs, results), "", *self._vjp_source(op, active, inputs, results)]
         )
         scope: dict[str, Any] = {f"{op.params[i]}_formula": formula for i, formula in active.items()}
-        scope |= {"Saved": Saved, "NOTHING": NOTHING, "FREED": FREED, "stale_error": stale_error}
+        scope |= {"Saved": Saved, "NOTHING": NOTHING, "is_number": is_number, "FREED": FREED, "stale_error": stale_error}
         exec(compile(self.source, f"<{name} of {op.name}>", "exec"), scope)
         self.node_class = scope["Node"] = type(
             name, (OpNode,), {"__module__": "minigrad", "plan": self, "vjp": scope["vjp"]}
@@ -264,9 +267,11 @@ def _extra(op: Op, name: str) -> str:
     base, _, what = name.rpartition("_")
     if name in op.params:
         return f"args[{op.params.index(name)}]"
-    if what not in ("shape", "dtype") or base not in op.params:
+    if what not in ("shape", "dtype", "number") or base not in op.params:
         raise TypeError(f"{op.name}: a formula asks for {name!r}, which is no parameter")
     i = op.params.index(base)
+    if what == "number":
+        return f"is_number(args[{i}])"
     if any(many and i == k for k, _, many in op.operands):
         return f"[raw.{what} for raw in raws[{i}]]"
     return f"(None if raws[{i}] is None else raws[{i}].{what})" if i in op.optional else f"raws[{i}].{what}"
@@ -402,8 +407,13 @@ def _prepare(op: Op, args: Sequence[Any]) -> tuple[list[Any], list[Any], list[Ed
         elif given is None and i in op.optional or i in op.numbers and isinstance(given, _NUMBER):
             if i in op.differentiable and i not in op.overloads:
                 edges.append(None)
+        elif op.numbers and op.name not in WRAPPING:
+            raise _combination_error(op, args)
         else:
             raise argument_error(op, i, given)
+    if len(op.numbers) == len(op.operands) and op.name not in WRAPPING:
+        if not any(isinstance(args[i], Tensor) for i in op.numbers):
+            raise _combination_error(op, args)
     if op.promote:
         _promote(op, args, raws)
     return args, raws, edges, need
@@ -424,7 +434,16 @@ def argument_error(op: Op, i: int, given: Any, wanted: str = "Tensor") -> TypeEr
     """Torch's error for an argument of the wrong type."""
     param = "input" if op.params[i] == "self" else op.params[i]
     return TypeError(
-        f"{op.name}(): argument '{param}' (position {i + 1}) must be {wanted}, not {type(given).__name__}"
+        f"{op.shown}(): argument '{param}' (position {i + 1}) must be {wanted}, not {type(given).__name__}"
+    )
+
+
+def _combination_error(op: Op, args: Sequence[Any]) -> TypeError:
+    """Torch's error where several overloads might have been meant."""
+    got = ", ".join(type(args[i]).__name__ for i, _, _ in op.operands)
+    return TypeError(
+        f"{op.shown}() received an invalid combination of arguments - got ({got}), but expected one of:\n"
+        f" * ({', '.join(f'Tensor {each}' for each in op.params)})"
     )
 
 
@@ -548,19 +567,20 @@ def bind(op: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
     if op.variadic is not None and len(args) > op.variadic and _is_int(args[op.variadic]):
         args = (*args[: op.variadic], tuple(args[op.variadic :]))
     if len(args) > positional:
-        raise TypeError(f"{op.name}() takes {positional} positional arguments but {len(args)} were given")
+        plural = "" if positional == 1 else "s"
+        raise TypeError(f"{op.shown}() takes {positional} positional argument{plural} but {len(args)} were given")
     bound = dict(zip(params, args))
     for key, value in kwargs.items():
         name = key if key in params else ALIASES.get(key, key)
         if name not in params:
-            raise TypeError(f"{op.name}() got an unexpected keyword argument '{key}'")
+            raise TypeError(f"{op.shown}() got an unexpected keyword argument '{key}'")
         if name in bound:
-            raise TypeError(f"{op.name}() got multiple values for argument '{key}'")
+            raise TypeError(f"{op.shown}() got multiple values for argument '{key}'")
         bound[name] = value
     missing = [name for name in params if name not in bound and name not in op.defaults]
     if missing:
         listed = ", ".join(f'"{"input" if name == "self" else name}"' for name in missing)
-        raise TypeError(f"{op.name}() missing {len(missing)} required positional arguments: {listed}")
+        raise TypeError(f"{op.shown}() missing {len(missing)} required positional arguments: {listed}")
     return [bound[name] if name in bound else op.defaults[name] for name in params]
 
 

@@ -105,20 +105,21 @@ def check(
         assert actual == expected, f"\n  torch:    {expected}\n  minigrad: {actual}"
         return
     assert len(expected) == len(actual), (expected, actual)
+    coarsest = max((TOLERANCE.get(each.dtype.name, 0) for each in arrays if isinstance(each, np.ndarray)), default=0)
     for a, b in zip(expected, actual, strict=True):
-        _compare(a, b, grad_fn)
+        _compare(a, b, grad_fn, coarsest)
 
 
-def _compare(expected: Any, actual: Any, grad_fn: bool) -> None:
+def _compare(expected: Any, actual: Any, grad_fn: bool, coarsest: float = 0) -> None:
     if isinstance(expected, list):
         assert len(expected) == len(actual), f"\n  torch:    {expected}\n  minigrad: {actual}"
         for a, b in zip(expected, actual, strict=True):
-            _compare(a, b, grad_fn)
+            _compare(a, b, grad_fn, coarsest)
     elif isinstance(expected, tuple) and expected and isinstance(expected[0], np.ndarray):
         assert actual is not None, f"minigrad has no gradient, torch {expected}"
         last = len(expected) if grad_fn else min(4, len(expected))
         assert expected[1:last] == actual[1:last], f"\n  torch:    {expected[1:]}\n  minigrad: {actual[1:]}"
-        tolerance = TOLERANCE.get(expected[0].dtype.name, 0)
+        tolerance = TOLERANCE.get(expected[0].dtype.name, 0) and max(coarsest, TOLERANCE[expected[0].dtype.name])
         scale = np.max(np.abs(expected[0][np.isfinite(expected[0])]), initial=0) if expected[0].size else 0
         np.testing.assert_allclose(
             actual[0], expected[0], rtol=tolerance, atol=tolerance * float(scale), equal_nan=True

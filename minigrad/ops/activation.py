@@ -141,8 +141,8 @@ def exponential(self: Any, alpha: Any, scale: Any, steep: Any) -> Any:
 
 
 def exponential_slope(xp: Any, grad: Any, self: Any, alpha: Any, scale: Any, steep: Any) -> Any:
-    """Clamped before exp, so that what overflows there reaches no derivative of the other branch."""
-    below = grad * (steep * alpha * scale) * xp.exp(xp.clamp_max(self, 0) * steep)
+    """Cut before exp, so that what overflows there reaches no derivative of the other branch."""
+    below = grad * (steep * alpha * scale) * xp.exp(xp.where(self < 0, self, 0) * steep)
     return xp.where(self <= 0, below, grad * scale)
 
 
@@ -227,6 +227,8 @@ def hardtanh(self: Array, min_val: float = -1.0, max_val: float = 1.0) -> Array:
     """x clamped to an interval; the slope at its ends is 0."""
     if self.dtype.kind == "b":
         raise RuntimeError("Bool inputs not supported for hardtanh")
+    if self.dtype.kind == "u" and (min_val < 0 or max_val < 0):
+        raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
     return np.minimum(np.maximum(self, self.dtype.type(min_val)), self.dtype.type(max_val))

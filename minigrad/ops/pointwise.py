@@ -128,7 +128,7 @@ def floor_quotient(self: Any, other: Any) -> Any:
 
 @op(
     promote=lambda rounding_mode: "float" if rounding_mode is None else "keep",
-    inplace=True, quick=np.true_divide, aliases=["divide"],
+    inplace=True, quick=np.true_divide, aliases=["divide", "true_divide"],
     node=lambda rounding_mode: "DivBackward0" if rounding_mode is None else "DivBackward2",
     self=lambda xp, grad, other, rounding_mode: grad / other if rounding_mode is None else zeros(xp, grad),
     other=lambda xp, grad, self, other, rounding_mode: (
@@ -139,28 +139,27 @@ def div(self: ArrayOrNumber, other: ArrayOrNumber, *, rounding_mode: str | None 
     return quotient(self, other, rounding_mode)
 
 
-@composite(inplace=True)
-def true_divide(self: Any, other: Any) -> Any:
-    return div(self, other)
-
-
-def refuse(name: str) -> Callable[[Any], Any]:
+def refuse(error: Exception) -> Callable[[Any], Any]:
     """The formula of an operation that torch records but cannot differentiate."""
 
     def formula(grad: Any) -> Any:
-        raise RuntimeError(f"derivative for aten::{name} is not implemented")
+        raise type(error)(*error.args)
 
     return formula
 
 
-NOT_IMPLEMENTED: Final = "NotImplemented"
-binary("floor_divide", floor_quotient, numbers=BOTH, node=NOT_IMPLEMENTED,
-       self=refuse("floor_divide"), other=refuse("floor_divide"))  # fmt: skip
+NOT_IMPLEMENTED: Final = "torch::autograd::NotImplemented"
+
+
+def not_implemented(name: str) -> Callable[[Any], Any]:
+    return refuse(RuntimeError(f"derivative for aten::{name} is not implemented"))
+
+
+binary("floor_divide", floor_quotient, numbers=BOTH, kinds="iuf", refusal="div_floor_cpu", node=NOT_IMPLEMENTED,
+       self=not_implemented("floor_divide"), other=not_implemented("floor_divide"))  # fmt: skip
 
 
 def power(self: Any, other: Any) -> Any:
-    if self.dtype.kind == "b":
-        return np.logical_or(self, np.logical_not(other))
     if self.dtype.kind in "iu":
         if np.ndim(other) == 0 and type(other) is not np.ndarray and other < 0:
             raise RuntimeError("Integers to negative integer powers are not allowed.")
@@ -171,20 +170,25 @@ def power(self: Any, other: Any) -> Any:
     return np.power(self, other)
 
 
+def power_slope(xp: Any, grad: Any, self: Any, other: Any, other_number: bool) -> Any:
+    if other_number and other == 0:
+        return zeros(xp, grad)
+    return xp.where(other == 0, 0, grad * (other * self ** (other - 1)))
+
+
 binary(
-    "pow", power, numbers=BOTH, node=overloads("Pow", 1, 0, 2),
-    self=lambda xp, grad, self, other: xp.where(other == 0, 0, grad * (other * self ** (other - 1))),
+    "pow", power, numbers=BOTH, kinds="iufc", refusal="pow", node=overloads("Pow", 1, 0, 2), self=power_slope,
     other=lambda xp, grad, self, other, result: grad * xp.where(
         (self == 0) & ((xp.real(other) if is_complex(other) else other) >= 0), 0, result * xp.log(self)
     ),
 )  # fmt: skip
 
 
-def remains(quotient_mode: str) -> Callable[..., Any]:
+def remains(rounding_mode: str) -> Callable[..., Any]:
     """The formula of a remainder's divisor."""
 
     def formula(xp: Any, grad: Any, self: Any, other: Any) -> Any:
-        return -grad * xp.div(self, other, quotient_mode)
+        return -grad * xp.div(self, other, rounding_mode=rounding_mode)
 
     return formula
 
@@ -379,7 +383,7 @@ def clamp(self: Array, min: ArrayOrNumber | None = None, max: ArrayOrNumber | No
 
 @op(
     promote="keep", inplace=True, node=lambda min: f"ClampMinBackward{0 if is_number(min) else 1}",
-    kinds=ORDERED, refusal="maximum_cpu",
+    kinds=ORDERED, refusal=NotImplementedError("clamp is not supported for complex types"),
     self=lambda xp, grad, self, min: pass_where(xp, self >= min, grad),
     min=lambda xp, grad, self, min: pass_where(xp, self < min, grad),
 )  # fmt: skip
@@ -389,7 +393,7 @@ def clamp_min(self: Array, min: ArrayOrNumber) -> Array:
 
 @op(
     promote="keep", inplace=True, node=lambda max: f"ClampMaxBackward{0 if is_number(max) else 1}",
-    kinds=ORDERED, refusal="minimum_cpu",
+    kinds=ORDERED, refusal=NotImplementedError("clamp is not supported for complex types"),
     self=lambda xp, grad, self, max: pass_where(xp, self <= max, grad),
     max=lambda xp, grad, self, max: pass_where(xp, self > max, grad),
 )  # fmt: skip
@@ -535,7 +539,14 @@ binary("gcd", np.gcd, kinds="iu", refusal="gcd_cpu")
 binary("lcm", np.lcm, kinds="iu", refusal="lcm_cpu")
 
 
-@op(promote="same", node=NOT_IMPLEMENTED, inplace=True, self=refuse("heaviside"), values=refuse("heaviside"))
+def one_type(self: Any, values: Any) -> str:
+    if self._data.dtype != values._data.dtype:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+    return "keep"
+
+
+@op(promote=one_type, node=NOT_IMPLEMENTED, inplace=True, self=not_implemented("heaviside"),
+    values=not_implemented("heaviside"))  # fmt: skip
 def heaviside(self: Array, values: Array) -> Array:
     """0 for negative numbers, 1 for positive ones, `values` for zeros."""
     return np.where(self == 0, values, self > 0).astype(self.dtype)

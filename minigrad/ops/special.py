@@ -86,13 +86,13 @@ def gamma_density(xp: Any, self: Any, other: Any) -> Any:
 
 
 binary("igamma", special("gammainc", "igamma"), kinds="f", refusal="igamma_cpu", aliases=["special.gammainc"],
-       self=refuse("igamma: input"),
+       self=refuse(NotImplementedError("the derivative for 'igamma: input' is not implemented.")),
        other=lambda xp, grad, self, other: grad * gamma_density(xp, self, other))  # fmt: skip
 binary("igammac", special("gammaincc", "igammac"), kinds="f", refusal="igammac_cpu", aliases=["special.gammaincc"],
-       self=refuse("igammac: input"),
+       self=refuse(NotImplementedError("the derivative for 'igammac: input' is not implemented.")),
        other=lambda xp, grad, self, other: -grad * gamma_density(xp, self, other))  # fmt: skip
 binary("special.zeta", zeta, promote="float", numbers=BOTH, kinds="f", refusal="zeta_cpu",
-       node=overloads("SpecialZeta", 0, 2, 1), self=refuse("zeta"),
+       node=overloads("SpecialZeta", 0, 2, 1), self=refuse(NotImplementedError("the derivative for 'zeta' is not implemented.")),
        other=lambda xp, grad, self, other: grad * -self * xp.special_zeta(self + 1, other))  # fmt: skip
 
 # ---- Bessel functions ------------------------------------------------------------------------------------------------
