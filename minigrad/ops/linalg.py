@@ -55,8 +55,8 @@ def inv(A: Tensor) -> Tensor:
 
 def _det_vjp(xp: Any, grad: Any, A: Any, result: Any) -> Any:
     """The gradient is the conjugate of the adjugate's transpose: det times inverse; of a singular matrix by its SVD."""
-    if not A.shape[-1]:
-        return xp.zeros(A.shape, A)
+    if A.shape[-1] < 2:
+        return xp.reshape(grad, A.shape) if A.shape[-1] else xp.zeros(A.shape, A)
     numbers = m.value(result)
     singular = np.abs(numbers) < 100 * np.finfo(numbers.dtype).eps
     if not singular.any():
@@ -488,12 +488,23 @@ def cholesky(self: Array, upper: bool = False) -> Array:
     return _cholesky(self, upper, "cholesky")[0] if self.size else self.copy()
 
 
-@composite
-def cholesky_solve(self: Tensor, input2: Tensor, upper: bool = False) -> Tensor:
-    """The X of A X = self, given A's Cholesky factor."""
-    outer, inner = (input2.mT, input2) if upper else (input2, input2.mT)
-    middle = F.linalg_solve_triangular(F.conj(outer) if upper else outer, self, upper=False)
-    return F.linalg_solve_triangular(inner if upper else F.conj(inner), middle, upper=True)  # type: ignore[no-any-return]
+def _cholesky_solve_factor(xp: Any, grad: Any, input2: Any, result: Any, upper: bool) -> Any:
+    """As in torch, the gradient fills the whole matrix, though only one triangle of the factor is looked at."""
+    both = xp.cholesky_solve(grad, input2, upper) @ adjoint(xp, result)
+    both = both + adjoint(xp, both)
+    return -(input2 @ both) if upper else -(both @ input2)
+
+
+@op(
+    holomorphic=False, input2=_cholesky_solve_factor,
+    self=lambda xp, grad, input2, upper: xp.cholesky_solve(grad, input2, upper),
+)  # fmt: skip
+def cholesky_solve(self: Array, input2: Array, upper: bool = False) -> Array:
+    for name, each in (("b", self), ("u", input2)):
+        if each.ndim < 2:
+            raise RuntimeError(f"{name} should have at least 2 dimensions, but has {each.ndim} dimensions instead")
+    lower = np.conj(input2.mT) if upper else input2
+    return m.substitute(np.conj(lower.mT), m.substitute(lower, self, False, False), True, False)
 
 
 # ---- QR --------------------------------------------------------------------------------------------------------------

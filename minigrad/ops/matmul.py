@@ -179,10 +179,16 @@ def addmm(self: Array, mat1: Array, mat2: Array, *, beta: Any = 1, alpha: Any = 
     return _scaled(self, _dot(mat1, mat2, "addmm_impl_cpu_"), beta, alpha)
 
 
+def _check_added_types(self: Array, mat1: Array, mat2: Array) -> None:
+    for name, each in (("self", self), ("mat1", mat1)):
+        if each.dtype != mat2.dtype:
+            raise RuntimeError(
+                "{} and mat2 must have the same dtype, but got {} and {}".format(name, *_legacy(each, mat2))
+            )
+
+
 def _check_addmm(self: Array, mat1: Array, mat2: Array) -> None:
-    for name, a, b in (("mat1", mat1, mat2), ("self", self, mat2)):
-        if a.dtype != b.dtype:
-            raise RuntimeError("{} and mat2 must have the same dtype, but got {} and {}".format(name, *_legacy(a, b)))
+    _check_added_types(self, mat1, mat2)
     _check_mm(
         mat1, mat2, f"mat1 must be a matrix, got {mat1.ndim}-D tensor", f"mat2 must be a matrix, got {mat2.ndim}-D tensor"
     )
@@ -211,6 +217,9 @@ def addr(self: Array, vec1: Array, vec2: Array, *, beta: Any = 1, alpha: Any = 1
         if each.ndim != 1:
             raise RuntimeError(f"addr: Expected 1-D argument {name}, but got {each.ndim}-D")
     RAW.expand(self, (vec1.size, vec2.size))
+    for name, factor in (("beta", beta), ("alpha", alpha)):
+        if self.dtype.kind in "biu" and isinstance(factor, float):
+            raise RuntimeError(f"For integral input tensors, argument {name} must not be a floating point number.")
     return _scaled(self, np.multiply.outer(vec1, vec2), beta, alpha)
 
 
@@ -239,8 +248,16 @@ def baddbmm(self: Array, batch1: Array, batch2: Array, *, beta: Any = 1, alpha: 
 def addbmm(self: Array, batch1: Array, batch2: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
     if batch1.ndim >= 2 and batch2.ndim >= 1:
         RAW.expand(self, (batch1.shape[1], batch2.shape[-1]))
-    _check_bmm(batch1, batch2)
-    product = np.add.reduce(_dot(batch1, batch2, "baddbmm"), axis=0, dtype=batch1.dtype)
+    _check_added_types(self, batch1, batch2)
+    for name, each in (("batch1", batch1), ("batch2", batch2)):
+        if each.ndim != 3:
+            raise RuntimeError(f"{name} must be a 3D tensor")
+    (count, n, k), (other, l, p) = batch1.shape, batch2.shape
+    if count != other:
+        raise RuntimeError(f"batch1 and batch2 must have same number of batches, got {count} and {other}")
+    if k != l:
+        raise RuntimeError(f"Incompatible matrix sizes for bmm ({n}x{k} and {l}x{p})")
+    product = np.add.reduce(_dot(batch1, batch2, "addmm_impl_cpu_"), axis=0, dtype=batch1.dtype)
     return _scaled(self, product, beta, alpha)
 
 

@@ -93,7 +93,8 @@ def svd(self: Tensor, some: bool = True, compute_uv: bool = True) -> Any:
         )
     U, S, Vh = F.linalg_svd(self, not some)
     if compute_uv:
-        return return_types.svd(U, S, F.conj(F.transpose(Vh, -2, -1)))
+        V = F.transpose(Vh, -2, -1)
+        return return_types.svd(U, S, F.conj(V) if V.dtype.is_complex else V)
     zeros = [make(np.zeros((*self.shape[:-2], n, n), self._data.dtype), None) for n in self.shape[-2:]]
     return return_types.svd(zeros[0], S, zeros[1])
 
@@ -285,7 +286,7 @@ def _lstsq(A: Array, B: Array, rcond: Any, driver: str) -> tuple[Array, ...]:
     found = [np.linalg.lstsq(a, b, rcond) for a, b in zip(each_A, each_B, strict=True)]
 
     def stacked(parts: list[Any], *shape: int, dtype: Any = A.dtype) -> Array:
-        return np.array(parts, dtype).reshape(*lead, *shape)
+        return np.array(parts, dtype).reshape((*lead, *shape))
 
     nothing = np.empty(0, A.dtype)
     solution = stacked([each[0] for each in found], columns, count)
@@ -369,12 +370,11 @@ def matrix_norm(
         return F.linalg_vector_norm(A, 2, (rows, columns), keepdim)  # type: ignore[no-any-return]
     if spectral:
         rest = [i for i in range(A.ndim) if i not in (rows, columns)]
-        values = F.linalg_svdvals(F.permute(A, (*rest, rows, columns)))
-        found = F.sum(values, (-1,)) if ord == "nuc" else (F.amax if ord > 0 else F.amin)(values, (-1,))
-        if keepdim:
-            for each in sorted((rows, columns)):
-                found = F.unsqueeze(found, each)
-        return found  # type: ignore[no-any-return]
+        order = (*rest, rows, columns)
+        values = F.linalg_svdvals(F.permute(A, order))
+        found = F.sum(values, (-1,), keepdim) if ord == "nuc" else (F.amax if ord > 0 else F.amin)(values, (-1,), keepdim)
+        back = tuple(order.index(i) for i in range(A.ndim))
+        return F.permute(F.unsqueeze(found, -1), back) if keepdim else found  # type: ignore[no-any-return]
     if ord in _INFINITE:
         rows, columns = columns, rows
     sums = F.linalg_vector_norm(A, 1, (rows,), keepdim)
