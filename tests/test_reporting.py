@@ -210,6 +210,10 @@ def test_drawing_keeps_cards_apart_and_edges_downwards() -> None:
             assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y
     curves = [path.get("d", "") for path in root.iter(f"{space}path") if path.get("class") == "edge"]
     assert len(set(curves)) == len(edges)  # two edges between the same cards are both seen
+    numbers = [[float(n) for n in re.findall(r"-?[\d.]+", curve)] for curve in curves]
+    for points in numbers:  # no edge runs through a card: its straight parts and its ends stay outside of all of them
+        for px, py in zip(points[::2], points[1::2], strict=True):
+            assert not any(x < px < x + w and y + 1 < py < y + h - 1 for x, y, w, h in boxes)
     for edge in edges:
         assert boxes[int(edge.source)][1] < boxes[int(edge.target)][1]
 

@@ -166,6 +166,7 @@ def _place(boxes: dict[str, _Box], rows: list[list[str]], links: Sequence[tuple[
         height = max((boxes[key].height for key in row), default=0.0)
         for key in row:
             box = boxes[key]
+            box.height = box.height or height  # a bend passes its whole layer straight, clear of the cards beside it
             box.x, box.y = x + box.width / 2, y + (height - box.height) / 2
             x += box.width + GAP_X
         y += height + GAP_Y
@@ -219,7 +220,9 @@ def _spread(box: _Box, group: list[int], into: list[float]) -> None:
 def _curve(edge: Edge, chain: list[str], port: tuple[float, float], boxes: dict[str, _Box], arrow: str) -> str:
     source, target = boxes[chain[0]], boxes[chain[-1]]
     points = [(port[0], source.y + source.height)]
-    points += [(boxes[bend].x, boxes[bend].y) for bend in chain[1:-1]]
+    for bend in chain[1:-1]:
+        box = boxes[bend]
+        points += [(box.x, box.y), (box.x, box.y + box.height)]
     points.append((port[1], target.y - 1))
     path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
     for (x0, y0), (x1, y1) in pairwise(points):
