@@ -285,7 +285,7 @@ def matmul(self: Tensor, other: Tensor) -> Tensor:
             f"both arguments to matmul need to be at least 1D, but they are {ranks[0]}D and {ranks[1]}D"
         )
     if ranks == (1, 2):
-        return F.squeeze(F.mm(F.unsqueeze(self, 0), other), 0)
+        return F.squeeze__dim(F.mm(F.unsqueeze(self, 0), other), 0)
     return _folded(self, other) if _should_fold(self, other) else _batched(self, other)
 
 

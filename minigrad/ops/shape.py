@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import as_strided as _as_strided
 from minigrad import _dtype
 from minigrad._declare import composite, op, unary
 from minigrad._dims import wrap_dim, wrap_dims
-from minigrad._op import RAW, Array, ArrayOrNumber, Arrays, Dims, Size
+from minigrad._op import RAW, RECORDED, Array, ArrayOrNumber, Arrays, Dims, Size
 from minigrad._tensor import Tensor
 
 linear = functools.partial(op, holomorphic=False)  # the derivative of moving elements is real: nothing to conjugate
@@ -170,7 +170,7 @@ def reshape(self: Tensor, *shape: Any) -> Tensor:
         return view(self, size)  # type: ignore[no-any-return]
     if _viewed(data, size) is not None:
         return _reshape_alias(self, size)
-    return _unsafe_view(clone(self, memory_format="contiguous"), size)
+    return _unsafe_view(RECORDED.clone(self, memory_format="contiguous"), size)
 
 
 @composite

@@ -168,9 +168,9 @@ _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 @op("squeeze_.dim", function=False, node="SqueezeBackward4",
     self=lambda xp, grad, self_shape: xp.reshape(grad, self_shape))  # fmt: skip
-def _without_last(self: Array) -> Array:
-    """Without the last dimension, whose size is one: torch does this in place to a quantile."""
-    return np.reshape(self, self.shape[:-1])
+def _squeezed(self: Array, dim: int) -> Array:
+    """Without a dimension, whose size is one: what torch does in place to some results of its own."""
+    return np.squeeze(self, dim)
 
 
 def _quantile(self: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: str, skip_nan: bool) -> Any:
@@ -216,7 +216,7 @@ def _quantile(self: Tensor, q: Any, dim: int | None, keepdim: bool, interpolatio
     if interpolation in ("linear", "midpoint"):
         weights = ranks - below if interpolation == "linear" else make(np.full_like(ranks._data, 0.5), None)
         values = values.lerp(rows.gather(-1, make(np.ceil(ranks._data).astype(np.int64), None)), weights)
-    return _without_last(values) if q.dim() == 0 else values.movedim(-1, 0)
+    return _squeezed(values, -1) if q.dim() == 0 else values.movedim(-1, 0)
 
 
 def _declare_quantile(name: str, skip_nan: bool) -> None:
