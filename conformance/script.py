@@ -27,6 +27,8 @@ from conformance.program import (
 )
 
 _OPERATORS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "remainder": "%", "matmul": "@"}
+#: Operations that return a tuple, even of one.
+_TUPLES = frozenset(("chunk", "dsplit", "hsplit", "split", "split_with_sizes", "tensor_split", "unbind", "vsplit"))
 #: Operations that torch has as methods only.
 _METHODS = frozenset(("contiguous", "expand", "repeat", "view"))
 _TAIL = '''
@@ -38,8 +40,7 @@ def show(expected, actual):
         a, b = expected.get(name), actual.get(name)
         print(f"{name}\\n    torch:  {a!r}\\n    engine: {b!r}")
         if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and (a.dtype, a.shape) == (b.dtype, b.shape):
-            gap = np.abs(a.astype(float) - b.astype(float))
-            gap[(a == b) | ((a != a) & (b != b))] = 0.0
+            gap = np.where((a == b) | ((a != a) & (b != b)), 0.0, np.abs(a.astype(float) - b.astype(float)))
             if gap.size and not gap.max() <= largest:
                 largest, where = gap.max(), name
         elif type(a) is not type(b) or isinstance(a, np.ndarray) or a != b:
@@ -163,7 +164,8 @@ def _grad(step: Grad, name: dict[int, str]) -> str:
 def _lines(step: AnyStep, position: int, name: dict[int, str]) -> list[str]:
     match step:
         case Apply():
-            line = f"{', '.join(name[i] for i in step.out)} = {expression(step, name)}"
+            left = ", ".join(name[i] for i in step.out) + ("," if len(step.out) == 1 and step.op in _TUPLES else "")
+            line = f"{left} = {expression(step, name)}"
             return [line] if step.mode == "grad" else [f"with torch.{step.mode}():", f"    {line}"]
         case Inplace():
             if step.op == "__setitem__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -151,6 +153,19 @@ def test_a_script_shows_what_the_program_shows(tmp_path) -> None:  # type: ignor
     seen = execute.run(TORCH, program)
     assert f"    torch:  {seen.grads[0]!r}" in done.stdout
     assert "largest difference: 0 (nowhere)" in done.stdout
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.binary(min_size=generate.SIZE, max_size=generate.SIZE), targets)
+def test_every_program_prints_as_a_script_that_runs(data: bytes, target: generate.Target) -> None:
+    program, _ = generate.decode(data, target, SHAPES, ALL)
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), execute.quiet():
+        if program.steps:
+            exec(script(program, "torch"), {})
+            failed = execute.run(TORCH, program).failure is not None
+            assert "largest difference: 0 (nowhere)" in out.getvalue()
+            assert failed == ("error" in out.getvalue().split())
 
 
 def test_equal_programs_are_one_value() -> None:
