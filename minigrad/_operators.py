@@ -44,10 +44,16 @@ def _operand(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def _operands(name: str) -> tuple[type, ...]:
+    return (Tensor, np.ndarray) if name == "matmul" else _OPERANDS
+
+
 def _forward(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    operands = _operands(name)
+
     def operator(self: Tensor, other: Any) -> Any:
         if type(other) is not Tensor:
-            if not isinstance(other, _OPERANDS):
+            if not isinstance(other, operands):
                 return NotImplemented
             other = _operand(other)
         return function(self, other)
@@ -57,8 +63,10 @@ def _forward(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _reflected(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    operands = _operands(name)
+
     def operator(self: Tensor, other: Any) -> Any:
-        if not isinstance(other, _OPERANDS):
+        if not isinstance(other, operands):
             return NotImplemented
         return function(_operand(other), self)
 
