@@ -9,6 +9,8 @@ def wrap_dim(dim: int, ndim: int) -> int:
     """The dimension as a number from 0; IndexError with torch's text out of range."""
     low, high = (-ndim, ndim - 1) if ndim else (-1, 0)
     if not low <= dim <= high:
+        if not hasattr(dim, "__index__"):
+            raise TypeError(f"argument 'dim' must be int, not {type(dim).__name__}")
         raise IndexError(f"Dimension out of range (expected to be in range of [{low}, {high}], but got {dim})")
     return dim % ndim if ndim else 0
 

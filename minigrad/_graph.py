@@ -185,7 +185,8 @@ class Saved:
 
         if isinstance(self.source, Tensor):
             return self.source
-        tensor = make(self._data, None if self.source is None else (node, self.source))
+        recorded = self.source is not None and self._data.dtype.kind in "fc"
+        tensor = make(self._data, (node, self.source) if recorded else None)
         tensor._cell = self._cell
         return tensor
 
@@ -241,7 +242,7 @@ def stale_error(saved: Tensor | Saved, version: int, node: Node) -> RuntimeError
     if isinstance(saved, Tensor):
         function, number = (saved.grad_fn, saved.output_nr)
     else:
-        function, number = node, saved.source or 0
+        function, number = (node if data.dtype.kind in "fc" else None), saved.source or 0
     origin = ""
     if function is not None:
         name = function.name()

@@ -542,7 +542,7 @@ def write(target: Tensor, result: Any) -> None:
         raise RuntimeError(
             f"output with shape {list(data.shape)} doesn't match the broadcast shape {list(result.shape)}"
         )
-    if 0 in data.strides and any(not stride and size > 1 for stride, size in zip(data.strides, data.shape)):
+    if 0 in data.strides and data.size and any(not stride and size > 1 for stride, size in zip(data.strides, data.shape)):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location."
             " Please clone() the tensor before performing the operation."
