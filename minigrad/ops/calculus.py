@@ -229,7 +229,7 @@ def cov(self: Any, *, correction: int = 1, fweights: Any = None, aweights: Any =
         )
         norm = 0
     values = values - center.unsqueeze(1)
-    return RECORDED.true_divide(values.mm((values if weights is None else values * weights).t().conj()), norm).squeeze()
+    return (values.mm((values if weights is None else values * weights).t().conj()) / norm).squeeze()
 
 
 @composite

@@ -85,6 +85,9 @@ def vector_norm(self: Array, ord: float = 2, dim: Dims = None, keepdim: bool = F
         if kind.kind not in "fc":
             name = _dtype.from_numpy(kind).legacy_name
             raise RuntimeError(f"linalg.vector_norm: dtype should be floating point or complex, but got {name}")
+        if kind.kind != self.dtype.kind:
+            name, what = _dtype.from_numpy(kind).legacy_name, "real" if self.dtype.kind == "f" else "complex"
+            raise RuntimeError(f"linalg.vector_norm: dtype should be {what} for {what} inputs, but got {name}")
         self = self.astype(kind)
     _empty_error(self, ord, dim)
     return norm_of(self, ord, dim, keepdim)
@@ -140,7 +143,11 @@ def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> A
 @composite(method=False, aliases=["nn.functional.cosine_similarity"])
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """The cosine of the angle between vectors along `dim`; norms count as `eps` at least."""
-    first, second = RECORDED.broadcast_tensors(x1, x2)
+    kind = _dtype.promote(x1._data.dtype, x2._data.dtype)
+    if kind.kind not in "fc":
+        name = _dtype.from_numpy(kind).legacy_name
+        raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {name}")
+    first, second = RECORDED.broadcast_tensors(*[x.to(_dtype.from_numpy(kind)) for x in (x1, x2)])
     return (_unit(first, dim, eps) * _unit(second, dim, eps)).sum(dim)
 
 
@@ -177,7 +184,7 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = _MATRIX_MODES[0]
     x1, x2 = (each.expand(*batch, *each.shape[-2:]) for each in (x1, x2))
     large = x1.shape[-2] > 25 or x2.shape[-2] > 25
     if p == 2 and (compute_mode == _MATRIX_MODES[1] or compute_mode == _MATRIX_MODES[0] and large):
-        return _euclidean_dist(x1, x2)
+        return _euclidean_dist(x1, x2).view(*batch, x1.shape[-2], x2.shape[-2])
     return _cdist_forward(x1, x2, p)
 
 

@@ -48,12 +48,11 @@ def spread(xp: Any, grad: Any, shape: Size, dim: Dims, keepdim: bool) -> Any:
     return xp.expand(restore(xp, grad, shape, dim, keepdim), shape)
 
 
-def floating(self: Array, dtype: Any, function: str, kernel: str) -> Array:
-    """The tensor as `dtype`; NotImplementedError as torch's kernel gives it unless that is floating or complex."""
-    found: Array = self if dtype is None else self.astype(_dtype.as_numpy(dtype, function), copy=False)
-    if found.dtype.kind not in "fc":
-        raise NotImplementedError(f'"{kernel}" not implemented for \'{_dtype.from_numpy(found.dtype).legacy_name}\'')
-    return found
+def floating(self: Array, kernel: str) -> Array:
+    """The tensor; NotImplementedError as torch's kernel gives it unless it is floating."""
+    if self.dtype.kind != "f":
+        raise NotImplementedError(f'"{kernel}" not implemented for \'{_dtype.from_numpy(self.dtype).legacy_name}\'')
+    return self
 
 
 def widened(self: Array, narrow: str = "e") -> Array:
@@ -130,6 +129,9 @@ def mean(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = N
         spread(xp, grad, self.shape, dim, keepdim) * (self == self),
 )  # fmt: skip
 def nansum(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
+    kind = self.dtype if dtype is None else _dtype.as_numpy(dtype, "nansum")
+    if kind.kind == "c":
+        raise NotImplementedError(f'"nansum_cpu" not implemented for \'{_dtype.from_numpy(kind).legacy_name}\'')
     return _sum(self if self.dtype.kind in "biu" else np.where(self == self, self, self.dtype.type(0)),
                 axes(dim, self.ndim), keepdim, dtype)  # fmt: skip
 
@@ -140,6 +142,12 @@ def nanmean(self: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
     if self._data.dtype.kind not in "fc":
         name = _dtype.from_numpy(self._data.dtype).legacy_name
         raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {name}")
+    if dtype is not None and _dtype.as_numpy(dtype, "nanmean").kind not in "fc":
+        name = _dtype.from_numpy(_dtype.as_numpy(dtype, "nanmean")).legacy_name
+        raise RuntimeError(
+            "nanmean(): could not infer output dtype. Optional dtype must be either a floating point or complex dtype. Got:"
+            f" {name}"
+        )
     present = make(np.add.reduce(self._data == self._data, axis=axes(dim, self.dim()), keepdims=keepdim), None)
     return nansum(self, dim, keepdim, dtype=dtype) / present
 
@@ -158,7 +166,9 @@ def other_factors(xp: Any, self: Any, dim: int) -> Any:
     return before * xp.flip(after, (dim,))
 
 
-def _prod_vjp(xp: Any, grad: Any, self: Any, result: Any, dim: int | None, keepdim: bool) -> Any:
+def _prod_vjp(xp: Any, grad: Any, self: Any, result: Any, dim: int | None, keepdim: bool, dtype: Any) -> Any:
+    if dtype is not None:
+        self = xp.cast(self, _dtype.as_numpy(dtype, "prod"))
     if self.ndim == 0:
         return grad
     grad, result = (restore(xp, each, self.shape, dim, keepdim) for each in (grad, result))
@@ -400,11 +410,11 @@ _corrected("std_mean", _std_mean, method=False)
 # ---- exponentials, normalised ----------------------------------------------------------------------------------------
 
 
-def _shifted(self: Array, dim: int, dtype: Any, function: str) -> tuple[Array, int | None]:
+def _shifted(self: Array, dim: int, function: str) -> tuple[Array, int | None]:
     """The elements less their greatest along a dimension, and numpy's axis."""
     axis = wrap_dim(dim, self.ndim) if self.ndim else wrap_dim(dim, 0) and None
     last = "lastdim_" if axis in (None, self.ndim - 1) else ""
-    wide = widened(floating(self, dtype, function, f"{function}_{last}kernel_impl"))
+    wide = widened(floating(self, f"{function}_{last}kernel_impl"))
     if not self.size:
         return wide, axis
     return wide - np.maximum.reduce(wide, axis=axis, keepdims=True), axis
@@ -427,11 +437,17 @@ def _softmax_backward_data(grad_output: Array, value: Array, dim: int) -> Array:
     return (wide * (grad - total)).astype(value.dtype, copy=False)
 
 
-@op(self=lambda xp, grad, result, dim: xp._softmax_backward_data(grad, result, dim))
-def softmax(self: Array, dim: int, dtype: Any = None) -> Array:
-    shifted, axis = _shifted(self, dim, dtype, "softmax")
+@op(node="SoftmaxBackward0", function=False, self=lambda xp, grad, result, dim: xp._softmax_backward_data(grad, result, dim))
+def _softmax(self: Array, dim: int) -> Array:
+    shifted, axis = _shifted(self, dim, "softmax")
     powers = np.exp(shifted)
-    return _narrowed(powers / np.add.reduce(powers, axis=axis, keepdims=True), self, dtype)
+    return (powers / np.add.reduce(powers, axis=axis, keepdims=True)).astype(self.dtype, copy=False)
+
+
+@composite(aliases=["special.softmax"])
+def softmax(self: Any, dim: int, dtype: Any = None) -> Any:
+    """The exponentials along `dim`, divided by their sum; computed in `dtype` if it is given."""
+    return _softmax(self if dtype is None else self.to(dtype), dim)
 
 
 @op(
@@ -445,17 +461,23 @@ def _log_softmax_backward_data(grad_output: Array, value: Array, dim: int) -> Ar
     return (grad - np.exp(widened(value)) * total).astype(value.dtype, copy=False)
 
 
-@op(self=lambda xp, grad, result, dim: xp._log_softmax_backward_data(grad, result, dim))
-def log_softmax(self: Array, dim: int, dtype: Any = None) -> Array:
-    shifted, axis = _shifted(self, dim, dtype, "log_softmax")
-    return _narrowed(shifted - np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True)), self, dtype)
+@op(
+    node="LogSoftmaxBackward0", function=False,
+    self=lambda xp, grad, result, dim: xp._log_softmax_backward_data(grad, result, dim),
+)  # fmt: skip
+def _log_softmax(self: Array, dim: int) -> Array:
+    shifted, axis = _shifted(self, dim, "log_softmax")
+    return (shifted - np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True))).astype(self.dtype, copy=False)
 
 
-def _narrowed(value: Array, self: Array, dtype: Any) -> Array:
-    return value.astype(self.dtype if dtype is None else _dtype.as_numpy(dtype, "softmax"), copy=False)
+@composite(aliases=["special.log_softmax"])
+def log_softmax(self: Any, dim: int, dtype: Any = None) -> Any:
+    """The logarithm of softmax, without forming it; computed in `dtype` if it is given."""
+    return _log_softmax(self if dtype is None else self.to(dtype), dim)
 
 
 @op(
+    aliases=["special.logsumexp"],
     self=lambda xp, grad, self, result, dim, keepdim:
         restore(xp, grad, self.shape, dim, keepdim)
         * xp.exp(self - restore(xp, result, self.shape, dim, keepdim)),

@@ -19,10 +19,17 @@ def _accumulate(self: Array, ufunc: np.ufunc, dim: int, dtype: Any, function: st
     kind = self.dtype if self.dtype.kind in "fc" else np.dtype(np.int64)
     if dtype is not None:
         kind = _dtype.as_numpy(dtype, function)
+        if kind.kind == "b":
+            raise NotImplementedError(f'"{function}_out_cpu" not implemented for \'Bool\'')
         self = self.astype(kind)
     if not self.ndim:
         return self.astype(kind)
     return ufunc.accumulate(self, axis=dim, dtype=np.float64 if kind.char in "ef" else kind).astype(kind, copy=False)
+
+
+def _uncast(xp: Any, grad: Any, self_dtype: Any, dtype: Any) -> Any:
+    """The gradient in the type of the tensor, if another was asked for."""
+    return grad if dtype is None else xp.cast(grad, self_dtype)
 
 
 def backwards(xp: Any, values: Any, dim: int) -> Any:
@@ -30,7 +37,7 @@ def backwards(xp: Any, values: Any, dim: int) -> Any:
     return xp.flip(xp.cumsum(xp.flip(values, (dim,)), dim), (dim,)) if values.ndim else values
 
 
-@op(inplace=True, self=lambda xp, grad, dim: backwards(xp, grad, dim))
+@op(inplace=True, self=lambda xp, grad, dim, self_dtype, dtype: backwards(xp, _uncast(xp, grad, self_dtype, dtype), dim))
 def cumsum(self: Array, dim: int, *, dtype: Any = None) -> Array:
     return _accumulate(self, np.add, dim, dtype, "cumsum")
 
@@ -55,7 +62,8 @@ def _recurrence_vjp(xp: Any, grad: Any, factor: Any, dim: int) -> Any:
     return xp.flip(xp.recurrence(later, xp.flip(grad, (dim,)), dim), (dim,))
 
 
-def _cumprod_vjp(xp: Any, grad: Any, self: Any, result: Any, dim: int) -> Any:
+def _cumprod_vjp(xp: Any, grad: Any, self: Any, result: Any, self_dtype: Any, dim: int, dtype: Any) -> Any:
+    grad = _uncast(xp, grad, self_dtype, dtype)
     if math.prod(self.shape) <= 1 or self.shape[dim] == 1:
         return grad
     if not (self == 0).any():

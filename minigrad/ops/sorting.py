@@ -29,7 +29,7 @@ def _order(self: Array, dim: int, descending: bool) -> Array:
 
 @op(
     returns=return_types.sort, node=lambda stable: f"SortBackward{int(stable is not None)}",
-    promote="keep", kinds="biuf", refusal=" Sort does not support complex dtypes on CPU",
+    promote="keep", kinds="biuf", refusal=RuntimeError(" Sort does not support complex dtypes on CPU"),
     self=lambda xp, grad, dim, indices, self_shape: select_vjp(xp, grad, dim, indices, self_shape, True),
 )  # fmt: skip
 def sort(
@@ -55,10 +55,12 @@ def msort(self: Tensor) -> Any:
 
 
 @op(
-    returns=return_types.topk, promote="keep", kinds="iuf", refusal="topk does not support bool dtypes on CPU",
+    returns=return_types.topk, promote="keep", kinds="biuf", refusal=RuntimeError("topk does not support complex dtypes on CPU"),
     self=lambda xp, grad, dim, indices, self_shape: select_vjp(xp, grad, dim, indices, self_shape, True),
 )  # fmt: skip
 def topk(self: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Array, Array]:
+    if self.dtype.kind == "b":
+        raise RuntimeError("topk does not support bool dtypes on CPU")
     dim = wrap_dim(dim, self.ndim)
     if not 0 <= k <= (self.shape[dim] if self.ndim else 1):
         raise RuntimeError("selected index k out of range")
@@ -81,7 +83,7 @@ def unique(
 
 
 def _not_differentiable(grad: Any) -> Any:
-    raise RuntimeError("the derivative for '_unique2' is not implemented.")
+    raise NotImplementedError("the derivative for '_unique2' is not implemented.")
 
 
 @op("_unique2", function=False, node="Unique2Backward0", returns=tuple, self=_not_differentiable)
@@ -216,7 +218,7 @@ def _quantile(self: Tensor, q: Any, dim: int | None, keepdim: bool, interpolatio
     if interpolation in ("linear", "midpoint"):
         weights = ranks - below if interpolation == "linear" else make(np.full_like(ranks._data, 0.5), None)
         values = values.lerp(rows.gather(-1, make(np.ceil(ranks._data).astype(np.int64), None)), weights)
-    return _squeezed(values, -1) if q.dim() == 0 else values.movedim(-1, 0)
+    return _squeezed(values if q.dim() == 0 else values.unsqueeze(0).transpose(0, -1), -1)
 
 
 def _declare_quantile(name: str, skip_nan: bool) -> None:
