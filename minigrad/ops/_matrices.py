@@ -108,8 +108,6 @@ def permuted(B: Array, order: Array) -> Array:
 
 def solve(A: Array, B: Array) -> Array:
     """The X of A X = B; where A is singular, what dividing by the zero pivots gives."""
-    if 0 in A.shape or 0 in B.shape:
-        return np.zeros((*np.broadcast_shapes(A.shape[:-2], B.shape[:-2]), *B.shape[-2:]), B.dtype)
     try:
         return np.linalg.solve(A, B)
     except np.linalg.LinAlgError:
@@ -146,12 +144,12 @@ def constant(like: Any, numbers: Any) -> Any:
     return make(found, None) if isinstance(like, Tensor) else found
 
 
-def check_phase(diagonal: Any, name: str, whose: str) -> None:
+def check_phase(diagonal: Any, name: str, whose: str, what: str = "quantity, so it is ill-defined") -> None:
     """RuntimeError where a loss depends on the phase of complex eigenvectors or singular vectors, which is arbitrary."""
     if not np.allclose(np.imag(value(diagonal)), 0, rtol=1e-2, atol=1e-2):
         raise RuntimeError(
             f"{name}: The {whose} in the complex case are specified up to multiplication by e^{{i phi}}. The specified"
-            " loss function depends on this quantity, so it is ill-defined."
+            f" loss function depends on this {what}."
         )
 
 

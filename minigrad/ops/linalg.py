@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,11 @@ def inv_ex(A: Array, *, check_errors: bool = False) -> tuple[Array, Array]:
     except np.linalg.LinAlgError:
         info = m.zero_pivot(m.lu(A)[0])
         if check_errors:
-            _refuse_singular("linalg.inv", info)
+            refuse_singular("linalg.inv", info)
         return m.solve(A, np.broadcast_to(np.eye(A.shape[-1], dtype=A.dtype), A.shape)), info
 
 
-def _refuse_singular(name: str, info: Array) -> None:
+def refuse_singular(name: str, info: Array) -> None:
     batch, number = m.first_bad(info)
     raise LinAlgError(
         f"{name}: {batch}The diagonal element {number} is zero, the inversion could not be completed because the input"
@@ -133,10 +134,9 @@ def _is_vector(A: Any, B: Any) -> bool:
 
 def check_system(name: str, A: Array, B: Array, left: bool = True, vector: bool = False) -> None:
     """RuntimeError unless A X = B (or X A = B) makes sense."""
-    rows = B.shape[-1] if vector else B.shape[-2 if left else -1]
-    if A.shape[-2] != rows if left else A.shape[-1] != rows:
+    shape = (B.shape[-1], 1) if vector else B.shape[-2:]
+    if A.shape[-2] != shape[0] if left else A.shape[-1] != shape[1]:
         equation = "AX = B" if left else "XA = B"
-        shape = (B.shape[-1], 1) if vector else B.shape[-2:]
         raise RuntimeError(
             f"{name}: Incompatible shapes of A and B for the equation {equation} ({A.shape[-2]}x{A.shape[-1]} and"
             f" {shape[0]}x{shape[1]})"
@@ -164,11 +164,11 @@ def _solve_A(xp: Any, given: Any, A: Any, results: Any, left: bool, B_shape: Any
     return B @ adjoint(xp, X) if left else adjoint(xp, X) @ B
 
 
-def _solve(A: Array, B: Array, left: bool = True) -> Array:
+def _solve(A: Array, B: Array, left: bool = True, kernel: Callable[[Array, Array], Array] = m.solve) -> Array:
     """The X of A X = B, or of X A = B, for matrices or vectors."""
     if _is_vector(A.shape, B.shape):
-        return m.solve(A, B[..., None])[..., 0]
-    return m.solve(A, B) if left else m.solve(A.mT, B.mT).mT
+        return kernel(A, B[..., None])[..., 0]
+    return kernel(A, B) if left else kernel(A.mT, B.mT).mT
 
 
 @op("linalg.solve_ex", returns=return_types.linalg_solve_ex, holomorphic=False, A=_solve_A, B=_solve_B)
@@ -179,21 +179,22 @@ def solve_ex(A: Array, B: Array, *, left: bool = True, check_errors: bool = Fals
     vector = _is_vector(A.shape, B.shape)
     if not vector:
         check_matrix(B, "linalg.solve", "B")
-        check_system("linalg.solve", A, B, left)
         m.broadcast_batches(B.shape[:-2], A.shape[:-2])
-    else:
-        if not left:
-            raise RuntimeError(
-                "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case"
-                " linalg.solve is equivalent to B / A.squeeze(-1)"
-            )
-        check_system("linalg.solve", A, B, left, vector=True)
+    check_system("linalg.solve", A, B, left, vector)
+    if vector and not left:
+        raise RuntimeError(
+            "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case"
+            " linalg.solve is equivalent to B / A.squeeze(-1)"
+        )
     shape = np.broadcast_shapes(A.shape[:-2], () if vector else B.shape[:-2])
-    info = np.broadcast_to(m.zero_pivot(m.lu(A)[0]), shape)
-    if check_errors and info.any():
+    try:
+        return _solve(A, B, left, np.linalg.solve), np.zeros(shape, np.int32)
+    except np.linalg.LinAlgError:
+        info = np.array(np.broadcast_to(m.zero_pivot(m.lu(A)[0]), shape))
+    if check_errors:
         batch, _ = m.first_bad(info)
         raise LinAlgError(f"torch.linalg.solve: {batch}The solver failed because the input matrix is singular.")
-    return _solve(A, B, left), np.array(info)
+    return _solve(A, B, left), info
 
 
 @composite(name="linalg.solve", raw=_solve)

@@ -17,6 +17,7 @@ from minigrad._op import Array
 from minigrad._tensor import Tensor, make
 from minigrad.ops import _matrices as m
 from minigrad.ops._matrices import adjoint, check_square, check_type
+from minigrad.ops.linalg import refuse_singular
 
 # ---- powers and exponential ------------------------------------------------------------------------------------------
 
@@ -255,7 +256,10 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
             "Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got"
             f" {columns} != {rows}"
         )
-    return F.reshape(F.linalg_inv(F.reshape(A, (columns, rows))), (*inner, *outer))  # type: ignore[no-any-return]
+    inverse, info = F.linalg_inv_ex(F.reshape(A, (columns, rows)))
+    if info._data:
+        refuse_singular("inv", info._data)
+    return F.reshape(inverse, (*inner, *outer))  # type: ignore[no-any-return]
 
 
 @composite(name="linalg.tensorsolve")

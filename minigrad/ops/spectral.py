@@ -10,7 +10,7 @@ import numpy as np
 from minigrad import return_types
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim
-from minigrad._dtype import from_numpy
+from minigrad._dtype import as_numpy, from_numpy, promote
 from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor, make
@@ -40,7 +40,7 @@ def _svd_vjp(xp: Any, given: Any, U: Any, S: Any, Vh: Any) -> Any:
     right = None if grad_Vh is None else Vh @ adjoint(xp, grad_Vh)
     if m.value(U).dtype.kind == "c":
         both = [np.diagonal(m.value(each), 0, -2, -1) for each in (left, right) if each is not None]
-        m.check_phase(sum(both), "svd_backward", "singular vectors")
+        m.check_phase(sum(both), "svd_backward", "singular vectors", "phase term, making it ill-defined")
     gaps = _gaps(xp, S * S)
     inner = xp.diag_embed(S * 0 if grad_S is None else grad_S)
     if left is not None:
@@ -123,12 +123,7 @@ def eigh(A: Array, UPLO: str = "L") -> tuple[Array, Array]:
     if UPLO not in ("L", "U", "l", "u"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
     check_type(A, "", "linalg_eigh_cpu")
-    if not np.isfinite(A).all():
-        raise LinAlgError(
-            "linalg.eigh: The algorithm failed to converge because the input matrix is ill-conditioned or has too many"
-            f" repeated eigenvalues (error code: {A.shape[-1] - 1})."
-        )
-    return tuple(np.linalg.eigh(A, UPLO))  # type: ignore[return-value]
+    return tuple(_converged(np.linalg.eigh, "linalg.eigh", A, UPLO))  # type: ignore[return-value]
 
 
 @composite(name="linalg.eigvalsh")
@@ -291,6 +286,11 @@ def _lstsq(A: Array, B: Array, rcond: Any, driver: str) -> tuple[Array, ...]:
     nothing = np.empty(0, A.dtype)
     solution = stacked([each[0] for each in found], columns, count)
     rank = stacked([each[2] for each in found], dtype=np.int64)
+    if driver == "gels" and (rank < min(rows, columns)).any():
+        raise LinAlgError(
+            "torch.linalg.lstsq: The least squares solution could not be computed because the input matrix does not have"
+            f" full rank (error code: {int(rank.min()) + 1})."
+        )
     full = rows > columns and (rank == columns).all() and driver != "gelsy"
     residuals = np.sum(np.abs(right - A @ solution) ** 2, -2) if full else nothing.real
     values = stacked([each[3] for each in found], min(rows, columns), dtype=A.real.dtype)
@@ -358,10 +358,15 @@ def matrix_norm(
     """A norm of matrices along two dimensions: "fro", "nuc", or by ord 1, 2, inf and their negatives."""
     check_matrix(A, "linalg.matrix_norm")
     spectral = ord == "nuc" or ord in (2, -2)
-    if dtype is None:
-        if spectral or A._data.dtype.kind not in "fc":
-            check_type(A._data, "linalg.matrix_norm")
-    else:
+    if spectral or A._data.dtype.kind not in "fc":
+        check_type(A._data, "linalg.matrix_norm")
+    if dtype is not None:
+        wanted = as_numpy(dtype, "linalg_matrix_norm")
+        if promote(A._data.dtype, wanted) != wanted:
+            raise RuntimeError(
+                f"linalg.matrix_norm: the dtype of the input ({A.dtype.legacy_name}) should be convertible without"
+                f" narrowing to the specified dtype ({dtype.legacy_name})"
+            )
         A = A.to(dtype)
     if not (spectral or ord == "fro" or ord in (1, -1, *_INFINITE)):
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
@@ -372,7 +377,7 @@ def matrix_norm(
         rest = [i for i in range(A.ndim) if i not in (rows, columns)]
         order = (*rest, rows, columns)
         values = F.linalg_svdvals(F.permute(A, order))
-        found = F.sum(values, (-1,), keepdim) if ord == "nuc" else (F.amax if ord > 0 else F.amin)(values, (-1,), keepdim)
+        found = F.sum(values, (-1,), keepdim) if ord == "nuc" else _extreme(values, -1, keepdim, ord)
         back = tuple(order.index(i) for i in range(A.ndim))
         return F.permute(F.unsqueeze(found, -1), back) if keepdim else found  # type: ignore[no-any-return]
     if ord in _INFINITE:
@@ -380,7 +385,14 @@ def matrix_norm(
     sums = F.linalg_vector_norm(A, 1, (rows,), keepdim)
     if columns > rows and not keepdim:
         columns -= 1
-    return (F.amax if ord > 0 else F.amin)(sums, (columns,), keepdim)  # type: ignore[no-any-return]
+    return _extreme(sums, columns, keepdim, ord)
+
+
+def _extreme(values: Tensor, dim: int, keepdim: bool, ord: float) -> Tensor:
+    """The largest (smallest, for a negative ord) of what cannot be negative; 0 is the largest of nothing."""
+    if ord > 0 and not values.shape[dim]:
+        return make(np.zeros_like(values._data, shape=np.sum(values._data, dim, keepdims=keepdim).shape), None)
+    return (F.amax if ord > 0 else F.amin)(values, (dim,), keepdim)  # type: ignore[no-any-return]
 
 
 @composite(name="linalg.norm")
