@@ -39,7 +39,8 @@ class _Uncounted(list[int]):
     def __getitem__(self, place: Any) -> Any:
         raise RuntimeError(
             "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in"
-            " computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it"
+            " computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and"
+            " use it"
             " in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
         )
 
@@ -82,7 +83,7 @@ class Tensor:
     @property
     def requires_grad(self) -> bool:
         """Whether operations on this tensor are recorded."""
-        return self._edge is not None or (self._view is not None and _views.edge_of(self) is not None)
+        return self._edge is not None or self._view is not None and self._view.base.requires_grad
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -136,19 +137,19 @@ class Tensor:
     @readonly
     def is_leaf(self) -> bool:
         """Whether no recorded operation made this tensor."""
-        edge = self._edge if self._view is None else _views.edge_of(self)
+        edge = self._edge if self._view is None else _views.current_edge(self)
         return edge is None or isinstance(edge[0], AccumulateGrad)
 
     @readonly
     def grad_fn(self) -> Node | None:
         """The node of the operation that made this tensor; None for a leaf."""
-        edge = self._edge if self._view is None else _views.edge_of(self)
+        edge = self._edge if self._view is None else _views.current_edge(self)
         return None if edge is None or isinstance(edge[0], AccumulateGrad) else edge[0]
 
     @readonly
     def output_nr(self) -> int:
         """Which output of `grad_fn` this tensor is."""
-        edge = self._edge if self._view is None else _views.edge_of(self)
+        edge = self._edge if self._view is None else _views.current_edge(self)
         return 0 if edge is None else edge[1]
 
     @readonly
@@ -211,7 +212,7 @@ class Tensor:
 
     def retain_grad(self) -> None:
         """Keep the gradient of this non-leaf in `.grad` when backward passes it."""
-        edge = _views.edge_of(self)
+        edge = _views.current_edge(self)
         if edge is None:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         if self.is_leaf or self._retains:
@@ -228,14 +229,14 @@ class Tensor:
 
     def register_hook(self, hook: Callable[[Tensor], Any]) -> RemovableHandle:
         """Call `hook(grad)` when this tensor's gradient is known; it may return another gradient of the same shape."""
-        edge = _views.edge_of(self)
+        edge = _views.current_edge(self)
         if edge is None:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         return RemovableHandle(edge[0].make_hooks().tensor, (edge[1], hook))
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
         """Call `hook(leaf)` after this leaf's `.grad` was added to."""
-        edge = _views.edge_of(self)
+        edge = _views.current_edge(self)
         if edge is None:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if not isinstance(edge[0], AccumulateGrad):
@@ -389,7 +390,7 @@ class Tensor:
         base = self._base
         if base is None:
             return 0
-        return _views.geometry_of(self.materialize(), base.materialize())[2] // self.itemsize
+        return (_views.address(self.materialize()) - _views.address(base.materialize())) // self.itemsize
 
     def data_ptr(self) -> int:
         """The address of the first element."""
@@ -499,8 +500,10 @@ class Tensor:
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
             raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment. "
-                " If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage,"
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the"
+                " moment. "
+                " If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm"
+                " usage,"
                 " see https://github.com/pytorch/pytorch/pull/103001"
             )
         if id(self) in memo:
@@ -518,7 +521,8 @@ class Tensor:
 
 
 _NOT_LEAF = (
-    "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that"
+    "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph"
+    " that"
     " doesn't require differentiation use var_no_grad = var.detach()."
 )
 

@@ -2,8 +2,8 @@
 
 A view remembers its base: the tensor that is no view of another. Tensors that share memory share one version cell, a
 one-element list that every write increments. When a write to a view is recorded, the *base* gets a new history
-(`CopySlices`); any view whose history is older than the last write makes itself a new one (`AsStridedBackward0`) when next
-looked at, and thereby sees the write.
+(`CopySlices`); any view whose history is older than the last write makes itself a new one (`AsStridedBackward0`) when
+next looked at, and thereby sees the write. Hooks of the old history stay with it; retain_grad goes with the tensor.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
-from minigrad._graph import AccumulateGrad, Edge, Node
+from minigrad._graph import Edge, Node
 from minigrad._modes import state
 from minigrad._tensor import Tensor, infer
 
@@ -32,13 +31,74 @@ class View:
         self.version = base._cell[0]  # the version that the view's own history accounts for
 
 
-Geometry = tuple[tuple[int, ...], tuple[int, ...], int]
+def address(array: np.ndarray[Any, Any]) -> int:
+    """Where the first element lies in memory."""
+    found: int = array.__array_interface__["data"][0]
+    return found
 
 
-def geometry_of(view: np.ndarray[Any, Any], base: np.ndarray[Any, Any]) -> Geometry:
-    """Shape, strides and offset of `view` in `base`'s memory, in bytes."""
-    start: int = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]
-    return view.shape, view.strides, start
+class Part:
+    """Where the elements of one array lie in another's memory; works on any array of that one's shape, by copying it.
+
+    The copy has the strides of the original, so that bytes mean the same in both. A part may lie outside (`as_strided`
+    of a view), overlap itself (`unfold`, `expand`), and be of another type (the real part of complex numbers).
+    """
+
+    def __init__(self, part: np.ndarray[Any, Any], whole: np.ndarray[Any, Any]) -> None:
+        start = address(part) - address(whole)
+        low, high = min(0, start), max(extent(whole), start + extent(part), 1)
+        self.bytes = high - low
+        self.part = (part.shape, part.dtype, start - low, part.strides)
+        self.whole = (whole.shape, whole.dtype, -low, whole.strides)
+        reach = part.itemsize
+        self.overlaps = False
+        for stride, size in sorted((abs(s), n) for s, n in zip(part.strides, part.shape, strict=True) if n > 1):
+            self.overlaps |= stride < reach
+            reach += stride * (size - 1)
+
+    def take(self, whole: Any) -> np.ndarray[Any, Any]:
+        """The part's elements."""
+        buffer, copy = self._copy(whole)
+        return np.array(self._view(buffer, self.part))
+
+    def put(self, part: Any) -> np.ndarray[Any, Any]:
+        """Zeros, with the elements added where the part lies."""
+        buffer, whole = self._copy(None)
+        target = self._view(buffer, self.part)
+        if self.overlaps:
+            places = np.full((), self.part[2])
+            for size, stride in zip(target.shape, target.strides, strict=True):
+                places = places[..., None] + np.arange(size) * stride
+            aligned = buffer[: buffer.size // target.itemsize * target.itemsize].view(target.dtype)
+            np.add.at(aligned, places // target.itemsize, part)
+        else:
+            target[...] = part
+        return whole
+
+    def set(self, whole: Any, part: Any) -> np.ndarray[Any, Any]:
+        """A copy of the whole in which the part is replaced."""
+        buffer, copy = self._copy(whole)
+        self._view(buffer, self.part)[...] = part
+        return copy
+
+    def _copy(self, whole: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        buffer = np.zeros(self.bytes, np.uint8)
+        copy = self._view(buffer, self.whole)
+        if whole is not None:
+            copy[...] = whole
+        return buffer, copy
+
+    @staticmethod
+    def _view(buffer: np.ndarray[Any, Any], geometry: Any) -> np.ndarray[Any, Any]:
+        shape, dtype, start, strides = geometry
+        return np.ndarray(shape, dtype, buffer, start, strides)
+
+
+def extent(array: np.ndarray[Any, Any]) -> int:
+    """Bytes from the first element to the end of the last."""
+    if not array.size:
+        return 0
+    return int(sum((n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True)) + array.itemsize)
 
 
 def mark_view(view: Tensor, base: Tensor, made: int = DEFAULT) -> None:
@@ -48,91 +108,75 @@ def mark_view(view: Tensor, base: Tensor, made: int = DEFAULT) -> None:
         return
     parent = base._view
     if parent is not None:
-        made = max(made, parent.made)
-        base = parent.base
+        made, base = made or parent.made, parent.base
     view._cell = base._cell
-    if not state.grad_enabled and made == DEFAULT:
+    if not state.grad_enabled:
         made = INFERENCE if state.inference else NO_GRAD
     view._view = View(base, made)
 
 
 def edge_of(tensor: Tensor) -> Edge | None:
-    """The tensor's edge, made anew if it is a view and something wrote to its memory since."""
+    """The tensor's edge, for an operation that may be recorded."""
+    return current_edge(tensor) if state.grad_enabled and tensor._view is not None else tensor._edge
+
+
+def current_edge(tensor: Tensor) -> Edge | None:
+    """The tensor's edge, made anew if it is a view and something wrote to its memory since.
+
+    RuntimeError, as in torch, for views that cannot follow a write to their base.
+    """
     view = tensor._view
-    if view is None or view.version == tensor._cell[0]:
+    if view is None or tensor._edge is None and not view.base.requires_grad:
         return tensor._edge
-    base = view.base
-    if tensor._edge is None and base._edge is None:
-        return None
-    if base._edge is not None:
-        _set_edge(tensor, (AsStridedBackward0(tensor, base), 0))
-    view.version = tensor._cell[0]
+    if view.version != tensor._cell[0]:
+        if view.made != DEFAULT:
+            _refuse(tensor, view, "its base or another view of its base has been")
+        if view.base.requires_grad:
+            _set_edge(tensor, (AsStridedBackward0(tensor, view.base), 0))
+        view.version = tensor._cell[0]
+    elif tensor._edge is None:  # made under no_grad, or before its base required grad: a leaf of its own
+        tensor._require(True)
     return tensor._edge
 
 
-def _indices(part: Geometry, whole: Geometry) -> np.ndarray[Any, Any]:
-    """Where each element of a part lies in a C-contiguous array of the whole's shape."""
-
-    def offsets(geometry: Geometry) -> np.ndarray[Any, Any]:
-        shape, strides, start = geometry
-        found = np.array(start)
-        for size, stride in zip(shape, strides, strict=True):
-            found = found[..., None] + np.arange(size) * stride
-        return found
-
-    places = offsets(whole)
-    order = np.argsort(places, axis=None, kind="stable")
-    return order[np.searchsorted(places.ravel()[order], offsets(part))]
-
-
-class _Part(Node):
-    """A node that knows which part of its base a view is."""
-
-    def __init__(self, view: Tensor, base: Tensor, next: Sequence[Edge | None], meta: Any) -> None:
-        super().__init__(next, meta)
-        data = base.materialize()
-        self.part = geometry_of(view.materialize(), data)
-        self.whole: Geometry = (data.shape, data.strides, 0)
-
-    def indices(self) -> np.ndarray[Any, Any]:
-        return _indices(self.part, self.whole)
-
-
-class AsStridedBackward0(_Part):
+class AsStridedBackward0(Node):
     """The history of a view made anew: the part of its base that it is."""
 
     plain = True
 
     def __init__(self, view: Tensor, base: Tensor) -> None:
-        super().__init__(view, base, (edge_of(base),), ((view._data.shape, view._data.dtype),))
+        super().__init__((edge_of(base),), ((view._data.shape, view._data.dtype),))
+        self.part = Part(view.materialize(), base.materialize())
 
     def vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
-        return (None if grads is None else calculus.xp.put_part(grads, self.indices(), self.whole[0]),)
+        return (None if grads is None else calculus.xp.put_part(grads, self.part),)
 
 
-class CopySlices(_Part):
+class CopySlices(Node):
     """The history of a base after a write to one of its views: `function` for the part written, the rest as before."""
 
     def __init__(self, view: Tensor, base: Tensor, function: Node) -> None:
-        next = [edge_of(base), *function.next[1:]]
-        super().__init__(view, base, next, ((base._data.shape, base._data.dtype),))
+        super().__init__([edge_of(base), *function.next[1:]], ((base._data.shape, base._data.dtype),))
+        self.part = Part(view.materialize(), base.materialize())
         self.function = function
         self.plain = function.plain
 
     def name(self) -> str:
         return "torch::autograd::CopySlices"
 
+    def __repr__(self) -> str:
+        return f"<CopySlices object at {id(self):#x}>"
+
     def vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
         if grads is None:
             return [None] * len(self.next)
-        indices = self.indices()
-        part = calculus.xp.take_part(grads, indices)
+        part = calculus.xp.take_part(grads, self.part)
         first, *rest = self.function.vjp(part, calculus, None)
         if first is None:
             first = calculus.zeros(part.shape, calculus.dtype(part))
         else:
             first = calculus.fit(first, self.function.meta[0])
-        return [calculus.xp.set_part(grads, indices, first), *rest]
+        return [calculus.xp.set_part(grads, self.part, first), *rest]
 
     def release(self) -> None:
         self.function.release()
@@ -140,48 +184,50 @@ class CopySlices(_Part):
 
 def check_inplace(tensor: Tensor) -> None:
     """Refuse a recorded write to `tensor` where torch does."""
-    edge = edge_of(tensor)
     if not state.grad_enabled:
         return
     view = tensor._view
-    if view is None:
-        if edge is not None and isinstance(edge[0], AccumulateGrad):
-            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+    if view is not None and view.made != DEFAULT:
+        _refuse(tensor, view, "is being")
+    if not tensor.requires_grad:
         return
-    base_edge = view.base._edge
-    if view.made != DEFAULT and (edge is not None or base_edge is not None or view.made != NO_GRAD):
-        _refuse(tensor, view)
-    if base_edge is not None and isinstance(base_edge[0], AccumulateGrad):
+    if view is not None and view.base.is_leaf:
         raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    if tensor.is_leaf:
+        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
 
 
-def _refuse(tensor: Tensor, view: View) -> None:
-    function = tensor.grad_fn
-    what = (
-        f"Output {tensor.output_nr} of {function.name().removesuffix('0').removesuffix('Backward')}"
-        if function is not None
-        else "A view"
-    )
-    if view.made == MULTIPLE:
-        raise RuntimeError(
-            f"{what} is a view and is being modified inplace. This view is the output of a function that returns multiple"
-            " views. Such functions do not allow the output views to be modified inplace. You should replace the inplace"
-            " operation by an out-of-place one."
-        )
-    if view.made == FUNCTION:
-        raise RuntimeError(
-            f"{what} is a view and is being modified inplace. This view was created inside a custom Function (or because"
-            " an input was returned as-is) and the autograd logic to handle view+inplace would override the custom"
-            " backward associated with the custom Function, leading to incorrect gradients. This behavior is forbidden."
-            " You can fix this by cloning the output of the custom Function."
-        )
+def _refuse(tensor: Tensor, view: View, what: str) -> None:
+    """Torch's errors for a write to (or behind the back of) a view that the graph cannot follow."""
     mode = "inference mode" if view.made == INFERENCE else "no_grad mode"
-    raise RuntimeError(
-        f"A view was created in {mode} and is being modified inplace with grad mode enabled. Given that this use case is"
-        " ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace"
-        f" either both inside the {mode.replace(' mode', '')} block (if you don't want the inplace to be tracked) or both"
-        f" outside (if you want the inplace to be tracked)."
-    )
+    if tensor._edge is not None:
+        function, number = tensor._edge
+        name = function.name().removesuffix("0").removesuffix("Backward")
+        start = f"Output {number} of {name} is a view and {what} modified inplace."
+    else:
+        start = f"A view was created in {mode} and {what} modified inplace with grad mode enabled."
+    if view.made == MULTIPLE:
+        reason = (
+            "This view is the output of a function that returns multiple views. Such functions do not allow the output"
+            " views to be modified inplace. You should replace the inplace operation by an out-of-place one."
+        )
+    elif view.made == FUNCTION:
+        reason = (
+            "This view was created inside a custom Function (or because an input was returned as-is) and the autograd"
+            " logic"
+            " to handle view+inplace would override the custom backward associated with the custom Function, leading to"
+            " incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom"
+            " Function."
+        )
+    else:
+        reason = (
+            "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by"
+            " moving"
+            f" both the view and the inplace either both inside the {mode.removesuffix(' mode')} block (if you don't"
+            " want the"
+            " inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+        )
+    raise RuntimeError(f"{start} {reason}")
 
 
 def rebase_history(tensor: Tensor, node: Node) -> None:
@@ -204,9 +250,3 @@ def _set_edge(tensor: Tensor, edge: Edge) -> None:
         reference = old[0].hooks.retain.pop(old[1], None)
         if reference is not None:
             edge[0].make_hooks().retain[edge[1]] = reference
-
-
-def strided(data: np.ndarray[Any, Any], shape: Sequence[int], strides: Sequence[int], start: int) -> Any:
-    """The view of `data`'s memory with this shape, and with strides and start in bytes."""
-    flat = as_strided(data, (1,), (data.itemsize,))
-    return np.ndarray(tuple(shape), data.dtype, flat, start, tuple(strides))

@@ -147,7 +147,7 @@ def outer(self: Tensor, vec2: Tensor) -> Tensor:
 
 def _trace_grad(xp: Any, grad: Any, shape: tuple[int, int]) -> Any:
     count = min(shape)
-    return xp.put_part(xp.expand(xp.reshape(grad, (1,)), (count,)), np.arange(count) * (shape[1] + 1), shape)
+    return xp.diagonal_backward(xp.expand(xp.reshape(grad, (1,)), (count,)), shape, 0, 0, 1)
 
 
 @op(self=lambda xp, grad, self_shape: _trace_grad(xp, grad, self_shape))

@@ -17,6 +17,7 @@ from minigrad._declare import composite, op, unary
 from minigrad._dims import wrap_dim, wrap_dims
 from minigrad._op import RAW, RECORDED, Array, ArrayOrNumber, Arrays, Dims, Size
 from minigrad._tensor import Tensor
+from minigrad._views import Part, address, check_inplace, extent
 
 linear = functools.partial(op, holomorphic=False)  # the derivative of moving elements is real: nothing to conjugate
 internal = functools.partial(linear, function=False, method=False)
@@ -44,31 +45,25 @@ unary(
 )  # fmt: skip
 
 
-@op(function=False, method=False, self=lambda xp, grad, indices, self_shape: xp.put_part(grad, indices, self_shape))
-def take_part(self: Array, indices: Any) -> Array:
-    """The elements at flat indices."""
-    return np.reshape(self, -1)[indices]
+@internal(self=lambda xp, grad, part: xp.put_part(grad, part))
+def take_part(self: Array, part: Any) -> Array:
+    """The elements of a view, taken from something of its base's shape."""
+    return part.take(self)  # type: ignore[no-any-return]
 
 
-@op(function=False, method=False, self=lambda xp, grad, indices: xp.take_part(grad, indices))
-def put_part(self: Array, indices: Any, shape: Any) -> Array:
-    """Zeros of a shape, with elements added at flat indices."""
-    result = np.zeros(shape, self.dtype)
-    np.add.at(result.reshape(-1), indices, self)
-    return result
+@internal(self=lambda xp, grad, part: xp.take_part(grad, part))
+def put_part(self: Array, part: Any) -> Array:
+    """Zeros of a base's shape, with elements added where a view lies."""
+    return part.put(self)  # type: ignore[no-any-return]
 
 
-@op(
-    function=False,
-    method=False,
-    self=lambda xp, grad, indices, part_shape: xp.set_part(grad, indices, xp.zeros(part_shape, grad)),
-    part=lambda xp, grad, indices: xp.take_part(grad, indices),
+@internal(
+    self=lambda xp, grad, part, new_shape: xp.set_part(grad, part, xp.zeros(new_shape, grad)),
+    new=lambda xp, grad, part: xp.take_part(grad, part),
 )
-def set_part(self: Array, indices: Any, part: Array) -> Array:
-    """The tensor with the elements at flat indices replaced."""
-    result = np.array(self)
-    result.reshape(-1)[indices] = part
-    return result
+def set_part(self: Array, part: Any, new: Array) -> Array:
+    """Something of a base's shape, with the elements of a view replaced."""
+    return part.set(self, new)  # type: ignore[no-any-return]
 
 
 @op(name="zeros", function=False, method=False)
@@ -512,6 +507,37 @@ def unfold_backward(self: Array, input_sizes: Any, dim: int, size: int, step: in
         last = k + (self.shape[dim] - 1) * step + 1 if input_sizes else 1
         result[at(dim, slice(k, last, step))] += self[..., k]
     return result.reshape(input_sizes)
+
+
+@internal(view=True, name="as_strided", self=lambda xp, grad, part: xp.put_part(grad, part))
+def _as_strided_view(self: Array, part: Any, found: Any) -> Array:
+    return found  # type: ignore[no-any-return]
+
+
+@composite(name="as_strided")
+def as_strided(self: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
+    """A view of the tensor's memory with any shape and strides; the offset counts from the start of the base."""
+    data = self.materialize()
+    base = data if self._base is None else self._base.materialize()
+    if len(size) != len(stride):
+        raise RuntimeError("mismatch in length of strides and shape")
+    if min(stride, default=0) < 0:
+        raise RuntimeError(
+            f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}"
+        )
+    start = (address(data) - address(base)) // data.itemsize if storage_offset is None else storage_offset
+    if start < 0:
+        raise RuntimeError(f"Tensor: invalid storage offset {start}")
+    last = 1 + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    need, have = (start + last) * data.itemsize if math.prod(size) else 0, extent(base)
+    if need > have:
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {start}, and itemsize {data.itemsize}"
+            f" requiring a storage size of {need} are out of bounds for storage of size {have}"
+        )
+    memory = _as_strided(base, (have // data.itemsize,), (data.itemsize,)) if base.dtype == data.dtype else base
+    found = _as_strided(memory[start:], tuple(size), tuple(step * data.itemsize for step in stride))
+    return _as_strided_view(self, Part(found, data), found)  # type: ignore[no-any-return]
 
 
 # ---- transposes as attributes ----------------------------------------------------------------------------------------
