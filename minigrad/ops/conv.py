@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from minigrad._declare import composite, op
+from minigrad._dims import wrap_dim
 from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import kind
 from minigrad.ops._spatial import Ints, offsets, padded, per_dim, windows
+from minigrad.ops.shape import internal
 
 # ---- the three maps --------------------------------------------------------------------------------------------------
 
@@ -44,10 +46,7 @@ def convolution(
 ) -> Array:
     """The convolution of (N, C, *spatial) with (O, C/groups, *kernel), plus a bias for each of the O channels."""
     kernel = weight.shape[2:]
-    count = tuple(
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, s, p, d in zip(input.shape[2:], kernel, stride, padding, dilation)
-    )
+    count = _count(input.shape[2:], kernel, dilation, padding, stride)
     columns = _columns(input, kernel, count, stride, padding, dilation, groups)
     out = _product(weight.reshape(groups, weight.shape[0] // groups, columns.shape[1]), columns)
     return _with_bias(np.moveaxis(out.reshape(weight.shape[0], input.shape[0], *count), 1, 0), bias)
@@ -300,3 +299,99 @@ def _conv_transpose(n: int) -> Any:
 for _n in (1, 2, 3):
     composite(_conv(_n), name=f"nn.functional.conv{_n}d", method=False, aliases=[f"conv{_n}d"])
     composite(_conv_transpose(_n), name=f"nn.functional.conv_transpose{_n}d", method=False, aliases=[f"conv_transpose{_n}d"])
+
+
+# ---- unfold and fold -------------------------------------------------------------------------------------------------
+
+
+@internal(
+    self=lambda xp, grad, self_shape, kernel, dilation, padding, stride: xp.col2im(
+        grad, self_shape[-2:], kernel, dilation, padding, stride),
+)  # fmt: skip
+def im2col(self: Array, kernel: Ints, dilation: Ints, padding: Ints, stride: Ints) -> Array:
+    """(*, C, H, W) to the windows as columns: (*, C * prod(kernel), L)."""
+    count = _count(self.shape[-2:], kernel, dilation, padding, stride)
+    found = windows(padded(self, padding, padding), kernel, stride, dilation, count)
+    return found.reshape(*self.shape[:-3], self.shape[-3] * prod(kernel), prod(count))  # type: ignore[no-any-return]
+
+
+@internal(
+    self=lambda xp, grad, kernel, dilation, padding, stride: xp.im2col(grad, kernel, dilation, padding, stride),
+)
+def col2im(self: Array, spatial: Ints, kernel: Ints, dilation: Ints, padding: Ints, stride: Ints) -> Array:
+    """The adjoint: columns added up where their windows lie."""
+    count = _count(spatial, kernel, dilation, padding, stride)
+    lead, n = self.shape[:-2], self.shape[-2] // prod(kernel)
+    columns = np.moveaxis(self.reshape(prod(lead), n, *kernel, *count), 0, 3)
+    found = np.moveaxis(_sum_windows(columns, spatial, stride, padding, dilation), 1, 0)
+    return np.ascontiguousarray(found).reshape(*lead, n, *spatial)
+
+
+def _count(spatial: Ints, kernel: Ints, dilation: Ints, padding: Ints, stride: Ints) -> Ints:
+    return tuple(
+        (m + 2 * p - d * (k - 1) - 1) // s + 1 for m, k, d, p, s in zip(spatial, kernel, dilation, padding, stride)
+    )
+
+
+def _pairs(kernel: Any, dilation: Any, padding: Any, stride: Any) -> tuple[Ints, Ints, Ints, Ints]:
+    """The arguments of unfold and fold, checked."""
+    found = tuple(per_dim(each, 2) for each in (kernel, dilation, padding, stride))
+    for name, short, (high, wide) in zip(("kernel size", "dilation", "padding", "stride"), "kdps", found):
+        if name == "padding" and min(high, wide) < 0:
+            raise RuntimeError(f"padding should be non-negative, but got pad_height: {high} pad_width: {wide}")
+        if name != "padding" and min(high, wide) <= 0:
+            said = name.partition(" ")[0]
+            raise RuntimeError(
+                f"{name} should be greater than zero, but got {said}_height: {high} {said}_width: {wide}"
+            )
+    return found  # type: ignore[return-value]
+
+
+@composite(name="nn.functional.unfold", method=False)
+def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
+    """The windows of (N, C, H, W) as columns: (N, C * prod(kernel_size), L). RuntimeError with torch's texts."""
+    kernel, spread, low, step = _pairs(kernel_size, dilation, padding, stride)
+    shape = list(input.shape)
+    if input.ndim < 3:
+        wrap_dim(2, input.ndim)
+    if input.ndim not in (3, 4) or 0 in shape[-3:]:
+        raise RuntimeError(
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but"
+            f" got: {shape}"
+        )
+    count = _count(tuple(shape[-2:]), kernel, spread, low, step)
+    if min(count) < 1:
+        raise RuntimeError(
+            f"Given input with spatial size {tuple(shape[-2:])}, kernel_size={kernel}, dilation={spread}, padding={low},"
+            f" calculated shape of the array of sliding blocks as {count}, but its components must be at least one."
+        )
+    result: Tensor = im2col(input, kernel, spread, low, step)
+    return result
+
+
+@composite(name="nn.functional.fold", method=False)
+def fold(
+    input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Tensor:
+    """The adjoint of `unfold`: columns (N, C * prod(kernel_size), L) added up to (N, C, *output_size)."""
+    kernel, spread, low, step = _pairs(kernel_size, dilation, padding, stride)
+    spatial, shape = per_dim(output_size, 2), list(input.shape)
+    if input.ndim not in (2, 3) or 0 in shape[-2:]:
+        raise RuntimeError(
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input,"
+            f" but got: {shape}"
+        )
+    if shape[-2] % prod(kernel):
+        raise RuntimeError(
+            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got"
+            f" input.size(1)={shape[-2]} and kernel_size={kernel}."
+        )
+    count = _count(spatial, kernel, spread, low, step)
+    if shape[-1] != prod(count):
+        raise RuntimeError(
+            f"Given output_size={spatial}, kernel_size={kernel}, dilation={spread}, padding={low}, stride={step}, expected"
+            f" size of input's dimension 2 to match the calculated number of sliding blocks {count[0]} * {count[1]} ="
+            f" {prod(count)}, but got input.size(2)={shape[-1]}."
+        )
+    result: Tensor = col2im(input, spatial, kernel, spread, low, step)
+    return result

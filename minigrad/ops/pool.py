@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad._declare import composite, op
+from minigrad._declare import composite
 from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import refuse_kinds
 from minigrad.ops._spatial import Ints, offsets, padded, per_dim
 from minigrad.ops.resample import adaptive_windows, means
+from minigrad.ops.shape import internal
 
 
 class Maxima(NamedTuple):
@@ -31,7 +32,7 @@ class Maxima(NamedTuple):
 # ---- maxima ----------------------------------------------------------------------------------------------------------
 
 
-@op(method=False, function=False, self=lambda xp, grad, indices, spatial, distinct: xp.plane_take(
+@internal(self=lambda xp, grad, indices, spatial, distinct: xp.plane_take(
     grad, indices, spatial, distinct))  # fmt: skip
 def plane_put(self: Array, indices: Array, spatial: Ints, distinct: bool) -> Array:
     """Zeros (..., *spatial) with elements added at their numbers in their plane; `distinct` says that none repeats."""
@@ -45,7 +46,7 @@ def plane_put(self: Array, indices: Array, spatial: Ints, distinct: bool) -> Arr
     return result
 
 
-@op(method=False, function=False, self=lambda xp, grad, indices, spatial, distinct: xp.plane_put(
+@internal(self=lambda xp, grad, indices, spatial, distinct: xp.plane_put(
     grad, indices, spatial, distinct))  # fmt: skip
 def plane_take(self: Array, indices: Array, spatial: Ints, distinct: bool) -> Array:
     """The elements at numbers in their planes, whose dimensions are `spatial`."""
@@ -81,8 +82,8 @@ def _numbers(places: list[Array], spatial: Ints) -> Array:
     return total
 
 
-@op(
-    method=False, function=False, returns=Maxima, node=lambda called: called,
+@internal(
+    returns=Maxima, node=lambda called: called,
     self=lambda xp, grad, self, indices, kernel, stride, dilation: _put_back(
         xp, grad, self, indices, len(kernel), all(s > d * (k - 1) for k, s, d in zip(kernel, stride, dilation))),
 )  # fmt: skip
@@ -106,8 +107,8 @@ def max_pool(
     return _maxima(candidates, (*self.shape[:-n], *count), first, self.dtype)
 
 
-@op(
-    method=False, function=False, returns=Maxima, node=lambda called: called,
+@internal(
+    returns=Maxima, node=lambda called: called,
     self=lambda xp, grad, self, indices, size: _put_back(xp, grad, self, indices, len(size), False),
 )  # fmt: skip
 def adaptive_max_pool(self: Array, size: Ints, called: str) -> tuple[Array, Array]:

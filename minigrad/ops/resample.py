@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from minigrad._declare import composite, op
+from minigrad._declare import composite
 from minigrad._op import RAW
 from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import not_implemented
+from minigrad.ops.shape import internal, linear
 
 # ---- maps along one dimension ----------------------------------------------------------------------------------------
 
@@ -91,8 +92,8 @@ def _as_slice(indices: Array) -> Any:
     return indices
 
 
-@op(
-    method=False, function=False, node=lambda called: called,
+@internal(
+    node=lambda called: called,
     self=lambda xp, grad, maps, scale: xp.resample(grad, [each.transposed for each in maps], scale, "ResampleBackward0"),
 )  # fmt: skip
 def resample(self: Array, maps: Any, scale: Any, called: str) -> Array:
@@ -103,8 +104,8 @@ def resample(self: Array, maps: Any, scale: Any, called: str) -> Array:
     return found if scale == 1 else np.divide(found, found.dtype.type(scale), out=found)
 
 
-@op(
-    method=False, function=False, node=lambda called: called,
+@internal(
+    node=lambda called: called,
     self=lambda xp, grad, self, maps, scale: xp.anchored(
         xp.resample(grad, [each.transposed for each in maps], scale, "ResampleBackward0"), self),
 )  # fmt: skip
@@ -113,8 +114,8 @@ def resample_anchored(self: Array, maps: Any, scale: Any, called: str) -> Array:
     return RAW.resample(self, maps, scale, called)  # type: ignore[no-any-return]
 
 
-@op(
-    method=False, function=False, self=lambda grad: grad,
+@internal(
+    self=lambda grad: grad,
     anchor=lambda xp, grad, anchor_shape: xp.zeros(anchor_shape, grad),
 )  # fmt: skip
 def anchored(self: Array, anchor: Array) -> Array:
@@ -133,7 +134,7 @@ def resample_array(data: Array, maps: Sequence[Taps]) -> Array:
 # ---- padding ---------------------------------------------------------------------------------------------------------
 
 
-@op(
+@linear(
     method=False,
     self=lambda xp, grad, pad: xp.constant_pad_nd(grad, tuple(-each for each in pad), 0),
 )  # fmt: skip

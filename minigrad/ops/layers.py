@@ -1,0 +1,405 @@
+"""Layers that are neither convolutions nor normalizations: linear maps, embeddings, attention, moving channels, dropout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigrad import _dtype
+from minigrad._declare import composite, op
+from minigrad._dims import wrap_dim
+from minigrad._modes import state
+from minigrad._op import RECORDED as F
+from minigrad._op import Array
+from minigrad._tensor import Tensor, make
+from minigrad.ops._checks import kind, not_implemented, refuse_kinds
+from minigrad.ops.shape import internal, linear as linear_op
+
+# ---- linear maps -----------------------------------------------------------------------------------------------------
+
+
+@composite(name="nn.functional.linear", method=False)
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input @ weight.T + bias, over the last dimension."""
+    if input.ndim == 0 or weight.ndim == 0:
+        raise RuntimeError(
+            f"both arguments to linear need to be at least 1D, but they are {input.ndim}D and {weight.ndim}D"
+        )
+    if weight.ndim == 1 and bias is not None:
+        raise RuntimeError("mat2 must be a matrix, got 1-D tensor")
+    turned = weight.t()
+    result: Tensor
+    if bias is None:
+        result = input.matmul(turned)
+    elif input.ndim == 2:
+        result = F.addmm(bias, input, turned)
+    elif input.is_contiguous():
+        rows = F.addmm(bias, input.view(-1, input.shape[-1]), turned)
+        result = rows.view(*input.shape[:-1], rows.shape[-1])
+    else:
+        result = input.matmul(turned) + bias
+    return result
+
+
+@composite(name="nn.functional.bilinear", method=False, aliases=["bilinear"])
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """sum over i and j of input1[i] * weight[o, i, j] * input2[j], plus bias[o], over the last dimensions."""
+    if input1.ndim != input2.ndim:
+        raise RuntimeError(f"bilinear(): input dimensions do not match: got {input1.ndim} and {input2.ndim}")
+    for i, (a, b) in enumerate(zip(input1.shape[:-1], input2.shape[:-1])):
+        if a != b:
+            raise RuntimeError(f"bilinear(): input batch dimensions do not match at dim {i}: got {a} and {b}")
+    for n, each in ((1, input1), (2, input2)):
+        if each.shape[-1] != weight.shape[n]:
+            raise RuntimeError(
+                f"bilinear(): input{n} size does not match weight size: got {each.shape[-1]} but expected {weight.shape[n]}"
+            )
+    if bias is not None and bias.shape[0] != weight.shape[0]:
+        raise RuntimeError(
+            f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected {weight.shape[0]}"
+        )
+    first, second = (each.reshape(-1, each.shape[-1]) for each in (input1, input2))
+    product = (first.matmul(weight) * second).sum(-1).t()
+    result: Tensor = product.contiguous().view(*input1.shape[:-1], weight.shape[0])
+    return result if bias is None else result + bias
+
+
+# ---- embeddings ------------------------------------------------------------------------------------------------------
+
+
+@internal(
+    node="EmbeddingBackward0",
+    weight=lambda xp, grad, indices, weight_shape, padding, by_count: xp.embedding_gradient(
+        grad, indices, weight_shape[0], padding, by_count),
+)  # fmt: skip
+def embedding_rows(weight: Array, indices: Array, padding: int, by_count: bool) -> Array:
+    if indices.size and (indices.min() < 0 or indices.max() >= len(weight)):
+        raise IndexError("index out of range in self")
+    return np.take(weight, indices, 0)
+
+
+@internal(
+    grad_rows=lambda xp, grad, indices, padding, by_count: xp.embedding_taken(grad, indices, padding, by_count),
+)
+def embedding_gradient(grad_rows: Array, indices: Array, count: int, padding: int, by_count: bool) -> Array:
+    """Rows added up by their indices; those of index `padding` left out, or divided by how often an index is used."""
+    flat = indices.reshape(-1)
+    rows = (grad_rows * _row_weights(flat, padding, by_count, grad_rows).reshape(*indices.shape, 1)).reshape(len(flat), -1)
+    result = np.zeros((count, rows.shape[1]), rows.dtype)
+    if len(flat):
+        order = np.argsort(flat, kind="stable")
+        starts = np.flatnonzero(np.diff(flat[order], prepend=-1))
+        result[flat[order][starts]] = np.add.reduceat(rows[order], starts, axis=0)
+    return result
+
+
+@internal(
+    rows=lambda xp, grad, indices, rows_shape, padding, by_count: xp.embedding_gradient(
+        grad, indices, rows_shape[0], padding, by_count),
+)  # fmt: skip
+def embedding_taken(rows: Array, indices: Array, padding: int, by_count: bool) -> Array:
+    """The adjoint of `embedding_gradient`."""
+    weights = _row_weights(indices.reshape(-1), padding, by_count, rows)
+    return np.take(rows, indices, 0) * weights.reshape(*indices.shape, 1)
+
+
+def _row_weights(flat: Array, padding: int, by_count: bool, like: Array) -> Array:
+    weights = (flat != padding).astype(like.dtype)
+    return weights / np.bincount(flat)[flat].astype(like.dtype) if by_count and len(flat) else weights
+
+
+@composite(name="nn.functional.embedding", method=False)
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """The rows of `weight` at the indices `input`.
+
+    The row `padding_idx` gets no gradient; `max_norm` scales the rows used, in place, to at most that norm;
+    `scale_grad_by_freq` divides gradients by how often an index is used. Sparse gradients are not supported.
+    """
+    if padding_idx is not None:
+        if not -weight.shape[0] <= padding_idx < weight.shape[0]:
+            raise AssertionError("Padding_idx must be within num_embeddings")
+        padding_idx %= weight.shape[0]
+    if sparse:
+        raise NotImplementedError("embedding: sparse gradients are not supported; leave out sparse=True")
+    if max_norm is not None:
+        _shorten(weight, input, max_norm, norm_type)
+    if weight.ndim != 2:
+        raise RuntimeError("'weight' must be 2-D")
+    if kind(input) not in ("Long", "Int"):
+        raise RuntimeError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got"
+            f" torch.{kind(input)}Tensor instead (while checking arguments for embedding)"
+        )
+    result: Tensor = F.embedding_rows(weight, input, -1 if padding_idx is None else padding_idx, scale_grad_by_freq)
+    return result
+
+
+def _shorten(weight: Tensor, indices: Tensor, most: float, p: float) -> None:
+    """Scale in place the rows that are longer than `most` in the p-norm."""
+    data, used = weight.materialize(), np.unique(indices._data)
+    norms = np.linalg.norm(data[used], p, axis=1)
+    long = norms > most
+    data[used[long]] *= (most / (norms[long] + 1e-7))[:, None].astype(data.dtype)
+    weight._cell[0] += 1
+
+
+@composite(name="nn.functional.one_hot", method=False)
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """Integers of shape (*, num_classes): 1 at the classes given, 0 elsewhere."""
+    if kind(tensor) != "Long":
+        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
+    classes = np.asarray(tensor._data)
+    if not classes.size and num_classes <= 0:
+        raise RuntimeError(
+            "Can not infer total number of classes from empty tensor."
+            if num_classes < 0
+            else "Class values must be smaller than num_classes."
+        )
+    if classes.size and classes.min() < 0:
+        raise RuntimeError("Class values must be non-negative.")
+    if num_classes == -1:
+        num_classes = int(classes.max()) + 1
+    elif classes.size and classes.max() >= num_classes:
+        raise RuntimeError("Class values must be smaller than num_classes.")
+    return make((classes[..., None] == np.arange(num_classes)).astype(np.int64), None)
+
+
+# ---- gates -----------------------------------------------------------------------------------------------------------
+
+
+def _glu_gradient(xp: Any, grad: Any, self: Any, dim: int) -> Any:
+    dim %= self.ndim
+    half = self.shape[dim] // 2
+    gate = xp.sigmoid(xp.narrow(self, dim, half, half))
+    return xp.cat([grad * gate, grad * xp.narrow(self, dim, 0, half) * (gate * (1 - gate))], dim)
+
+
+@op(method=False, function=False, node="GluBackward0",
+    self=lambda xp, grad, self, dim: _glu_gradient(xp, grad, self, dim))  # fmt: skip
+def glu_halves(self: Array, dim: int) -> Array:
+    first, second = np.split(self, 2, dim)
+    return first / (1 + np.exp(-second))  # type: ignore[no-any-return]
+
+
+@composite(name="nn.functional.glu", method=False)
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """The first half along a dimension times the sigmoid of the second."""
+    if input.ndim == 0:
+        raise RuntimeError("glu does not support scalars because halving size must be even")
+    size = input.shape[wrap_dim(dim, input.ndim)]
+    if size % 2:
+        raise RuntimeError(f"Halving dimension must be even, but dimension {dim % input.ndim} is size {size}")
+    refuse_kinds("glu_cpu", input, "biuc")
+    result: Tensor = F.glu_halves(input, dim)
+    return result
+
+
+# ---- channels and space ----------------------------------------------------------------------------------------------
+
+
+@linear_op(name="nn.functional.pixel_shuffle", aliases=["pixel_shuffle"], method=False, node="PixelShuffleBackward0",
+           self=lambda xp, grad, upscale_factor: xp.nn_functional_pixel_unshuffle(grad, upscale_factor))  # fmt: skip
+def pixel_shuffle(self: Array, upscale_factor: int) -> Array:
+    """(*, C * r * r, H, W) to (*, C, H * r, W * r)."""
+    r = upscale_factor
+    if self.ndim < 3:
+        raise RuntimeError(
+            f"pixel_shuffle expects input to have at least 3 dimensions, but got input with {self.ndim} dimension(s)"
+        )
+    if r <= 0:
+        raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {r}")
+    *lead, c, h, w = self.shape
+    if c % (r * r):
+        raise RuntimeError(
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but"
+            f" input.size(-3)={c} is not divisible by {r * r}"
+        )
+    parts = np.moveaxis(self.reshape(*lead, c // (r * r), r, r, h, w), (-4, -3), (-3, -1))
+    return parts.reshape(*lead, c // (r * r), h * r, w * r)
+
+
+@linear_op(name="nn.functional.pixel_unshuffle", aliases=["pixel_unshuffle"], method=False, node="PixelUnshuffleBackward0",
+           self=lambda xp, grad, downscale_factor: xp.nn_functional_pixel_shuffle(grad, downscale_factor))  # fmt: skip
+def pixel_unshuffle(self: Array, downscale_factor: int) -> Array:
+    """(*, C, H * r, W * r) to (*, C * r * r, H, W)."""
+    r = downscale_factor
+    if self.ndim < 3:
+        raise RuntimeError(
+            f"pixel_unshuffle expects input to have at least 3 dimensions, but got input with {self.ndim} dimension(s)"
+        )
+    if r <= 0:
+        raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
+    *lead, c, h, w = self.shape
+    for name, place, size in (("height", -2, h), ("width", -1, w)):
+        if size % r:
+            raise RuntimeError(
+                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({place})={size} is not"
+                f" divisible by {r}"
+            )
+    parts = np.moveaxis(self.reshape(*lead, c, h // r, r, w // r, r), (-3, -1), (-4, -3))
+    return parts.reshape(*lead, c * r * r, h // r, w // r)
+
+
+@linear_op(name="nn.functional.channel_shuffle", aliases=["channel_shuffle"], method=False, node="ChannelShuffleBackward0",
+           self=lambda xp, grad, groups: xp.nn_functional_channel_shuffle(grad, grad.shape[1] // groups))  # fmt: skip
+def channel_shuffle(self: Array, groups: int) -> Array:
+    """Interleave `groups` groups of the channels of (N, C, *spatial)."""
+    if self.ndim < 3:
+        raise RuntimeError(f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(self.shape)}")
+    if groups <= 0:
+        raise RuntimeError(f"Number of groups to divide channels in must be positive. Value of groups:{groups}")
+    n, c, *spatial = self.shape
+    if c % groups:
+        raise RuntimeError(
+            f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups."
+        )
+    return np.swapaxes(self.reshape(n, groups, c // groups, *spatial), 1, 2).reshape(self.shape)
+
+
+# ---- attention -------------------------------------------------------------------------------------------------------
+
+
+class Attended(NamedTuple):
+    """What attention gives, and the probabilities it used."""
+
+    output: Any
+    probabilities: Any
+
+
+def _scores_gradient(xp: Any, grads: Any, value: Any, probabilities: Any) -> Any:
+    given = xp.matmul(grads[0], xp.transpose(value, -2, -1)) + grads[1]
+    return probabilities * (given - xp.sum(given * probabilities, -1, True))
+
+
+@op(
+    method=False, function=False, returns=Attended, node="ScaledDotProductFlashAttentionForCpuBackward0",
+    query=lambda xp, grads, key, value, probabilities, scale: xp.matmul(
+        _scores_gradient(xp, grads, value, probabilities), key) * scale,
+    key=lambda xp, grads, query, value, probabilities, scale: xp.matmul(
+        xp.transpose(_scores_gradient(xp, grads, value, probabilities), -2, -1), query) * scale,
+    value=lambda xp, grad, probabilities: xp.matmul(xp.transpose(probabilities, -2, -1), grad),
+)  # fmt: skip
+def attention(query: Array, key: Array, value: Array, bias: Any, scale: float) -> tuple[Array, Array]:
+    scores = np.matmul(query, np.swapaxes(key, -2, -1)) * query.dtype.type(scale)
+    if bias is not None:
+        scores += bias
+    top = np.max(scores, -1, keepdims=True, initial=-np.inf)
+    scores = np.exp(scores - np.where(np.isinf(top), 0, top))  # a row that is masked out altogether gives zeros
+    total = np.add.reduce(scores, -1, keepdims=True)
+    probabilities = np.divide(scores, total, out=scores, where=total != 0)
+    return np.matmul(probabilities, value), probabilities
+
+
+@composite(name="nn.functional.scaled_dot_product_attention", method=False)
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """softmax(query @ key.T * scale + mask) @ value, over (..., L, E), (..., S, E) and (..., S, V).
+
+    A boolean mask says what may be attended to, another is added to the scores; `is_causal` masks what comes later.
+    `scale` is by default 1/sqrt(E). `enable_gqa` repeats the heads (dimension -3) of key and value to match the query's.
+    Dropout of probabilities is not supported.
+    """
+    tensors = (query, key, value)
+    if len({each.dtype for each in tensors}) > 1:
+        names = [each.dtype.cpp_name for each in tensors]
+        raise RuntimeError(
+            f"Expected query, key, and value to have the same dtype, but got query.dtype: {names[0]} key.dtype: {names[1]}"
+            f" and value.dtype: {names[2]} instead."
+        )
+    if min(each.ndim for each in tensors) < 2:
+        dims = [each.ndim for each in tensors]
+        raise RuntimeError(
+            f"Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: {dims[0]} key.dim:"
+            f" {dims[1]} and value.dim: {dims[2]} instead."
+        )
+    if attn_mask is not None and kind(attn_mask) not in ("Bool", "Float", kind(query)):
+        raise RuntimeError(
+            "Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype:"
+            f" {attn_mask.dtype.cpp_name} and  query.dtype: {query.dtype.cpp_name} instead."
+        )
+    if query._data.dtype.kind not in "fc":
+        raise RuntimeError(f"expected scalar type Float but found {kind(query)}")
+    if dropout_p:
+        raise NotImplementedError("scaled_dot_product_attention: dropout_p other than 0 is not supported")
+    if enable_gqa:
+        key, value = (each.repeat_interleave(query.shape[-3] // each.shape[-3], -3) for each in (key, value))
+    mask = attn_mask
+    rows, columns, features = query.shape[-2], key.shape[-2], query.shape[-1]
+    if scale is None:
+        scale = 1 / math.sqrt(features) if features else math.inf
+    if mask is not None and kind(mask) == "Bool":
+        mask = make(np.where(mask._data, query._data.dtype.type(0), query._data.dtype.type(-np.inf)), None)
+    if is_causal:
+        allowed = np.tril(np.ones((rows, columns), bool))
+        causal = make(np.where(allowed, query._data.dtype.type(0), query._data.dtype.type(-np.inf)), None)
+        mask = causal if mask is None else mask + causal
+    result: Tensor
+    fused = (
+        all(each.ndim == 4 for each in (query, key, value))
+        and query.shape[:2] == key.shape[:2] == value.shape[:2]
+        and features == key.shape[-1] == value.shape[-1]
+        and columns == value.shape[-2]
+        and 0 not in query.shape
+        and 0 not in key.shape
+        and (mask is None or mask.ndim in (2, 4) and not mask.requires_grad)
+        and all(each.stride(-1) == 1 for each in (query, key, value))
+    )
+    if fused:
+        result = F.attention(query, key, value, None if mask is None else mask._data, scale)[0]
+        return result
+    root = math.sqrt(scale) if scale >= 0 else math.nan
+    scores = (query * root).matmul((key * root).transpose(-2, -1))
+    if mask is not None:
+        scores = scores + mask
+    probabilities = scores.softmax(-1)
+    if mask is not None:
+        empty = make(np.all(scores._data == -np.inf, axis=-1, keepdims=True), None)
+        probabilities = probabilities.masked_fill(empty, 0)
+    result = probabilities.matmul(value)
+    return result
+
+
+# ---- dropout ---------------------------------------------------------------------------------------------------------
+
+
+def _dropout(name: str, features: bool) -> Callable[..., Tensor]:
+    def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+        """In training, zero each element (or channel) with probability `p`, and divide the others by 1 - p.
+
+        The choice is numpy's (`np.random`), not torch's.
+        """
+        if p < 0.0 or p > 1.0:
+            raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        if not training or p == 0 or not input.numel():
+            return input
+        shape = (*input.shape[:2], *(1,) * (input.ndim - 2)) if features else tuple(input.shape)
+        kept = np.random.random_sample(shape) >= p
+        factors = make(np.where(kept, 1 / (1 - p) if p < 1 else 0, 0).astype(input._data.dtype), None)
+        result: Tensor = input.mul_(factors) if inplace else input * factors
+        return result
+
+    return composite(dropout, name=f"nn.functional.{name}", method=False)  # type: ignore[no-any-return]
+
+
+_dropout("dropout", features=False)
+for _name in ("dropout1d", "dropout2d", "dropout3d"):
+    _dropout(_name, features=True)

@@ -1,0 +1,792 @@
+"""Losses.
+
+Those that are one operation in torch are one here: a numpy function of each element, its slope, and a reduction; slopes are
+written with recorded operations, so that they can be differentiated again. The others are compositions, as in torch.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from minigrad._declare import composite, op
+from minigrad._modes import no_grad
+from minigrad._op import RAW
+from minigrad._op import RECORDED as F
+from minigrad._op import Array
+from minigrad._tensor import Tensor, make
+from minigrad.ops._checks import kind, refuse_grad, refuse_kinds
+from minigrad.ops.shape import internal
+
+NONE, MEAN, SUM = range(3)
+
+# ---- reductions ------------------------------------------------------------------------------------------------------
+
+
+def _number(reduction: str) -> int:
+    if reduction == "elementwise_mean":
+        warnings.warn(
+            "reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.", stacklevel=3
+        )
+        return MEAN
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    return ("none", "mean", "sum").index(reduction)
+
+
+def _legacy(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """The reduction that the two arguments of old mean, with torch's warning, if one is given."""
+    if size_average is None and reduce is None:
+        return reduction
+    found = "none" if reduce is False else "sum" if size_average is False else "mean"
+    warnings.warn(
+        f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.", stacklevel=3
+    )
+    return found
+
+
+def _reduced(losses: Array, reduction: int) -> Array:
+    if reduction == NONE:
+        return losses
+    total = np.add.reduce(losses, axis=None)
+    return total if reduction == SUM else np.divide(total, losses.dtype.type(losses.size))  # type: ignore[no-any-return]
+
+
+def _spread(grad: Any, like: Any, reduction: int) -> Any:
+    """The gradient of each element's loss."""
+    return grad / prod(like.shape) if reduction == MEAN and prod(like.shape) else grad
+
+
+def _reduce(losses: Tensor, reduction: int) -> Tensor:
+    """The reduction as an operation of its own."""
+    result: Tensor = losses if reduction == NONE else losses.mean() if reduction == MEAN else losses.sum()
+    return result
+
+
+def _warn_size(input: Tensor, target: Tensor) -> None:
+    if target.shape != input.shape:
+        warnings.warn(
+            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will likely"
+            " lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+            stacklevel=4,
+        )
+
+
+# ---- losses of each element ------------------------------------------------------------------------------------------
+
+
+@op(
+    promote="keep", method=False, function=False,
+    self=lambda grad, self, target, reduction: _spread(grad, self, reduction) * (self - target) * 2,
+    target=lambda grad, self, target, reduction: _spread(grad, self, reduction) * (target - self) * 2,
+)  # fmt: skip
+def mse_loss(self: Array, target: Array, reduction: int) -> Array:
+    difference = self - target
+    return _reduced(difference * difference, reduction)
+
+
+def _smooth_slope(xp: Any, grad: Any, self: Any, target: Any, reduction: int, beta: float) -> Any:
+    d, grad = self - target, _spread(grad, self, reduction)
+    return xp.where(d <= -beta, -grad, xp.where(d >= beta, grad, grad * d / beta))
+
+
+@op(
+    promote="keep", method=False, function=False, node="SmoothL1LossBackward0",
+    self=lambda xp, grad, self, target, reduction, beta: _smooth_slope(xp, grad, self, target, reduction, beta),
+    target=lambda xp, grad, self, target, reduction, beta: _smooth_slope(xp, grad, target, self, reduction, beta),
+)  # fmt: skip
+def smooth_l1_loss(self: Array, target: Array, reduction: int, beta: float) -> Array:
+    z = np.abs(self - target)
+    half, beta = z.dtype.type(0.5), z.dtype.type(beta)
+    return _reduced(np.where(z < beta, half * z * z / beta, z - half * beta), reduction)
+
+
+def _huber_slope(xp: Any, grad: Any, self: Any, target: Any, reduction: int, delta: float) -> Any:
+    d, grad = self - target, _spread(grad, self, reduction)
+    return xp.where(d <= -delta, -grad * delta, xp.where(d >= delta, grad * delta, grad * d))
+
+
+@op(
+    method=False, function=False,
+    self=lambda xp, grad, self, target, reduction, delta: _huber_slope(xp, grad, self, target, reduction, delta),
+    target=lambda xp, grad, self, target, reduction, delta: _huber_slope(xp, grad, target, self, reduction, delta),
+)  # fmt: skip
+def huber_loss(self: Array, target: Array, reduction: int, delta: float) -> Array:
+    z = np.abs(self - target).astype(self.dtype, copy=False)
+    half, delta = z.dtype.type(0.5), z.dtype.type(delta)
+    return _reduced(np.where(z <= delta, half * z * z, delta * (z - half * delta)), reduction)
+
+
+@op(
+    method=False, function=False,
+    self=lambda xp, grad, self, target, reduction: (
+        -target * _spread(grad, self, reduction) * xp.sigmoid(-target * self)),
+)  # fmt: skip
+def soft_margin_loss(self: Array, target: Array, reduction: int) -> Array:
+    return _reduced(np.log1p(np.exp(-target * self)), reduction)
+
+
+def _weighted(grad: Any, weight: Any) -> Any:
+    return grad if weight is None else grad * weight
+
+
+@op(
+    method=False, function=False,
+    self=lambda xp, grad, self, target, weight, reduction: _weighted(_spread(grad, self, reduction), weight) * (
+        (self - target) / xp.clamp((1 - self) * self, 1e-12)),
+    target=lambda xp, grad, self, weight, reduction: _weighted(_spread(grad, self, reduction), weight) * (
+        xp.log1p(-self) - xp.log(self)),
+)  # fmt: skip
+def binary_cross_entropy(self: Array, target: Array, weight: Array | None, reduction: int) -> Array:
+    if ((self < 0) | (self > 1)).any():
+        raise RuntimeError("all elements of input should be between 0 and 1")
+    low = self.dtype.type(-100)
+    losses = (target - 1) * np.maximum(np.log1p(-self), low) - target * np.maximum(np.log(self), low)
+    return _reduced(_weighted(losses, weight).astype(self.dtype, copy=False), reduction)
+
+
+def _logit_slope(xp: Any, grad: Any, self: Any, target: Any, weight: Any, pos_weight: Any, reduction: int) -> Any:
+    grad = _weighted(_spread(grad, self, reduction), weight)
+    if pos_weight is None:
+        return (xp.sigmoid(self) - target) * grad
+    positive = pos_weight * target
+    return ((positive + 1 - target) * xp.sigmoid(self) - positive) * grad
+
+
+def _logit_target_slope(xp: Any, grad: Any, self: Any, weight: Any, pos_weight: Any, reduction: int) -> Any:
+    slope = -self if pos_weight is None else xp.log_sigmoid(-self) - pos_weight * xp.log_sigmoid(self)
+    return slope * _weighted(_spread(grad, self, reduction), weight)
+
+
+@op(
+    promote="keep", method=False, function=False,
+    self=lambda xp, grad, self, target, weight, pos_weight, reduction: _logit_slope(
+        xp, grad, self, target, weight, pos_weight, reduction),
+    target=lambda xp, grad, self, weight, pos_weight, reduction: _logit_target_slope(
+        xp, grad, self, weight, pos_weight, reduction),
+)  # fmt: skip
+def binary_cross_entropy_with_logits(
+    self: Array, target: Array, weight: Array | None, pos_weight: Array | None, reduction: int
+) -> Array:
+    log = np.minimum(self, 0) - np.log1p(np.exp(-np.abs(self)))  # of the sigmoid
+    if pos_weight is None:
+        losses = (1 - target) * self - log
+    else:
+        losses = (1 - target) * self - ((pos_weight - 1) * target + 1) * log
+    return _reduced(_weighted(losses, weight), reduction)
+
+
+@op(name="log_sigmoid", method=False, function=False, self=lambda xp, grad, self: grad * xp.sigmoid(-self))
+def log_sigmoid(self: Array) -> Array:
+    return np.minimum(self, 0) - np.log1p(np.exp(-np.abs(self)))
+
+
+def _average(input: Tensor, target: Tensor, weight: Tensor, losses: Tensor, reduction: str) -> Tensor:
+    """Weighted losses, reduced; their mean is divided by the weights' sum."""
+    result: Tensor
+    if reduction == "mean":
+        result = losses.sum() / weight.sum()
+    elif reduction in ("none", "sum"):
+        result = losses if reduction == "none" else losses.sum()
+    else:
+        raise ValueError(f"Invalid reduction mode: {reduction}. Expected one of 'none', 'mean', 'sum'.")
+    return result
+
+
+def _check_weight(input: Tensor, weight: Tensor) -> None:
+    if weight.shape != input.shape:
+        raise ValueError("Weights and input must have the same size.")
+
+
+def _refuse_integers(kernel: str, a: Tensor, b: Tensor) -> None:
+    for each in (a, b):
+        refuse_kinds(kernel, each, "c")
+    if a._data.dtype.kind not in "f" and b._data.dtype.kind not in "f":
+        refuse_kinds(kernel, a, "biu")
+
+
+@composite(name="nn.functional.l1_loss", method=False)
+def l1(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """|input - target|; the mean of weighted losses is divided by the weights' sum."""
+    _warn_size(input, target)
+    reduction = _legacy(size_average, reduce, reduction)
+    input_, target = F.broadcast_tensors(input, target)
+    if weight is None:
+        number = _number(reduction)
+        return _reduce((input_ - target).abs(), number)
+    _check_weight(input, weight)
+    return _average(input, target, weight, (input_ - target).abs() * weight, reduction)
+
+
+@composite(name="nn.functional.mse_loss", method=False)
+def mse(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """(input - target) squared; the mean of weighted losses is divided by the weights' sum."""
+    _warn_size(input, target)
+    reduction = _legacy(size_average, reduce, reduction)
+    input_, target = F.broadcast_tensors(input, target)
+    if weight is None:
+        number = _number(reduction)
+        _refuse_integers("mse_cpu", input_, target)
+        result: Tensor = mse_loss(input_, target, number)
+        return result
+    _check_weight(input, weight)
+    return _average(input, target, weight, (input_ - target).pow(2) * weight, reduction)
+
+
+@composite(name="nn.functional.smooth_l1_loss", method=False)
+def smooth_l1(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
+    """|d| - beta/2, with d = input - target; where |d| < beta, d squared / (2 beta)."""
+    _warn_size(input, target)
+    reduction = _legacy(size_average, reduce, reduction)
+    input, target = F.broadcast_tensors(input, target)
+    number = _number(reduction)
+    if beta == 0.0:
+        return _reduce((input - target).abs(), number)
+    if beta < 0:
+        raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
+    _refuse_integers("smooth_l1_cpu", input, target)
+    result: Tensor = smooth_l1_loss(input, target, number, beta)
+    return result
+
+
+@composite(name="nn.functional.huber_loss", method=False)
+def huber(
+    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+) -> Tensor:
+    """d squared / 2, with d = input - target; delta * (|d| - delta/2) where |d| > delta."""
+    _warn_size(input, target)
+    input_, target = F.broadcast_tensors(input, target)
+    number = NONE if weight is not None else _number(reduction)
+    if weight is not None:
+        _check_weight(input, weight)
+    if delta <= 0:
+        raise RuntimeError("huber_loss does not support non-positive values for delta.")
+    _refuse_integers("huber_cpu", input_, target)
+    result: Tensor = huber_loss(input_, target, number, delta)
+    if weight is None:
+        return result
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"Invalid reduction mode: {reduction}. Expected one of 'none', 'mean', 'sum'.")
+    return _reduce(result * weight, _number(reduction))
+
+
+@composite(name="nn.functional.soft_margin_loss", method=False)
+def soft_margin(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """log(1 + exp(-target * input)), for targets 1 and -1."""
+    number = _number(_legacy(size_average, reduce, reduction))
+    refuse_grad("soft_margin_loss", target=target)
+    result: Tensor = soft_margin_loss(input, target, number)
+    return result
+
+
+@composite(name="nn.functional.binary_cross_entropy", method=False)
+def bce(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """-(target * log(input) + (1 - target) * log(1 - input)) for probabilities; logarithms are at least -100."""
+    number = _number(_legacy(size_average, reduce, reduction))
+    if target.shape != input.shape:
+        raise ValueError(
+            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is deprecated."
+            " Please ensure they have the same size."
+        )
+    if weight is not None:
+        weight = weight.expand(np.broadcast_shapes(tuple(target.shape), tuple(weight.shape)))
+    refuse_grad("binary_cross_entropy", weight=weight)
+    if target.dtype is not input.dtype:
+        raise RuntimeError(f"Found dtype {kind(target)} but expected {kind(input)}")
+    result: Tensor = binary_cross_entropy(input, target, weight, number)
+    return result
+
+
+@composite(name="nn.functional.binary_cross_entropy_with_logits", method=False)
+def bce_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """`binary_cross_entropy` of the input's sigmoid, accurate for all inputs; `pos_weight` multiplies positive targets."""
+    number = _number(_legacy(size_average, reduce, reduction))
+    if target.shape != input.shape:
+        raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
+    refuse_grad("binary_cross_entropy_with_logits", weight=weight, pos_weight=pos_weight)
+    if target._data.dtype.kind in "biu":
+        raise RuntimeError(f"result type Float can't be cast to the desired output type {kind(target)}")
+    result: Tensor = binary_cross_entropy_with_logits(input, target, weight, pos_weight, number)
+    return result
+
+
+# ---- classes ---------------------------------------------------------------------------------------------------------
+
+
+def _class_dim(ndim: int) -> int:
+    return 0 if ndim == 1 else 1
+
+
+@internal(self=lambda xp, grad, target, self_shape: xp.nll_place(grad, target, self_shape))
+def nll_pick(self: Array, target: Array) -> Array:
+    """The elements of (N, C, ...) or (C,) at the target classes (N, ...); 0 where the class is negative."""
+    dim = _class_dim(self.ndim)
+    found = np.take_along_axis(self, np.expand_dims(np.maximum(target, 0), dim), dim).squeeze(dim)
+    return np.where(target < 0, self.dtype.type(0), found)
+
+
+@internal(self=lambda xp, grad, target: xp.nll_pick(grad, target))
+def nll_place(self: Array, target: Array, shape: Any) -> Array:
+    """The adjoint: zeros of a shape, with elements at the target classes."""
+    result = np.zeros(shape, self.dtype)
+    dim = _class_dim(len(shape))
+    values = np.where(target < 0, self.dtype.type(0), self)
+    np.put_along_axis(result, np.expand_dims(np.maximum(target, 0), dim), np.expand_dims(values, dim), dim)
+    return result
+
+
+@internal(
+    node=lambda called: called,
+    self=lambda xp, grad, self, target, coefficients, total, reduction: xp.anchored(
+        xp.nll_place(-coefficients * (grad / total if reduction == MEAN else grad), target, tuple(self.shape)), self),
+)  # fmt: skip
+def negative_log_likelihood(
+    self: Array, target: Array, coefficients: Array, total: float, reduction: int, called: str
+) -> Array:
+    """The target classes' elements times negative coefficients, reduced; `total` is the coefficients' sum."""
+    losses = np.where(target < 0, self.dtype.type(0), -(RAW.nll_pick(self, target) * coefficients))
+    if reduction == NONE:
+        return losses
+    return np.add.reduce(losses, axis=None) / self.dtype.type(total if reduction == MEAN else 1)  # type: ignore[no-any-return]
+
+
+def _negative_log_likelihood(
+    x: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignore_index: int
+) -> Tensor:
+    """torch's `nll_loss_nd`: arguments checked, extra dimensions made into two."""
+    if x.ndim == 0:
+        raise ValueError("Expected 1 or more dimensions (got 0)")
+    if x.ndim != 1 and (target.ndim == 0 or x.shape[0] != target.shape[0]):
+        given = target.shape[0] if target.ndim else 1
+        raise ValueError(f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({given}).")
+    flat = x.ndim <= 2
+    if x.ndim in (3,) or x.ndim > 4:
+        wanted = [x.shape[0], *x.shape[2:]]
+        if list(target.shape) != wanted:
+            raise RuntimeError(f"Expected target size {wanted}, got {list(target.shape)}")
+        n, c = x.shape[:2]
+        result = _negative_log_likelihood(
+            x.contiguous().view(n, c, 1, -1), target.contiguous().view(n, 1, -1), weight, reduction, ignore_index
+        )
+        made: Tensor = result.view(wanted) if reduction == NONE else result
+        return made
+    classes = x.shape[_class_dim(x.ndim)]
+    if flat and target.ndim > 1:
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if flat and x.ndim == 1 and target.ndim == 1 and target.shape[0] != 1:
+        raise RuntimeError(f"size mismatch (got input: {list(x.shape)}, target: {list(target.shape)})")
+    if not flat and list(target.shape) != [x.shape[0], *x.shape[2:]]:
+        raise RuntimeError(f"size mismatch (got input: {list(x.shape)} , target: {list(target.shape)}")
+    if weight is not None and tuple(weight.shape) != (classes,):
+        raise RuntimeError(
+            f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of"
+            f" shape: {list(weight.shape)}"
+            if flat
+            else "weight tensor should be defined either for all or no classes"
+        )
+    function = "nll_loss_forward" if flat else "nll_loss2d_forward"
+    refuse_grad(function, weight=weight)
+    refuse_kinds("nll_loss_out_frame" if flat else "nll_loss2d_forward_out_frame", x, "biuc")
+    if kind(target) not in ("Long", "Byte"):
+        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {kind(target)}")
+    if weight is not None and weight.dtype is not x.dtype:
+        raise RuntimeError(f"expected scalar type {kind(x)} but found {kind(weight)}")
+    chosen = np.asarray(target._data).astype(np.int64)
+    if x.ndim == 1 and chosen.ndim == 1:
+        chosen = chosen[0]
+    used = chosen != ignore_index
+    wrong = chosen[used & ((chosen < 0) | (chosen >= classes))]
+    if wrong.size:
+        raise IndexError(f"Target {wrong.reshape(-1)[0]} is out of bounds.")
+    chosen = np.where(used, chosen, -1)
+    ones = used.astype(x._data.dtype)
+    coefficients = ones if weight is None else ones * weight._data[np.maximum(chosen, 0)]
+    called = "NllLossBackward0" if flat else "NllLoss2DBackward0"
+    found: Tensor = negative_log_likelihood(
+        x, make(chosen, None), make(coefficients, None), np.add.reduce(coefficients, axis=None), reduction, called
+    )
+    return found
+
+
+@composite(name="nn.functional.nll_loss", method=False)
+def nll(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the log-probability (N, C, ...) of each target class (N, ...), times the class's weight.
+
+    The mean is divided by the sum of the weights used. Targets equal to `ignore_index` count for nothing.
+    """
+    number = _number(_legacy(size_average, reduce, reduction))
+    return _negative_log_likelihood(input, target, weight, number, ignore_index)
+
+
+@composite(name="nn.functional.cross_entropy", method=False)
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """`nll_loss` of the log-softmax over classes. A target of the input's shape holds probabilities of classes.
+
+    `label_smoothing` mixes the targets with the uniform distribution.
+    """
+    number = _number(_legacy(size_average, reduce, reduction))
+    if tuple(input.shape) == tuple(target.shape):
+        return _soft_cross_entropy(input, target, weight, number, ignore_index, label_smoothing)
+    if not 0 <= label_smoothing <= 1:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
+    dim = _class_dim(input.ndim)
+    logs = input.log_softmax(dim)
+    found = _negative_log_likelihood(logs, target, weight, number, ignore_index)
+    if not label_smoothing:
+        return found
+    classes = input.shape[dim]
+    used = logs if weight is None else logs * weight.view(*_per_class(input.ndim, dim, classes))
+    ignored = target == ignore_index
+    smooth = (-used.sum(dim)).masked_fill(ignored, 0.0)
+    if number == MEAN:
+        real = ~np.asarray(ignored._data)
+        total = real.sum() if weight is None else np.add.reduce(weight._data[np.asarray(target._data)[real]], axis=None)
+        smooth = smooth.sum() / make(np.asarray(total, input._data.dtype), None)
+    elif number == SUM:
+        smooth = smooth.sum()
+    result: Tensor = found * (1 - label_smoothing) + smooth * (label_smoothing / classes)
+    return result
+
+
+def _per_class(ndim: int, dim: int, classes: int) -> tuple[int, ...]:
+    return tuple(classes if i == dim else 1 for i in range(ndim))
+
+
+def _soft_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignore_index: int, smoothing: float
+) -> Tensor:
+    """Cross-entropy with targets that are probabilities."""
+    if target._data.dtype.kind != "f":
+        raise RuntimeError(f"Expected floating point type for target with class probabilities, got {kind(target)}")
+    if ignore_index >= 0:
+        raise RuntimeError("ignore_index is not supported for floating point target")
+    if not 0 <= smoothing <= 1:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {smoothing:g}")
+    dim = _class_dim(input.ndim)
+    classes = input.shape[dim]
+    if weight is not None and tuple(weight.shape) != (classes,):
+        raise RuntimeError(
+            f"cross_entropy: weight tensor should be defined either for all {classes} classes or no classes but got weight"
+            f" tensor of shape: {list(weight.shape)}"
+        )
+    logs = input.log_softmax(dim)
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / classes
+    losses = logs * target
+    if weight is not None:
+        losses = losses * weight.view(*_per_class(input.ndim, dim, classes))
+    result: Tensor = -losses.sum(dim) if reduction == NONE else -losses.sum()
+    if reduction == MEAN:
+        result = divided(result, input.numel() / classes if classes else 0.0)
+    return result
+
+
+@internal(node="DivBackward1", self=lambda grad, number: grad / number)
+def divided(self: Array, number: float) -> Array:
+    """Division by a number, which torch counts as another operation than by a tensor."""
+    return np.divide(self, self.dtype.type(number))  # type: ignore[no-any-return]
+
+
+@composite(name="nn.functional.kl_div", method=False)
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
+    """target * (log(target) - input), for log-probabilities `input`; "batchmean" divides the sum by the batch size.
+
+    With `log_target` the target is given as log-probabilities too.
+    """
+    if size_average is not None or reduce is not None:
+        reduction = _legacy(size_average, reduce, reduction)
+    elif reduction == "mean":
+        warnings.warn(
+            "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides only"
+            " by the batch size, and aligns with the KL div math definition.'mean' will be changed to behave the same as"
+            " 'batchmean' in the next major release.",
+            stacklevel=2,
+        )
+    number = SUM if reduction == "batchmean" else _number(reduction)
+    if any(each._data.dtype.kind in "biu" for each in (input, target)):
+        raise RuntimeError("kl_div: Integral inputs not supported.")
+    losses = target.exp() * (target - input) if log_target else F.xlogy(target, target) - target * input
+    found = _reduce(losses, number)
+    result: Tensor = found / input.shape[0] if reduction == "batchmean" and input.ndim else found
+    return result
+
+
+# ---- margins ---------------------------------------------------------------------------------------------------------
+
+
+@composite(name="nn.functional.hinge_embedding_loss", method=False)
+def hinge_embedding(
+    input: Tensor,
+    target: Tensor,
+    margin: float = 1.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The input where the target is 1, max(0, margin - input) where it is -1."""
+    number = _number(_legacy(size_average, reduce, reduction))
+    zeros = make(np.zeros((), input._data.dtype), None)
+    below = F.where(target != 1, (margin - input).clamp_min(0), zeros)
+    return _reduce(below + F.where(target != -1, input, zeros), number)
+
+
+@composite(name="nn.functional.margin_ranking_loss", method=False)
+def margin_ranking(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, margin - target * (input1 - input2)): which of two is to rank higher."""
+    number = _number(_legacy(size_average, reduce, reduction))
+    if not input1.ndim == input2.ndim == target.ndim:
+        raise RuntimeError(
+            f"margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: {input1.size()},"
+            f" input2: {input2.size()}, target: {target.size()} "
+        )
+    return _reduce((-target * (input1 - input2) + margin).clamp_min(0), number)
+
+
+@composite(name="nn.functional.cosine_embedding_loss", method=False)
+def cosine_embedding(
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """1 - cos(input1, input2) where the target is 1, max(0, cos - margin) where it is -1."""
+    number = _number(_legacy(size_average, reduce, reduction))
+    if target.ndim > 1:
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if not input1.ndim == input2.ndim == target.ndim + 1:
+        raise RuntimeError(
+            f"{target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found inputs with sizes"
+            f" {list(input1.shape)} and {list(input2.shape)}."
+        )
+    dot, first, second = ((a * b).sum(-1) for a, b in ((input1, input2), (input1, input1), (input2, input2)))
+    cosine = dot / ((first + 1e-12) * (second + 1e-12)).sqrt()
+    zeros = make(np.zeros(cosine._data.shape, cosine._data.dtype), None)
+    near = F.where(target == 1, (zeros + 1) - cosine, zeros)
+    return _reduce(near + F.where(target == -1, (cosine - margin).clamp_min(0), zeros), number)
+
+
+@composite(name="nn.functional.triplet_margin_loss", method=False)
+def triplet_margin(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 1.0,
+    p: float = 2,
+    eps: float = 1e-6,
+    swap: bool = False,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, margin + distance(anchor, positive) - distance(anchor, negative)).
+
+    With `swap` the smaller of the negative's distances to the anchor and to the positive counts.
+    """
+    number = _number(_legacy(size_average, reduce, reduction))
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+
+    def distance(a: Tensor, b: Tensor) -> Tensor:
+        found: Tensor = F.nn_functional_pairwise_distance(a, b, p, eps)
+        return found
+
+    return _reduce(_triplet(anchor, positive, negative, margin, swap, distance), number)
+
+
+def _triplet(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float,
+    swap: bool,
+    distance: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
+    if not anchor.ndim == positive.ndim == negative.ndim:
+        raise RuntimeError(
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got:"
+            f" anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
+        )
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = F.minimum(far, distance(positive, negative))
+    result: Tensor = (margin + near - far).clamp_min(0)
+    return result
+
+
+@composite(name="nn.functional.triplet_margin_with_distance_loss", method=False)
+def triplet_margin_with_distance(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """`triplet_margin_loss` with another distance."""
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+    distance = distance_function or F.nn_functional_pairwise_distance
+    return _reduce(_triplet(anchor, positive, negative, margin, swap, distance), _number(reduction))
+
+
+# ---- other distributions ---------------------------------------------------------------------------------------------
+
+
+@composite(name="nn.functional.poisson_nll_loss", method=False)
+def poisson_nll(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: bool | None = None,
+    eps: float = 1e-8,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the log-likelihood of Poisson counts; `full` adds Stirling's approximation of what the input cannot change."""
+    number = _number(_legacy(size_average, reduce, reduction))
+    losses = input.exp() - target * input if log_input else input - target * (input + eps).log()
+    if full:
+        constant = target * target.log() - target + 0.5 * (2 * math.pi * target).log()
+        losses = losses + constant.masked_fill(target <= 1, 0)
+    return _reduce(losses, number)
+
+
+@composite(name="nn.functional.gaussian_nll_loss", method=False)
+def gaussian_nll(
+    input: Tensor,
+    target: Tensor,
+    var: Tensor | float,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Tensor:
+    """Minus the log-likelihood of normal variables; a variance below `eps` counts as `eps`. `full` adds the constant."""
+    if isinstance(var, float):
+        if var < 0:
+            raise ValueError("var has negative entry/entries")
+        var = make(np.full(input._data.shape, var, input._data.dtype), None)
+    elif (var._data < 0).any():
+        raise ValueError("var has negative entry/entries")
+    if var.shape != input.shape:
+        differing = [b for a, b in zip(input.shape, var.shape) if a != b]
+        if tuple(input.shape[:-1]) == tuple(var.shape):
+            var = var.unsqueeze(-1)
+        elif not (input.ndim == var.ndim and sum(differing) == 1):
+            raise ValueError("var is of incorrect size")
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not valid")
+    var = var.clone()
+    with no_grad():
+        var.clamp_(min=eps)
+    losses = 0.5 * (var.log() + (input - target) ** 2 / var)
+    if full:
+        losses = losses + 0.5 * math.log(2 * math.pi)
+    return _reduce(losses, _number(reduction))
+
+
+@composite(name="nn.functional.multilabel_soft_margin_loss", method=False)
+def multilabel_soft_margin(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """`binary_cross_entropy_with_logits` of each class, averaged over the classes."""
+    reduction = _legacy(size_average, reduce, reduction)
+    log_sigmoid = F.log_sigmoid
+    losses = -(target * log_sigmoid(input) + (1 - target) * log_sigmoid(-input))
+    if weight is not None:
+        losses = losses * weight
+    losses = losses.sum(-1) / input.shape[-1]
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not valid")
+    return _reduce(losses, _number(reduction))
