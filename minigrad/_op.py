@@ -28,7 +28,7 @@ from minigrad import _anomaly, _dtype
 from minigrad._graph import FREED, Edge, Node, Packed, Saved, _sequence, stale_error
 from minigrad._modes import SPECIAL, state
 from minigrad._tensor import Tensor, infer, make
-from minigrad._views import DEFAULT, MULTIPLE, check_inplace, edge_of, mark_view, rebase_history
+from minigrad._views import DEFAULT, MULTIPLE, check_inplace, check_overlap, edge_of, mark_view, rebase_history
 
 # The types that a forward's signature is written with; they tell operands from arguments.
 Array: TypeAlias = "np.ndarray[Any, Any]"  # a tensor
@@ -519,14 +519,20 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
     args, raws, edges, need = _prepare(op, args)
     if need and op.formulas:
         check_inplace(target)
+    aliases = [each for each in args[1:] if isinstance(each, Tensor) and each._cell is target._cell]
+    for each in aliases:
+        check_overlap(target, each)
     result = _forward(op, raws)
-    recording = need and state.grad_enabled and op.formulas
+    recording = need and state.grad_enabled and op.formulas and target._data.dtype.kind in "fc"
     if recording and op.plan(need, args).saves_input:
         old = args[0]._data.copy() if isinstance(args[0], Tensor) else args[0]._data
         args[0] = make(old, edge_of(target))
     write(target, result)
     if recording:
-        rebase_history(target, op.plan(need, args).record(edges, args, raws, target._data, target._cell))
+        node = op.plan(need, args).record(edges, args, raws, target._data, target._cell)
+        if aliases:  # what was saved of them is gone
+            node.versions = [v - any(s is each for each in aliases) for s, v in zip(node.saved, node.versions)]
+        rebase_history(target, node)
     return target
 
 
