@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad._graph import Edge, Node
+from minigrad._graph import AccumulateGrad, Edge, Node
 from minigrad._modes import state
 from minigrad._tensor import Tensor, infer
 
@@ -197,10 +197,27 @@ def check_inplace(tensor: Tensor) -> None:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
 
 
+def check_overlap(target: Tensor, other: Tensor) -> None:
+    """Refuse to write to `target` while reading `other`, dense parts of one memory that overlap without being the same."""
+    a, b = target.materialize(), other.materialize()
+    if not (_dense(a) and _dense(b)) or a.strides == b.strides and address(a) == address(b) and a.shape == b.shape:
+        return
+    if address(a) < address(b) + b.nbytes and address(b) < address(a) + a.nbytes:
+        raise RuntimeError(
+            "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory"
+            " location. Please clone() the tensor before performing the operation."
+        )
+
+
+def _dense(array: np.ndarray[Any, Any]) -> bool:
+    """Whether the elements fill their memory without gaps, in some order of the dimensions."""
+    return bool(array.size) and extent(array) == array.nbytes
+
+
 def _refuse(tensor: Tensor, view: View, what: str) -> None:
     """Torch's errors for a write to (or behind the back of) a view that the graph cannot follow."""
     mode = "inference mode" if view.made == INFERENCE else "no_grad mode"
-    if tensor._edge is not None:
+    if tensor._edge is not None and not isinstance(tensor._edge[0], AccumulateGrad):
         function, number = tensor._edge
         name = function.name().removesuffix("0").removesuffix("Backward")
         start = f"Output {number} of {name} is a view and {what} modified inplace."
@@ -214,18 +231,15 @@ def _refuse(tensor: Tensor, view: View, what: str) -> None:
     elif view.made == FUNCTION:
         reason = (
             "This view was created inside a custom Function (or because an input was returned as-is) and the autograd"
-            " logic"
-            " to handle view+inplace would override the custom backward associated with the custom Function, leading to"
-            " incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom"
-            " Function."
+            " logic to handle view+inplace would override the custom backward associated with the custom Function,"
+            " leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of"
+            " the custom Function."
         )
     else:
         reason = (
             "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by"
-            " moving"
-            f" both the view and the inplace either both inside the {mode.removesuffix(' mode')} block (if you don't"
-            " want the"
-            " inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+            f" moving both the view and the inplace either both inside the {mode.removesuffix(' mode')} block (if you"
+            " don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
         )
     raise RuntimeError(f"{start} {reason}")
 

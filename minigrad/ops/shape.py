@@ -13,11 +13,11 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided as _as_strided
 
 from minigrad import _dtype
-from minigrad._declare import composite, op, unary
+from minigrad._declare import composite, method, op, unary
 from minigrad._dims import wrap_dim, wrap_dims
-from minigrad._op import RAW, RECORDED, Array, ArrayOrNumber, Arrays, Dims, Size
+from minigrad._op import OPS, RAW, RECORDED, Array, Dims, Op, Size, apply, bind
 from minigrad._tensor import Tensor
-from minigrad._views import Part, address, check_inplace, extent
+from minigrad._views import Part, address, check_inplace, edge_of, extent
 
 linear = functools.partial(op, holomorphic=False)  # the derivative of moving elements is real: nothing to conjugate
 internal = functools.partial(linear, function=False, method=False)
@@ -420,6 +420,60 @@ def unbind(self: Array, dim: int = 0) -> tuple[Array, ...]:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     dim = wrap_dim(dim, self.ndim)
     return tuple(self[at(dim, i)] for i in range(self.shape[dim]))
+
+
+# ---- the same, of the tensor itself ----------------------------------------------------------------------------------
+
+
+def _reshape_itself(name: str, node: Any, aliases: Sequence[str] = ()) -> None:
+    """The in-place form of a view: the tensor gets the view's shape and strides."""
+    op = Op(f"{name}_", OPS[name].forward, OPS[name].formulas, node=node, holomorphic=False)
+
+    def function(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        self.materialize()
+        bound = bind(op, (self, *args), kwargs)
+        if edge_of(self) is not None:
+            check_inplace(self)
+        made = apply(op, bound)
+        self._data = made._data
+        self._cell[0] += 1
+        if made._edge is not None:
+            self._edge = made._edge
+        if self._view is not None:
+            self._view.version = self._cell[0]
+        if self._accumulator is not None:
+            self._accumulator.adopt(self)
+        return self
+
+    function.__doc__ = f"`{name}`, of the tensor itself."
+    for each in (name, *aliases):
+        method(f"{each}_")(function)
+
+
+_reshape_itself("transpose", "TransposeBackward1", ["swapaxes", "swapdims"])
+_reshape_itself("t", "TBackward1")
+_reshape_itself("squeeze", lambda dim: f"SqueezeBackward{3 if dim is None else 4 if isinstance(dim, int) else 5}")
+_reshape_itself("unsqueeze", "UnsqueezeBackward1")
+
+
+@method()
+def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
+    """The tensor with another shape, in C order; new elements, if it grows, are zeros. Not for what requires grad."""
+    if self.requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    shape, data = integers(size, "resize_"), self.materialize()
+    if math.prod(shape) <= data.size and data.flags.c_contiguous:
+        self._data = data.reshape(-1)[: math.prod(shape)].reshape(shape)
+    elif shape != data.shape:
+        self._data = np.zeros(shape, data.dtype)
+        self._data.reshape(-1)[: data.size] = data.reshape(-1)[: self._data.size]
+    return self
+
+
+@method()
+def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
+    """`resize_` to another tensor's shape."""
+    return resize_(self, the_template._data.shape)  # type: ignore[no-any-return]
 
 
 # ---- diagonals, windows, strides -------------------------------------------------------------------------------------
