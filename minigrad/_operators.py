@@ -22,13 +22,19 @@ _BINARY: Final = {
 }  # fmt: skip
 _COMPARISONS: Final = {"eq", "ne", "lt", "le", "gt", "ge"}
 _COMMUTATIVE: Final = {"add", "mul", "and", "or", "xor"}
-_UNARY: Final = {"neg": "neg", "pos": "positive", "abs": "abs", "invert": "bitwise_not"}
+_UNARY: Final = {"neg": "neg", "pos": "positive", "abs": "abs"}
 
 
 _REFLECTED: Final[dict[str, Callable[..., Any]]] = {
     "sub": lambda other, self: PUBLIC["rsub"](self, other),
     "truediv": lambda other, self: PUBLIC["mul"](PUBLIC["reciprocal"](self), other),  # as in torch
 }
+
+
+def _inverted(self: Tensor) -> Any:
+    if self._data.dtype.kind not in "biu":
+        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+    return PUBLIC["bitwise_not"](self)
 
 
 def _exchanged(function: Callable[..., Any], other: Any, self: Tensor) -> Any:
@@ -101,4 +107,5 @@ def install() -> None:
     for name, operation in _UNARY.items():
         if operation in PUBLIC:
             setattr(Tensor, f"__{name}__", PUBLIC[operation])
+    Tensor.__invert__ = _inverted  # type: ignore[attr-defined]
     Tensor.__hash__ = lambda self: id(self)  # type: ignore[method-assign]  # __eq__ compares elements

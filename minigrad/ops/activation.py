@@ -148,7 +148,7 @@ def exponential_slope(xp: Any, grad: Any, self: Any, alpha: Any, scale: Any, ste
 
 def exponential_written(xp: Any, grad: Any, result: Any, alpha: Any, scale: Any, steep: Any) -> Any:
     check_elu(alpha)
-    return xp.where(result <= 0, grad * steep * (result + alpha * scale), grad * scale)
+    return xp.where(result <= 0, grad * steep * (xp.where(result < 0, result, 0) + alpha * scale), grad * scale)
 
 
 @activation(
@@ -273,7 +273,7 @@ def softshrink(self: Array, lambd: float = 0.5) -> Array:
     if not 0 <= lambd <= np.finfo(self.dtype).max:
         kind = _dtype.from_numpy(self.dtype).legacy_name
         raise RuntimeError(
-            f"lambda must be in range [0, {np.finfo(self.dtype).max:g}] for input dtype {kind}, but found {lambd}"
+            f"lambda must be in range [0, {np.finfo(self.dtype).max:g}] for input dtype {kind}, but found {lambd:g}"
         )
     return np.where(self > lambd, self - lambd, np.where(self < -lambd, self + lambd, self * 0))
 
@@ -281,8 +281,13 @@ def softshrink(self: Array, lambd: float = 0.5) -> Array:
 # ---- smooth ones -----------------------------------------------------------------------------------------------------
 
 
-@activation(lambda xp, grad, self, beta, threshold: xp.where(
-    self * beta > threshold, grad, grad * xp.sigmoid(self * beta)), kernel="softplus_cpu")  # fmt: skip
+def softplus_slope(xp: Any, grad: Any, self: Any, beta: float, threshold: float) -> Any:
+    """The logistic function below the threshold; its own slope is cut there, as torch does."""
+    steep = self * beta
+    return xp.where(steep > threshold, grad, grad * xp.sigmoid(xp.where(steep < threshold, steep, threshold)))
+
+
+@activation(softplus_slope, kernel="softplus_cpu")
 def softplus(self: Array, beta: float = 1, threshold: float = 20) -> Array:
     """log(1 + exp(beta * x)) / beta, and x where beta * x exceeds the threshold."""
     return np.where(self * beta > threshold, self, np.log1p(np.exp(self * beta)) / beta)

@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad._dtype import complex128 as COMPLEX
 from minigrad._dtype import float64 as DOUBLE
+from minigrad._dtype import from_numpy
 from minigrad._declare import PUBLIC, binary, composite, op, unary
 from minigrad._op import Array, ArrayAsIs, ArrayOrNumber, is_number
 from minigrad._tensor import Tensor
@@ -108,6 +109,8 @@ def quotient(self: Any, other: Any, rounding_mode: str | None = None) -> Any:
         raise RuntimeError(
             f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
         )
+    if self.dtype.kind == "b":
+        raise NotImplementedError(f'"div_{rounding_mode}_cpu" not implemented for \'Bool\'')
     check_divisor(other)
     if rounding_mode == "floor":
         return floor_quotient(self, other)
@@ -203,10 +206,14 @@ def by_divisor(function: Callable[..., Any]) -> Callable[..., Any]:
     return forward
 
 
+def remainder_slope(xp: Any, grad: Any, self: Any, other: Any, self_number: bool) -> Any:
+    return not_implemented("remainder")(grad) if self_number else remains("floor")(xp, grad, self, other)
+
+
 REMAINDER: Final = overloads("Remainder", 1, 0)
 binary("remainder", by_divisor(np.remainder), numbers=BOTH, kinds="iuf", refusal="remainder_cpu",
        node=lambda self, other: NOT_IMPLEMENTED if is_number(self) else REMAINDER(self, other),
-       self=lambda grad: grad, other=remains("floor"))  # fmt: skip
+       self=lambda grad: grad, other=remainder_slope)  # fmt: skip
 binary("fmod", by_divisor(np.fmod), numbers=OTHER, kinds="iuf", refusal="fmod_cpu", node=overloads("Fmod", 1, 0),
        self=lambda grad: grad, other=remains("trunc"))  # fmt: skip
 
@@ -238,7 +245,9 @@ for name, compare, alias in [
     ("gt", np.greater, "greater"), ("ge", np.greater_equal, "greater_equal"),
 ]:  # fmt: skip
     binary(name, compare, numbers=OTHER, kinds="biufc" if name in ("eq", "ne") else "biuf", refusal=f"{name}_cpu",
-           aliases=[alias] if alias else [])  # fmt: skip
+           aliases=[alias] if alias else [], node=overloads(name.capitalize(), 1, 0),
+           # Recorded only in place, where the result keeps its floating type.
+           self=lambda xp, grad: zeros(xp, grad), other=lambda xp, grad: zeros(xp, grad))  # fmt: skip
 
 for name, combine in [("and", np.bitwise_and), ("or", np.bitwise_or), ("xor", np.bitwise_xor)]:
     binary(f"bitwise_{name}", combine, numbers=BOTH, kinds="biu", refusal=f"bitwise_{name}_cpu")
@@ -268,6 +277,16 @@ def real_part(self: Array) -> Array:
 @op(name="imag", view=True, function=False, method=False, node="SelectBackward0", self=lambda grad: grad * 1j)
 def imaginary_part(self: Array) -> Array:
     return self.imag
+
+
+unary("conj_physical", lambda self: np.conj(self) if self.dtype.kind == "c" else self, lambda xp, grad: xp.conj(grad),
+      promote="keep", holomorphic=False)  # fmt: skip
+
+
+@composite(aliases=["resolve_neg"])
+def resolve_conj(input: Tensor) -> Tensor:
+    """The tensor itself, as conjugates and negatives are computed at once."""
+    return input
 
 
 @composite(method=False)
@@ -307,7 +326,10 @@ unary("angle", argument, angle_formula, inplace=False)
     self=lambda xp, grad, condition: xp.where(condition, grad, 0),
     other=lambda xp, grad, condition: xp.where(condition, 0, grad))  # fmt: skip
 def choose(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber) -> Array:
-    if getattr(condition, "dtype", None) == np.uint8:
+    if condition.dtype != bool:
+        if condition.dtype != np.uint8:
+            kind = from_numpy(condition.dtype).legacy_name
+            raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {kind}")
         condition = condition != 0
     return np.where(condition, self, other)
 
@@ -356,6 +378,19 @@ binary("fmin", np.fmin, kinds=ORDERED, refusal=RuntimeError("fmin not implemente
        other=lambda xp, grad, self, other: xp.where((self <= other) | xp.isnan(other), 0, grad))  # fmt: skip
 
 
+NO_COMPLEX_CLAMP: Final = NotImplementedError("clamp is not supported for complex types")
+
+
+def bounds(min: Any, max: Any) -> str:
+    """Promotion as usual, of bounds that are both tensors or both numbers."""
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if min is not None and max is not None and isinstance(min, Tensor) != isinstance(max, Tensor):
+        got = f"Tensor, {type(min).__name__}, {type(max).__name__}"
+        raise TypeError(f"clamp() received an invalid combination of arguments - got ({got}), but expected one of:")
+    return "keep"
+
+
 def within(self: Any, min: Any, max: Any) -> Any:
     if min is None:
         return self <= max
@@ -363,7 +398,7 @@ def within(self: Any, min: Any, max: Any) -> Any:
 
 
 @op(
-    promote="keep", kinds=ORDERED, refusal=NotImplementedError("clamp is not supported for complex types"), inplace=True, aliases=["clip"],
+    promote=bounds, kinds=ORDERED, refusal=NO_COMPLEX_CLAMP, inplace=True, aliases=["clip"],
     node=lambda min, max: "ClampBackward1" if is_number(min) or is_number(max) else "ClampBackward0",
     self=lambda xp, grad, self, min, max: pass_where(xp, within(self, min, max), grad),
     min=lambda xp, grad, self, min, max: pass_where(
@@ -374,8 +409,6 @@ def within(self: Any, min: Any, max: Any) -> Any:
     ),
 )  # fmt: skip
 def clamp(self: Array, min: ArrayOrNumber | None = None, max: ArrayOrNumber | None = None) -> Array:
-    if min is None and max is None:
-        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if min is not None:
         self = np.maximum(self, min)
     return self if max is None else np.minimum(self, max)
@@ -383,7 +416,7 @@ def clamp(self: Array, min: ArrayOrNumber | None = None, max: ArrayOrNumber | No
 
 @op(
     promote="keep", inplace=True, node=lambda min: f"ClampMinBackward{0 if is_number(min) else 1}",
-    kinds=ORDERED, refusal=NotImplementedError("clamp is not supported for complex types"),
+    kinds=ORDERED, refusal=NO_COMPLEX_CLAMP,
     self=lambda xp, grad, self, min: pass_where(xp, self >= min, grad),
     min=lambda xp, grad, self, min: pass_where(xp, self < min, grad),
 )  # fmt: skip
@@ -393,7 +426,7 @@ def clamp_min(self: Array, min: ArrayOrNumber) -> Array:
 
 @op(
     promote="keep", inplace=True, node=lambda max: f"ClampMaxBackward{0 if is_number(max) else 1}",
-    kinds=ORDERED, refusal=NotImplementedError("clamp is not supported for complex types"),
+    kinds=ORDERED, refusal=NO_COMPLEX_CLAMP,
     self=lambda xp, grad, self, max: pass_where(xp, self <= max, grad),
     max=lambda xp, grad, self, max: pass_where(xp, self > max, grad),
 )  # fmt: skip
@@ -407,25 +440,34 @@ unary("sqrt", np.sqrt, lambda grad, result: grad / (2 * result))
 unary("rsqrt", lambda self: 1 / np.sqrt(self), lambda grad, result: -0.5 * grad * result**3)
 
 
-@composite(inplace=True)
+def raise_in_place(self: Tensor, other: Any) -> Tensor:
+    if self._data.dtype.itemsize != (16 if is_complex(self) else 8) or self._data.dtype.kind not in "fc":
+        kind = from_numpy(self._data.dtype).legacy_name
+        raise RuntimeError(
+            f"the base given to float_power_ has dtype {kind} but the operation's result requires dtype Double"
+        )
+    return self.pow_(other)
+
+
+@composite(inplace=raise_in_place)
 def float_power(self: Any, other: Any) -> Any:
     """The power, computed in double precision."""
     wide = [each.to(COMPLEX if is_complex(each) else DOUBLE) if isinstance(each, Tensor) else each for each in (self, other)]
     return wide[0] ** wide[1]
 
 
-@composite(inplace=True)
+@composite(inplace=lambda self: self.pow_(2))
 def square(input: Any) -> Any:
     return input**2
 
 
 unary("exp", np.exp, lambda grad, result: grad * result)
-unary("exp2", np.exp2, lambda grad, result: grad * result * math.log(2))
-unary("expm1", np.expm1, lambda grad, result: grad * (result + 1))
+unary("exp2", np.exp2, lambda grad, result: grad * result * math.log(2), aliases=["special.exp2"])
+unary("expm1", np.expm1, lambda grad, result: grad * (result + 1), aliases=["special.expm1"])
 unary("log", np.log, lambda grad, self: grad / self)
 unary("log2", np.log2, lambda grad, self: grad / (self * math.log(2)))
 unary("log10", np.log10, lambda grad, self: grad / (self * math.log(10)))
-unary("log1p", np.log1p, lambda grad, self: grad / (self + 1), node="Log1PBackward0")
+unary("log1p", np.log1p, lambda grad, self: grad / (self + 1), node="Log1PBackward0", aliases=["special.log1p"])
 
 
 binary("logaddexp", np.logaddexp, kinds="f", refusal="logaddexp_cpu", inplace=False,
@@ -444,7 +486,7 @@ def logistic(self: Any) -> Any:
     return 1 / (1 + np.exp(-self))
 
 
-unary("sigmoid", logistic, lambda grad, result: grad * ((1 - result) * result))
+unary("sigmoid", logistic, lambda grad, result: grad * ((1 - result) * result), aliases=["special.expit"])
 
 # ---- trigonometry ----------------------------------------------------------------------------------------------------
 
@@ -512,7 +554,7 @@ unary("sgn", signs, sgn_formula, promote="keep",
 
 
 @op(
-    "round", promote="keep", kinds="iuf", refusal="round_vml_cpu", inplace=True,
+    "round", promote="keep", aliases=["special.round"], kinds="iuf", refusal="round_vml_cpu", inplace=True,
     node=lambda decimals: "RoundBackward0" if decimals is None else "RoundBackward1",
     self=lambda xp, grad: zeros(xp, grad),
 )  # fmt: skip
@@ -521,7 +563,7 @@ def rounded(self: Array, *, decimals: int | None = None) -> Array:
     if decimals is None:
         return np.rint(self) if self.dtype.kind == "f" else self
     if self.dtype.kind != "f":
-        raise NotImplementedError(f'"round_cpu" not implemented for \'{self.dtype.name}\'')
+        raise NotImplementedError(f'"round_cpu" not implemented for \'{from_numpy(self.dtype).legacy_name}\'')
     scale = self.dtype.type(10.0 ** abs(decimals))
     return np.rint(self * scale) / scale if decimals > 0 else np.rint(self / scale) * scale
 

@@ -141,14 +141,15 @@ binary("special.xlog1py", times_log(np.log1p), promote="float", numbers=BOTH, ki
 
 def logit_slope(xp: Any, grad: Any, self: Any, eps: float | None) -> Any:
     low, outside = (0, math.nan) if eps is None else (eps, 0)
-    return xp.where((self < low) | (self > 1 - low), outside, grad / (self * (1 - self)))
+    return xp.where((self >= low) & (self <= 1 - low), grad / (self * (1 - self)), outside)
 
 
 @op(promote="float", kinds="f", refusal="logit_cpu", inplace=True, aliases=["special.logit"], self=logit_slope)
 def logit(self: Array, eps: float | None = None) -> Array:
     """log(x / (1 - x)), of x clamped to [eps, 1 - eps] if eps is given."""
     if eps is not None:
-        self = np.clip(self, self.dtype.type(eps), self.dtype.type(1 - eps))
+        low, high = self.dtype.type(eps), self.dtype.type(1 - eps)
+        self = np.where(self < low, low, np.where(self > high, high, self))
     return np.log(self / (1 - self))
 
 
