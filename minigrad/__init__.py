@@ -1,7 +1,7 @@
 """minigrad: torch's autograd on numpy. `import minigrad as torch` runs torch code."""
 
-from minigrad import ops as _ops  # noqa: F401  (declares the operations)
-from minigrad import _operators
+from minigrad import _operators, autograd, func, linalg, nn, special, utils
+from minigrad import ops as _ops
 from minigrad._creation import (
     arange,
     as_tensor,
@@ -24,6 +24,8 @@ from minigrad._creation import (
 from minigrad._declare import PUBLIC as _PUBLIC
 from minigrad._dtype import (
     bool_ as bool,
+)
+from minigrad._dtype import (
     can_cast,
     cdouble,
     cfloat,
@@ -60,9 +62,8 @@ from minigrad._modes import (
     no_grad,
     set_grad_enabled,
 )
-from minigrad._tensor import Size, Tensor
-from minigrad._tensor_str import set_printoptions
-from minigrad import autograd, func, linalg, nn, special, utils
+from minigrad._tensor import Tensor
+from minigrad._tensor_str import Size, set_printoptions
 
 _operators.install()
 globals().update({_name: _function for _name, _function in _PUBLIC.items() if "." not in _name})

@@ -24,8 +24,8 @@ def warn(node: Any) -> None:
     name, trace = node.name(), node.trace
     if trace is None:
         warnings.warn(
-            f"Error detected in {name}. No forward pass information available. Enable detect anomaly during forward pass"
-            " for more information.",
+            f"Error detected in {name}. No forward pass information available. Enable detect anomaly during forward"
+            " pass for more information.",
             stacklevel=3,
         )
         return

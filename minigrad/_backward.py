@@ -137,7 +137,7 @@ class _Pass:
         self.wanted: set[Node] | None = None
         self.reachable: set[Node] = set()  # what is left to run, when `pending` was counted
 
-    def run(self, roots: Sequence[tuple[Edge, Tensor]]) -> list[Any]:
+    def run(self, roots: Sequence[tuple[Edge, Tensor]]) -> list[Any]:  # noqa: C901, PLR0915  (one loop, in one place)
         calculus, heap, buffers, keep_graph = self.calculus, self.heap, self.buffers, self.keep_graph
         recording, quietly = calculus.recording, state.run
         if self.targets is not None:
@@ -145,8 +145,8 @@ class _Pass:
         wanted = self.wanted
         usual = wanted is None and not recording and not state.anomaly
         owned: set[Node] = set()  # whose buffer is an array made here, so that it can be added to in place
-        for edge, gradient in roots:
-            self.send(edge, calculus.unwrap(gradient))
+        for root, gradient in roots:
+            self.send(root, calculus.unwrap(gradient))
         while heap:
             node = heappop(heap)[1]
             grads = buffers.pop(node)
@@ -193,7 +193,8 @@ class _Pass:
                         buffers[target] = buffer = self.sum(buffer, grad)
                         if type(buffer) is np.ndarray:
                             owned.add(target)
-            results = grad = data = buffer = None  # what nobody needs any more is free before the next node runs
+            results = ()
+            grad = data = buffer = None  # what nobody needs any more is free before the next node runs
             if self.pending is not None:
                 for edge in node.next:
                     if edge is not None and type(edge[0]) is AccumulateGrad:

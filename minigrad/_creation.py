@@ -30,7 +30,7 @@ def finish(data: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
 def _inferred(data: Any) -> np.dtype[Any]:
     """The type of nested Python numbers: the widest category, floats as the default type."""
     if isinstance(data, Tensor):
-        return data._data.dtype
+        return data._data.dtype  # type: ignore[no-any-return]
     if isinstance(data, (np.ndarray, np.generic)):
         return data.dtype
     if isinstance(data, (list, tuple)):
@@ -93,10 +93,10 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """A tensor of this data, sharing memory where it can."""
     if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)  # type: ignore[no-any-return]
+        return data if dtype is None else data.to(dtype)
     if isinstance(data, np.ndarray):
         made = from_numpy(data)
-        return made if dtype is None else made.to(dtype)  # type: ignore[no-any-return]
+        return made if dtype is None else made.to(dtype)
     return tensor(data, dtype=dtype)
 
 

@@ -1,7 +1,7 @@
 """The forms in which operations are declared, and where a declaration is published.
 
-One declaration makes the function (`minigrad.sin`, `minigrad.linalg.inv`), the method (`Tensor.sin`), the in-place method
-(`Tensor.sin_`), `out=`, and the two entries of the namespaces that formulas compute with.
+One declaration makes the function (`minigrad.sin`, `minigrad.linalg.inv`), the method (`Tensor.sin`), the in-place
+method (`Tensor.sin_`), `out=`, and the two entries of the namespaces that formulas compute with.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from minigrad._graph import Saved
 from minigrad._modes import SPECIAL, state
 from minigrad._op import (
     ALIASES,
@@ -25,7 +26,6 @@ from minigrad._op import (
     bind,
     store_out,
 )
-from minigrad._graph import Saved
 from minigrad._tensor import Tensor
 from minigrad._views import edge_of
 
@@ -126,13 +126,13 @@ def composite(
     *,
     name: str | None = None,
     method: bool | None = None,
-    inplace: bool = False,
+    inplace: Callable[..., Any] | None = None,
     aliases: Sequence[str] = (),
     raw: Callable[..., Any] | None = None,
 ) -> Any:
     """Publish a function of tensors that is made of other operations (as it is in torch).
 
-    `raw`: what it is on arrays, for formulas that use it.
+    `inplace`: its in-place form; `raw`: what it is on arrays, for formulas that use it.
     """
 
     def declare(made: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,8 +140,8 @@ def composite(
         if raw is not None:
             setattr(RAW, full.replace(".", "_"), raw)
         _expose(full, _renaming(made), method, True, aliases)
-        if inplace:
-            _expose_inplace(full, lambda self, *args, **kwargs: self.copy_(made(self, *args, **kwargs)), aliases)
+        if inplace is not None:
+            _expose_inplace(full, inplace, aliases)
         return made
 
     return declare if function is None else declare(function)
@@ -158,7 +158,10 @@ def _renaming(made: Callable[..., Any]) -> Callable[..., Any]:
     def function(*args: Any, **kwargs: Any) -> Any:
         if not kwargs:
             return made(*args)
-        renamed = {key if key in names or ALIASES.get(key) not in names else ALIASES[key]: kwargs[key] for key in kwargs}
+        renamed = {
+            key if key in names or ALIASES.get(key) not in names else ALIASES[key]: value
+            for key, value in kwargs.items()
+        }
         if "out" not in renamed or "out" in names:
             return made(*args, **renamed)
         out = renamed.pop("out")

@@ -1,8 +1,8 @@
 """The recorded graph: nodes, the edges between them, and what they save.
 
 An edge is `(node, number)`: the node that computes the gradient of something, and which of the node's outputs it is. A
-tensor that requires grad holds its edge; a node holds one edge per input (`next`). So nodes point to older nodes, down to
-the `AccumulateGrad` of each leaf, and nothing points back: no reference cycles.
+tensor that requires grad holds its edge; a node holds one edge per input (`next`). So nodes point to older nodes, down
+to the `AccumulateGrad` of each leaf, and nothing points back: no reference cycles.
 """
 
 from __future__ import annotations
@@ -185,8 +185,8 @@ class Saved:
 
         if isinstance(self.source, Tensor):
             return self.source
-        recorded = self.source is not None and self._data.dtype.kind in "fc"
-        tensor = make(self._data, (node, self.source) if recorded else None)
+        recorded = isinstance(self.source, int) and self._data.dtype.kind in "fc"
+        tensor = make(self._data, (node, self.source) if recorded else None)  # type: ignore[arg-type]
         tensor._cell = self._cell
         return tensor
 
@@ -205,9 +205,9 @@ class Packed:
             self.packed, self.unpack_hook = pack(tensor if tensor.is_leaf else tensor.detach()), unpack
         if tensor._cell[0] != before:
             raise RuntimeError(
-                "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot be"
-                " modified by in-place operations as this can lead to unexpected side-effects. Please open an issue if you"
-                " need to perform in-place operations on the input to a pack hook."
+                "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook"
+                " cannot be modified by in-place operations as this can lead to unexpected side-effects. Please open"
+                " an issue if you need to perform in-place operations on the input to a pack hook."
             )
 
     @property
@@ -219,7 +219,10 @@ class Packed:
 
         found = self.unpack_hook(self.packed)
         if not isinstance(found, Tensor):
-            raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(found).__name__}")
+            raise TypeError(
+                "Output of saved tensor unpack_hook expected to be a Tensor but got result of type"
+                f" {type(found).__name__}"
+            )
         return found
 
     def unpack(self, node: Node) -> Tensor:

@@ -16,7 +16,6 @@ import numpy as np
 
 from minigrad._text import type_name
 
-
 RECORD, PLAIN, SPECIAL = range(3)
 
 
@@ -58,7 +57,8 @@ state = _State()
 
 
 class _Mode:
-    """A context manager that is also a decorator, of functions and of generators (which leave the mode at each yield)."""
+    """A context manager that is also a decorator, of functions and of generators (which leave the mode at each
+    yield)."""
 
     def __enter__(self) -> Any:
         raise NotImplementedError
@@ -75,8 +75,8 @@ class _Mode:
 
             warnings.warn(
                 "Decorating classes is deprecated and will be disabled in future versions. You should only decorate"
-                " functions or methods. To preserve the current behavior of class decoration, you can directly decorate the"
-                " `__init__` method and nothing else.",
+                " functions or methods. To preserve the current behavior of class decoration, you can directly"
+                " decorate the `__init__` method and nothing else.",
                 FutureWarning,
                 stacklevel=2,
             )

@@ -7,13 +7,15 @@ product. A formula is a function whose parameter names say what it needs:
     given          the gradients of several outputs as they came: None where there is none
     self, other …  an input, by its name in `forward`; it is saved for backward (and its version is checked)
     result         the output, saved likewise (`results`: all outputs; `indices` …: one, by its field in `returns`)
-    self_shape …   the shape of an input (the shapes, of a list of inputs); `self_dtype` its type; `other_number` whether
+    self_shape …   the shape of an input (the shapes, of a list of inputs); `self_dtype` its type; `other_number`
+    whether
                    it was given as a Python number: nothing is saved
     dim …          any other parameter of `forward`
     xp             the namespace of operations to compute with
 
-First-order backward calls the formula with numpy arrays and the operations' own forwards as `xp`; under create_graph the
-same formula gets tensors and the recorded operations. Formulas do not undo broadcasting or casts: the engine does, once.
+First-order backward calls the formula with numpy arrays and the operations' own forwards as `xp`; under create_graph
+the same formula gets tensors and the recorded operations. Formulas do not undo broadcasting or casts: the engine does,
+once.
 """
 
 from __future__ import annotations
@@ -52,10 +54,10 @@ CONSTANT: Final = [0]  # the version cell of what nobody can write to
 class Op:
     """One declared operation; see the module's text. `promote`: None, "keep" (operands are cast to their common type),
     "float" (and integers to the default floating type), "same" (all must have one type), or a function of parameters
-    that gives one of these. `kinds`: numpy's letters of the types that it computes with, `refusal`: its error for others,
-    or the name of the kernel that torch says does not do them. `view`: whether the result shares `self`'s memory.
-    `holomorphic`: the formulas give the plain derivative, which the engine conjugates for complex tensors; False for
-    formulas that are right for complex tensors as they stand."""
+    that gives one of these. `kinds`: numpy's letters of the types that it computes with, `refusal`: its error for
+    others, or the name of the kernel that torch says does not do them. `view`: whether the result shares `self`'s
+    memory. `holomorphic`: the formulas give the plain derivative, which the engine conjugates for complex tensors;
+    False for formulas that are right for complex tensors as they stand."""
 
     def __init__(
         self,
@@ -81,7 +83,8 @@ class Op:
             code = forward.__code__
             names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
             params = {each: forward.__annotations__[each] for each in names}
-            defaults = dict(zip(names[code.co_argcount - len(forward.__defaults__ or ()) :], forward.__defaults__ or ()))
+            given = forward.__defaults__ or ()
+            defaults = dict(zip(names[code.co_argcount - len(given) :], given))
             self.keyword_only = code.co_kwonlyargcount
             self.defaults: dict[str, Any] = {**defaults, **(forward.__kwdefaults__ or {})}
         else:
@@ -101,7 +104,7 @@ class Op:
         self.optional = {i for i, kind in enumerate(kinds) if "None" in kind}
         self.variadic = next((i for i, kind in enumerate(kinds) if kind.startswith("Size")), None)
         camel = "".join(part[:1].upper() + part[1:] for part in name.replace(".", "_").split("_"))
-        self.node_name = node or f"{camel}Backward0"
+        self.node_name: str | Callable[..., str] = node or f"{camel}Backward0"
         self.many_outputs = returns is not None
         # Inputs that have an edge: a number has none where it makes another overload, with a node of its own.
         asked = () if node is None or isinstance(node, str) else _names(node)
@@ -151,7 +154,8 @@ class Plan:
             [*self._record_source(op, single, inputs, results), "", *self._vjp_source(op, active, inputs, results)]
         )
         scope: dict[str, Any] = {f"{op.params[i]}_formula": formula for i, formula in active.items()}
-        scope |= {"Saved": Saved, "NOTHING": NOTHING, "is_number": is_number, "FREED": FREED, "stale_error": stale_error}
+        scope |= {"Saved": Saved, "NOTHING": NOTHING, "is_number": is_number}
+        scope |= {"FREED": FREED, "stale_error": stale_error}
         exec(compile(self.source, f"<{name} of {op.name}>", "exec"), scope)
         self.node_class = scope["Node"] = type(
             name, (OpNode,), {"__module__": "minigrad", "plan": self, "vjp": scope["vjp"]}
@@ -286,7 +290,8 @@ class OpNode(Node):
     lengths: tuple[int, ...]  # how many edges each input has, where an input is a list
 
     def __init__(
-        self, next: Sequence[Edge | None], meta: Any, saved: Sequence[Any], versions: Sequence[int], extras: Sequence[Any]
+        self, next: Sequence[Edge | None], meta: Any, saved: Sequence[Any], versions: Sequence[int], extras:
+        Sequence[Any]
     ) -> None:
         self.sequence = _sequence.__next__()
         self.next = next
@@ -376,8 +381,8 @@ def broadcast_error(shapes: Sequence[tuple[int, ...]]) -> RuntimeError:
         for dim in reversed(range(ndim)):
             if a[dim] != b[dim] and 1 not in (a[dim], b[dim]):
                 return RuntimeError(
-                    f"The size of tensor a ({a[dim]}) must match the size of tensor b ({b[dim]}) at non-singleton dimension"
-                    f" {dim}"
+                    f"The size of tensor a ({a[dim]}) must match the size of tensor b ({b[dim]}) at non-singleton"
+                    f" dimension {dim}"
                 )
         first = np.broadcast_shapes(a, b)
     return RuntimeError(f"shapes {', '.join(map(str, shapes))} do not broadcast")
@@ -405,7 +410,7 @@ def _prepare(op: Op, args: Sequence[Any]) -> tuple[list[Any], list[Any], list[Ed
                 if edge is not None:
                     need |= bit
         elif given is None and i in op.optional or i in op.numbers and isinstance(given, _NUMBER):
-            if i in op.differentiable and i not in op.overloads:
+            if i in op.differentiable and (given is None or i not in op.overloads):
                 edges.append(None)
         elif op.numbers and op.name not in WRAPPING:
             raise _combination_error(op, args)
@@ -461,6 +466,8 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
         )
     else:
         dtype = first._data.dtype
+    if op.promote == "same":
+        dtype = first._data.dtype
     promote = op.promote if isinstance(op.promote, str) else op.ask(op.promote, args)  # type: ignore[arg-type]
     if promote == "float" and dtype.kind in "iub":
         dtype = _dtype.default_float()
@@ -481,9 +488,10 @@ def _check_same(op: Op, raws: Sequence[Any], places: Sequence[int]) -> None:
     wanted = _dtype.from_numpy(raws[places[0]].dtype)
     for i in places[1:]:
         given = getattr(raws[i], "dtype", wanted.numpy)
-        if given != wanted.numpy:
+        if given != wanted.numpy and raws[i].ndim:
             raise RuntimeError(
-                f"expected dtype {wanted.cpp_name} for `{op.params[i]}` but got dtype {_dtype.from_numpy(given).cpp_name}"
+                f"expected dtype {wanted.cpp_name} for `{op.params[i]}` but got dtype"
+                f" {_dtype.from_numpy(given).cpp_name}"
             )
 
 
@@ -548,15 +556,15 @@ def write(target: Tensor, result: Any) -> None:
         raise RuntimeError(
             f"output with shape {list(data.shape)} doesn't match the broadcast shape {list(result.shape)}"
         )
-    if 0 in data.strides and data.size and any(not stride and size > 1 for stride, size in zip(data.strides, data.shape)):
+    if 0 in data.strides and data.size and any(not s and size > 1 for s, size in zip(data.strides, data.shape)):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location."
             " Please clone() the tensor before performing the operation."
         )
     if target._inference and not state.inference:
         raise RuntimeError(
-            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal"
-            " tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
+            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a"
+            " normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
     state.run(np.copyto, data, result, "unsafe")
     if not target._inference:
@@ -606,10 +614,10 @@ def store_out(name: str, out: Any, result: Tensor, args: Sequence[Any]) -> Tenso
             import warnings
 
             warnings.warn(
-                f"An output with one or more elements was resized since it had shape {list(out._data.shape)}, which does"
-                f" not match the required output shape {list(result._data.shape)}. This behavior is deprecated, and in a"
-                " future PyTorch release outputs will not be resized unless they have zero elements. You can explicitly"
-                " reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
+                f"An output with one or more elements was resized since it had shape {list(out._data.shape)}, which"
+                f" does not match the required output shape {list(result._data.shape)}. This behavior is deprecated,"
+                " and in a future PyTorch release outputs will not be resized unless they have zero elements. You can"
+                " explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
                 stacklevel=3,
             )
         out._data = np.empty(result._data.shape, out._data.dtype)

@@ -16,10 +16,11 @@ import numpy as np
 from minigrad import _dtype
 from minigrad._dims import wrap_dim
 from minigrad._dtype import from_numpy
-from minigrad._graph import AccumulateGrad, Edge, Node, RemovableHandle
+from minigrad._graph import AccumulateGrad, Edge, Node
 from minigrad._modes import state
 from minigrad._tensor_str import Size, tensor_str
 from minigrad._text import type_name
+from minigrad.utils.hooks import RemovableHandle
 
 if TYPE_CHECKING:
     from minigrad._views import View
@@ -40,8 +41,7 @@ class _Uncounted(list[int]):
         raise RuntimeError(
             "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in"
             " computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and"
-            " use it"
-            " in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
+            " use it in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
         )
 
 
@@ -283,7 +283,7 @@ class Tensor:
     @readonly
     def name(self) -> None:
         """Always None, as in torch; a tensor has no name."""
-        return None
+        return
 
     @property
     def volatile(self) -> bool:
@@ -302,7 +302,8 @@ class Tensor:
         """The type that a leaf's gradient must have (None: any); the leaf's own unless set."""
         if not self.is_leaf:
             raise RuntimeError("grad_dtype can only be accessed on leaf tensors.")
-        return self.dtype if self._grad_dtype == "own" else self._grad_dtype
+        found: _dtype.dtype | None = self.dtype if self._grad_dtype == "own" else self._grad_dtype
+        return found
 
     @grad_dtype.setter
     def grad_dtype(self, value: _dtype.dtype | None) -> None:
@@ -476,7 +477,8 @@ class Tensor:
 
     def __contains__(self, element: object) -> bool:
         if isinstance(element, (Tensor, bool, int, float, complex)):
-            return bool((self == element).any().item())
+            equal: Any = self == element
+            return bool(equal.any().item())
         raise RuntimeError(
             f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
         )
@@ -501,10 +503,8 @@ class Tensor:
         if not self.is_leaf:
             raise RuntimeError(
                 "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the"
-                " moment. "
-                " If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm"
-                " usage,"
-                " see https://github.com/pytorch/pytorch/pull/103001"
+                " moment.  If you were attempting to deepcopy a module, this may be because of a"
+                " torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
             )
         if id(self) in memo:
             found: Tensor = memo[id(self)]
@@ -522,8 +522,7 @@ class Tensor:
 
 _NOT_LEAF = (
     "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph"
-    " that"
-    " doesn't require differentiation use var_no_grad = var.detach()."
+    " that doesn't require differentiation use var_no_grad = var.detach()."
 )
 
 

@@ -33,7 +33,7 @@ _PROFILES: dict[str, dict[str, float]] = {
 }
 
 
-def set_printoptions(  # noqa: PLR0917 – torch's own signature
+def set_printoptions(
     precision: int | None = None,
     threshold: float | None = None,
     edgeitems: int | None = None,

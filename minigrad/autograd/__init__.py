@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minigrad._backward import run
+from minigrad._declare import PUBLIC
 from minigrad._dtype import from_numpy
 from minigrad._graph import Edge
 from minigrad._modes import (
@@ -31,24 +32,24 @@ from minigrad.autograd.grad_mode import set_multithreading_enabled
 from minigrad.autograd.variable import Variable
 
 __all__ = [
-    "gradcheck",
-    "gradgradcheck",
-    "anomaly_mode",
-    "grad_mode",
-    "set_multithreading_enabled",
     "Function",
     "Variable",
+    "anomaly_mode",
     "backward",
     "detect_anomaly",
     "enable_grad",
     "function",
     "functional",
     "grad",
+    "grad_mode",
+    "gradcheck",
+    "gradgradcheck",
     "graph",
     "inference_mode",
     "no_grad",
     "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]
 
 Tensors: TypeAlias = "Tensor | Sequence[Tensor]"
@@ -74,8 +75,8 @@ def backward(
         warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
         if grad_tensors is not None:
             raise RuntimeError(
-                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use"
-                " `grad_tensors`."
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only"
+                " use `grad_tensors`."
             )
         grad_tensors = grad_variables
     roots = _roots(_listed(tensors), grad_tensors)
@@ -89,10 +90,10 @@ def backward(
     run(roots, create_graph if retain_graph is None else retain_graph, create_graph, targets)
     if create_graph:
         warnings.warn(
-            "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient"
-            " which can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If"
-            " you have to use this function, make sure to reset the .grad fields of your parameters to None after use to"
-            " break the cycle and avoid the leak.",
+            "Using backward() with create_graph=True will create a reference cycle between the parameter and its"
+            " gradient which can cause a memory leak. We recommend using autograd.grad when creating the graph to"
+            " avoid this. If you have to use this function, make sure to reset the .grad fields of your parameters to"
+            " None after use to break the cycle and avoid the leak.",
             stacklevel=2,
         )
 
@@ -116,13 +117,15 @@ def grad(
     """
     if not only_inputs:
         warnings.warn(
-            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other parts"
-            " of the graph, please use torch.autograd.backward.",
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for"
+            " other parts of the graph, please use torch.autograd.backward.",
             FutureWarning,
             stacklevel=2,
         )
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
     if allow_unused is None:
         allow_unused = materialize_grads
     wanted = _listed(inputs)
@@ -157,17 +160,15 @@ def _batched(
     materialize: bool,
 ) -> tuple[Any, ...]:
     """One pass per gradient along the first dimension of `grad_outputs`, stacked."""
-    import minigrad
-
     batches = _listed(grad_outputs)
     for number, (each, output) in enumerate(zip(batches, _listed(outputs), strict=False)):
         if each is not None and each.shape[1:] != output.shape:
             raise RuntimeError(
-                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. The"
-                " sizes of the remaining dimensions are expected to match the shape of corresponding output, but a mismatch"
-                f" was detected: grad_output[{number}] has a shape of {each.shape[1:-1]} and output[{number}] has a shape of"
-                f" {output.shape}. If you only want some tensors in `grad_output` to be considered batched, consider using"
-                " vmap."
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch"
+                " dimension. The sizes of the remaining dimensions are expected to match the shape of corresponding"
+                f" output, but a mismatch was detected: grad_output[{number}] has a shape of {each.shape[1:-1]} and"
+                f" output[{number}] has a shape of {output.shape}. If you only want some tensors in `grad_output` to"
+                " be considered batched, consider using vmap."
             )
     count = len(next(each for each in batches if each is not None))
     rows = []
@@ -178,7 +179,7 @@ def _batched(
             grad(outputs, inputs, row, keep or not last, create_graph, allow_unused=allow_unused,
                  materialize_grads=materialize)
         )
-    return tuple(None if column[0] is None else minigrad.stack(column) for column in zip(*rows, strict=True))
+    return tuple(None if column[0] is None else PUBLIC["stack"](column) for column in zip(*rows, strict=True))
 
 
 def _target(given: Any) -> Edge:
@@ -207,8 +208,8 @@ def _roots(tensors: Sequence[Tensor], given: Any) -> list[tuple[Edge, Tensor]]:
         if isinstance(gradient, Tensor):
             if gradient._data.shape != data.shape:
                 raise RuntimeError(
-                    f"Mismatch in shape: grad_output[{number}] has a shape of {gradient.shape} and output[{number}] has a"
-                    f" shape of {each.shape}."
+                    f"Mismatch in shape: grad_output[{number}] has a shape of {gradient.shape} and output[{number}]"
+                    f" has a shape of {each.shape}."
                 )
             if (gradient._data.dtype.kind == "c") != (data.dtype.kind == "c"):
                 raise RuntimeError(

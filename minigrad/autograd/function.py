@@ -12,7 +12,6 @@ from minigrad._modes import no_grad, state
 from minigrad._tensor import Tensor, make
 from minigrad._views import FUNCTION, check_inplace, edge_of, mark_view, rebase_history
 
-
 _NOT_A_TENSOR: Final[Any] = ((), None)  # instead of an output's shape and type
 
 
@@ -131,17 +130,17 @@ class Function(metaclass=_FunctionMeta):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         warnings.warn(
-            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke"
-            " them on the class itself. Instantiating an autograd function will raise an error in a future version of"
-            " PyTorch.",
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should"
+            " invoke them on the class itself. Instantiating an autograd function will raise an error in a future"
+            " version of PyTorch.",
             DeprecationWarning,
             stacklevel=2,
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError(
-            "Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function"
-            " with static forward method. (Example:"
+            "Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd"
+            " function with static forward method. (Example:"
             " https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
         )
 
@@ -159,8 +158,8 @@ class Function(metaclass=_FunctionMeta):
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradients of the arguments from those of the outputs."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward"
-            " mode AD."
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with"
+            " backward mode AD."
         )
 
     vjp = backward
@@ -169,8 +168,8 @@ class Function(metaclass=_FunctionMeta):
     def _backward(cls) -> Callable[..., Any]:
         if cls.backward is not Function.backward and cls.vjp is not Function.vjp:
             raise RuntimeError(
-                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should only implement one"
-                " of them."
+                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should only"
+                " implement one of them."
             )
         return cls.vjp if cls.vjp is not Function.vjp else cls.backward
 
@@ -199,8 +198,8 @@ def _record(ctx: BackwardCFunction, inputs: Sequence[Tensor], result: Any, recor
     for each in ctx._dirty:
         if not any(each is output for output in outputs):
             raise RuntimeError(
-                "Some elements marked as dirty during the forward method were not returned as output. The inputs that are"
-                " modified inplace must all be outputs of the Function."
+                "Some elements marked as dirty during the forward method were not returned as output. The inputs that"
+                " are modified inplace must all be outputs of the Function."
             )
     numbers: dict[int, int] = {}  # output object -> its number
     ctx.meta = tuple(
@@ -213,11 +212,10 @@ def _record(ctx: BackwardCFunction, inputs: Sequence[Tensor], result: Any, recor
             continue
         numbers[id(output)] = number
         answers.append(_output(ctx, inputs, output, number, recording))
-    for each in ctx._to_save:
-        if each is not None and not isinstance(each, Tensor):
-            place = list(ctx._to_save).index(each)
+    for place, kept in enumerate(ctx._to_save):
+        if kept is not None and not isinstance(kept, Tensor):
             raise TypeError(
-                f"save_for_backward can only save variables, but argument {place} is of type {type(each).__name__}"
+                f"save_for_backward can only save variables, but argument {place} is of type {type(kept).__name__}"
             )
     if recording:
         ctx.saved = [

@@ -1,8 +1,8 @@
 """Products with Jacobians and Hessians, and those matrices, of functions of tensors; as `torch.autograd.functional`.
 
 Every function takes `func` and its `inputs` (a tensor or a tuple of them) and leaves the given tensors alone. Answers
-have the structure of what they belong to: a tensor for a tensor, a tuple for a tuple. Forward-mode products are found by
-differentiating backward twice, as in torch. `strict` makes independence an error instead of zeros.
+have the structure of what they belong to: a tensor for a tensor, a tuple for a tuple. Forward-mode products are found
+by differentiating backward twice, as in torch. `strict` makes independence an error instead of zeros.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def vjp(func: Func, inputs: Any, v: Any = None, create_graph: bool = False, stri
             _check_sizes(v, outputs, outputs_single)
         elif len(outputs) != 1 or outputs[0].numel() != 1:
             raise RuntimeError(
-                "The vector v can only be None if the user-provided function returns a single Tensor with a single element."
+                "The vector v can only be None if the user-provided function returns a single Tensor with a single"
+                " element."
             )
         found = _gradients(outputs, given, v, create_graph)
         product = _filled(found, given, strict, create_graph, "back")
@@ -51,8 +52,8 @@ def jvp(func: Func, inputs: Any, v: Any = None, create_graph: bool = False, stri
             _check_sizes(v, given, single)
         elif len(given) != 1 or given[0].numel() != 1:
             raise RuntimeError(
-                "The vector v can only be None if the input to the user-provided function is a single Tensor with a single"
-                " element."
+                "The vector v can only be None if the input to the user-provided function is a single Tensor with a"
+                " single element."
             )
         outputs_single, outputs = _outputs(func, given, "jvp", strict)
         weights = tuple(_zeros(each, requires_grad=True) for each in outputs)
@@ -76,19 +77,19 @@ def jacobian(
     """
     if strategy not in ("forward-mode", "reverse-mode"):
         raise AssertionError(
-            'Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more outputs than'
-            ' inputs, "forward-mode" tends to be more performant. Otherwise, prefer to use "reverse-mode".'
+            'Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more outputs'
+            ' than inputs, "forward-mode" tends to be more performant. Otherwise, prefer to use "reverse-mode".'
         )
     if strategy == "forward-mode":
         if create_graph:
             raise NotImplementedError(
-                "torch.autograd.functional.jacobian: `create_graph=True` and `strategy=\"forward-mode\"` are not supported"
-                " together (yet). Please either set `create_graph=False` or `strategy=\"reverse-mode\"`."
+                "torch.autograd.functional.jacobian: `create_graph=True` and `strategy=\"forward-mode\"` are not"
+                " supported together (yet). Please either set `create_graph=False` or `strategy=\"reverse-mode\"`."
             )
         if strict:
             raise RuntimeError(
-                'torch.autograd.functional.jacobian: `strict=True` and `strategy="forward-mode"` are not supported together'
-                ' (yet). Please either set `strict=False` or `strategy="reverse-mode"`.'
+                'torch.autograd.functional.jacobian: `strict=True` and `strategy="forward-mode"` are not supported'
+                ' together (yet). Please either set `strict=False` or `strategy="reverse-mode"`.'
             )
         if not vectorize:
             raise NotImplementedError(
@@ -121,8 +122,8 @@ def _rows(output: Tensor, inputs: Several, number: int, create_graph: bool, stri
             if grad is None:
                 if strict:
                     raise RuntimeError(
-                        f"Output {number} of the user-provided function is independent of input {i}. This is not allowed in"
-                        " strict mode."
+                        f"Output {number} of the user-provided function is independent of input {i}. This is not"
+                        " allowed in strict mode."
                     )
                 grad = _zeros(given)
             elif strict and create_graph and not grad.requires_grad:
@@ -147,7 +148,8 @@ def hessian(
     vectorize: bool = False,
     outer_jacobian_strategy: str = "reverse-mode",
 ) -> Any:
-    """The second derivatives of a scalar function: sizes `input_i.shape + input_j.shape`, a tuple of tuples for tuples."""
+    """The second derivatives of a scalar function: sizes `input_i.shape + input_j.shape`, a tuple of tuples for
+    tuples."""
     single, given = _tuple(inputs, "inputs", "hessian")
     if outer_jacobian_strategy not in ("forward-mode", "reverse-mode"):
         raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode".')
@@ -171,8 +173,8 @@ def _strictly(row: Tensor, number: int, strict: bool) -> Tensor:
     if strict and not row.requires_grad:
         raise RuntimeError(
             f"While computing the hessian, found that the jacobian of the user-provided function with respect to input"
-            f" {number} is independent of the input. This is not allowed in strict mode. You should ensure that your function"
-            " is twice differentiable."
+            f" {number} is independent of the input. This is not allowed in strict mode. You should ensure that your"
+            " function is twice differentiable."
         )
     return row
 
@@ -198,8 +200,8 @@ def _hessian_product(
             _check_sizes(v, given, single)
         elif len(given) != 1 or given[0].numel() != 1:
             raise RuntimeError(
-                "The vector v can only be None if the input to the user-provided function is a single Tensor with a single"
-                " element."
+                "The vector v can only be None if the input to the user-provided function is a single Tensor with a"
+                " single element."
             )
         outputs_single, outputs = _scalar(func, given, name, strict)
         first = _filled(_gradients(outputs, given, None, True), given, strict, True, "double_back")
@@ -223,8 +225,8 @@ def _tuple(given: Any, what: str, name: str) -> tuple[bool, Several]:
     for number, each in enumerate(given):
         if not isinstance(each, Tensor):
             raise TypeError(
-                f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the value at index {number}"
-                f" has type {type(each)}."
+                f"The {what} given to {name} must be either a Tensor or a tuple of Tensors but the value at index"
+                f" {number} has type {type(each)}."
             )
     return False, given
 
@@ -241,8 +243,8 @@ def _outputs(func: Func, inputs: Several, name: str, strict: bool) -> tuple[bool
     for number, each in enumerate(outputs):
         if strict and not each.requires_grad:
             raise RuntimeError(
-                f"Output {number} of the user-provided function does not require gradients. The outputs must be computed in"
-                " a differentiable manner from the input when running in strict mode."
+                f"Output {number} of the user-provided function does not require gradients. The outputs must be"
+                " computed in a differentiable manner from the input when running in strict mode."
             )
     return single, outputs
 
@@ -305,8 +307,8 @@ def _filled(
         if create_graph and not grad.requires_grad:
             what = "hessian" if stage == "double_back" else "jacobian"
             raise RuntimeError(
-                f"The {what} of the user-provided function is independent of input {number}. This is not allowed in strict"
-                " mode when create_graph=True."
+                f"The {what} of the user-provided function is independent of input {number}. This is not allowed in"
+                " strict mode when create_graph=True."
             )
     return tuple(_zeros(each) if grad is None else grad for grad, each in zip(found, like, strict=True))
 

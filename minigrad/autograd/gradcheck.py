@@ -67,9 +67,10 @@ def gradcheck(
 ) -> bool:
     """Whether backward's gradients of `func` at `inputs` agree with central differences of step `eps`.
 
-    Checks every float64 or complex128 input that requires grad: |analytical - numerical| <= atol + rtol·|numerical|, the
-    same answer twice within `nondet_tol`, zero gradients for zero or undefined output gradients. `fast_mode` compares one
-    random projection of the Jacobian. Raises GradcheckError, or with `raise_exception=False` answers False.
+    Checks every float64 or complex128 input that requires grad: |analytical - numerical| <= atol + rtol·|numerical|,
+    the same answer twice within `nondet_tol`, zero gradients for zero or undefined output gradients. `fast_mode`
+    compares one random projection of the Jacobian. Raises GradcheckError, or with `raise_exception=False` answers
+    False.
     """
     if check_forward_ad or check_batched_forward_grad:
         raise NotImplementedError("minigrad has no forward-mode differentiation to check")
@@ -248,7 +249,8 @@ def _analytical(
         if first.size and np.max(np.abs(first - second)) > options.nondet_tol:
             raise GradcheckError(
                 "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives"
-                " different values, although analytical gradient matches numerical gradient.The tolerance for nondeterminism"
+                " different values, although analytical gradient matches numerical gradient.The tolerance for"
+                " nondeterminism"
                 f" was {options.nondet_tol}." + _NONDETERMINISTIC
             )
     return both[0]
@@ -262,15 +264,15 @@ def _check_inputs(inputs: tuple[Any, ...]) -> None:
         needed = True
         if each._data.dtype.name not in ("float64", "complex128"):
             warnings.warn(
-                f"Input #{number} requires gradient and is not a double precision floating point or complex. This check will"
-                " likely fail if all the inputs are not of double precision floating point or complex. ",
+                f"Input #{number} requires gradient and is not a double precision floating point or complex. This"
+                " check will likely fail if all the inputs are not of double precision floating point or complex. ",
                 stacklevel=4,
             )
         if any(stride == 0 and size > 1 for stride, size in zip(each.stride(), each.shape, strict=True)):
             raise RuntimeError(
-                f"The {number}th input has a dimension with stride 0. gradcheck only supports inputs that are non-overlapping"
-                " to be able to compute the numerical gradients correctly. You should call .contiguous on the input before"
-                " passing it to gradcheck."
+                f"The {number}th input has a dimension with stride 0. gradcheck only supports inputs that are"
+                " non-overlapping to be able to compute the numerical gradients correctly. You should call"
+                " .contiguous on the input before passing it to gradcheck."
             )
     if not needed:
         raise ValueError(
@@ -320,8 +322,8 @@ def _check_undefined(func: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
             ) from error
         if any(grad is not None and np.any(np.not_equal(grad.detach()._data, 0)) for grad in found):
             raise GradcheckError(
-                "Expected all input grads to be undefined or zero when all output grads are undefined or zero. Please look"
-                f" at {_UNDEFINED}"
+                "Expected all input grads to be undefined or zero when all output grads are undefined or zero. Please"
+                f" look at {_UNDEFINED}"
             )
 
 

@@ -8,10 +8,11 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from minigrad._graph import Node, RemovableHandle
+from minigrad._graph import Node
 from minigrad._modes import state
 from minigrad._tensor import Tensor
 from minigrad._views import edge_of
+from minigrad.utils.hooks import RemovableHandle
 
 __all__ = [
     "GradientEdge",
@@ -27,7 +28,8 @@ __all__ = [
 
 
 class saved_tensors_hooks:
-    """Inside, each tensor saved for backward is replaced by `pack_hook(tensor)`, and comes back through `unpack_hook`."""
+    """Inside, each tensor saved for backward is replaced by `pack_hook(tensor)`, and comes back through
+    `unpack_hook`."""
 
     def __init__(self, pack_hook: Callable[[Tensor], Any], unpack_hook: Callable[[Any], Tensor]) -> None:
         self.hooks = (pack_hook, unpack_hook)
@@ -109,7 +111,8 @@ class _MultiHandle:
 
 
 def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[..., None], *, mode: str = "all") -> _MultiHandle:
-    """Call `fn` once per backward: with all gradients when every tensor has its own, or (`mode="any"`) with the first."""
+    """Call `fn` once per backward: with all gradients when every tensor has its own, or (`mode="any"`) with the
+    first."""
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
     lock = threading.Lock()

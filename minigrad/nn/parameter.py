@@ -18,5 +18,5 @@ class Parameter(Tensor):
         made._require(requires_grad)
         return made
 
-    def __repr__(self, *, tensor_contents: str | None = None) -> str:
-        return "Parameter containing:\n" + super().__repr__()
+    def __repr__(self, **kwargs: Any) -> str:  # type: ignore[override]
+        return "Parameter containing:\n" + Tensor.__repr__(self)
