@@ -116,6 +116,11 @@ class Op:
         """What a function of parameters answers for these arguments."""
         return function(*[args[self.params.index(each)] for each in _names(function)])
 
+    def left_out(self, args: Sequence[Any]) -> set[int]:
+        """The operands that have no edge: the numbers of an overload, and those not given beside a number."""
+        numbers = {i for i in self.overloads if isinstance(args[i], _NUMBER) or is_number(args[i])}
+        return numbers and numbers | {i for i in self.overloads if args[i] is None}
+
     def plan(self, need: int, args: Sequence[Any]) -> Plan:
         """What to save, and which formulas to use, when the inputs in the bit set `need` require grad."""
         name = self.node_name
@@ -123,8 +128,7 @@ class Op:
             name = self.ask(name, args)
         plan = self.plans.get((need, name))
         if plan is None:
-            left_out = {i for i in self.overloads if is_number(args[i])}
-            edged = [each for each in self.operands if each[0] in self.differentiable - left_out]
+            edged = [each for each in self.operands if each[0] in self.differentiable - self.left_out(args)]
             plan = self.plans[need, name] = Plan(self, need, name, edged)
         return plan
 
@@ -410,7 +414,7 @@ def _prepare(op: Op, args: Sequence[Any]) -> tuple[list[Any], list[Any], list[Ed
                 if edge is not None:
                     need |= bit
         elif given is None and i in op.optional or i in op.numbers and isinstance(given, _NUMBER):
-            if i in op.differentiable and (given is None or i not in op.overloads):
+            if i in op.differentiable and i not in op.left_out(args):
                 edges.append(None)
         elif op.numbers and op.name not in WRAPPING:
             raise _combination_error(op, args)

@@ -188,11 +188,31 @@ def selu(self: Array) -> Array:
 
 @op(
     promote="same", kinds="f", refusal="prelu_cpu", method=False, function=False, node="PreluKernelBackward0",
-    self=lambda xp, grad, self, weight: xp.where(self > 0, grad, weight * grad),
-    weight=lambda xp, grad, self: xp.where(self > 0, 0, self * grad),
+    self=lambda xp, grad, self, weight: xp.prelu_by_self(grad, self, weight),
+    weight=lambda xp, grad, self: xp.prelu_by_weight(grad, self),
 )  # fmt: skip
 def prelu_kernel(self: Array, weight: Array) -> Array:
     return np.where(self > 0, self, self * weight)
+
+
+# Backward as operations of their own: their slopes at 0 are others than their values suggest, as torch's backward of
+# backward counts 0 among the positive numbers, and backward itself among the negative ones.
+@op(
+    function=False, method=False,
+    cotangent=lambda xp, grad, self, weight: xp.where(self < 0, weight * grad, grad),
+    weight=lambda xp, grad, self, cotangent: xp.where(self < 0, cotangent * grad, 0),
+)  # fmt: skip
+def prelu_by_self(cotangent: Array, self: Array, weight: Array) -> Array:
+    return np.where(self > 0, cotangent, weight * cotangent)
+
+
+@op(
+    function=False, method=False,
+    cotangent=lambda xp, grad, self: xp.where(self < 0, self * grad, 0),
+    self=lambda xp, grad, self, cotangent: xp.where(self < 0, cotangent * grad, 0),
+)  # fmt: skip
+def prelu_by_weight(cotangent: Array, self: Array) -> Array:
+    return np.where(self > 0, 0, self * cotangent)
 
 
 @composite(aliases=["nn.functional.prelu"])
@@ -213,7 +233,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
             )
     if w.ndim > 1:
         raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {w.ndim}")
-    return prelu_kernel(input, weight.reshape((-1,) + (1,) * (x.ndim - 2)) if x.ndim > 1 or not x.ndim else weight)
+    return prelu_kernel(input, weight.reshape((-1,) + (1,) * (x.ndim - 2) if x.ndim and w.ndim else ()))
 
 
 # ---- pieces of straight lines ----------------------------------------------------------------------------------------
@@ -284,7 +304,7 @@ def softshrink(self: Array, lambd: float = 0.5) -> Array:
 def softplus_slope(xp: Any, grad: Any, self: Any, beta: float, threshold: float) -> Any:
     """The logistic function below the threshold; its own slope is cut there, as torch does."""
     steep = self * beta
-    return xp.where(steep > threshold, grad, grad * xp.sigmoid(xp.where(steep < threshold, steep, threshold)))
+    return xp.where(steep > threshold, grad, grad * xp.sigmoid(xp.where(steep >= threshold, threshold, steep)))
 
 
 @activation(softplus_slope, kernel="softplus_cpu")

@@ -279,10 +279,6 @@ def imaginary_part(self: Array) -> Array:
     return self.imag
 
 
-unary("conj_physical", lambda self: np.conj(self) if self.dtype.kind == "c" else self, lambda xp, grad: xp.conj(grad),
-      promote="keep", holomorphic=False)  # fmt: skip
-
-
 @composite(aliases=["resolve_neg"])
 def resolve_conj(input: Tensor) -> Tensor:
     """The tensor itself, as conjugates and negatives are computed at once."""
@@ -554,7 +550,7 @@ unary("sgn", signs, sgn_formula, promote="keep",
 
 
 @op(
-    "round", promote="keep", aliases=["special.round"], kinds="iuf", refusal="round_vml_cpu", inplace=True,
+    "round", promote="keep", kinds="iuf", refusal="round_vml_cpu", inplace=True,
     node=lambda decimals: "RoundBackward0" if decimals is None else "RoundBackward1",
     self=lambda xp, grad: zeros(xp, grad),
 )  # fmt: skip
@@ -566,6 +562,12 @@ def rounded(self: Array, *, decimals: int | None = None) -> Array:
         raise NotImplementedError(f'"round_cpu" not implemented for \'{from_numpy(self.dtype).legacy_name}\'')
     scale = self.dtype.type(10.0 ** abs(decimals))
     return np.rint(self * scale) / scale if decimals > 0 else np.rint(self / scale) * scale
+
+
+@composite(name="special.round")
+def special_round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """`round`, whose decimals are given in torch even by default."""
+    return PUBLIC["round"](input, decimals=decimals)  # type: ignore[no-any-return]
 
 
 def magnitude_ratio(xp: Any, grad: Any, self: Any, result: Any) -> Any:
