@@ -16,7 +16,7 @@ Call = Callable[..., Any]
 
 def data(*shape: int, seed: int = 0, dtype: Any = np.float64) -> Any:
     """Numbers with no ties, away from special values."""
-    return (np.random.default_rng(seed + len(shape)).normal(size=shape) * 1.5 + 0.1).astype(dtype)
+    return np.asarray(np.random.default_rng(seed + len(shape)).normal(size=shape) * 1.5 + 0.1, dtype)
 
 
 def ints(*values: Any) -> Any:
@@ -286,3 +286,408 @@ INTERPOLATIONS: list[tuple[str, Any, dict[str, Any]]] = [
 def test_interpolate(case: Any) -> None:
     name, x, kwargs = case
     run(name, x, **kwargs)
+
+
+# ---- layers ----------------------------------------------------------------------------------------------------------
+
+W, V = data(4, 3), data(3)
+LAYERS: list[tuple[Any, ...]] = [
+    ("linear", data(2, 3), W, data(4), {}),
+    ("linear", data(2, 3), W, {}),
+    ("linear", data(2, 5, 3), W, data(4), {}),
+    ("linear", data(2, 5, 3), W, {}),
+    ("linear", data(5, 2, 3).transpose(1, 0, 2), W, data(4), {}),
+    ("linear", V, W, data(4), {}),
+    ("linear", V, W, {}),
+    ("linear", data(2, 3), V, {}),
+    ("linear", V, V, {}),
+    ("linear", data(0, 3), W, data(4), {}),
+    ("linear", data(2, 3), W, data(1), {}),
+    ("linear", data(2, 3).astype("f4"), W.astype("f4"), data(4).astype("f4"), {}),
+    ("linear", data(2, 4), W, {}),
+    ("linear", data(2, 2, 4), W, data(4), {}),
+    ("linear", data(2, 3), W, data(3), {}),
+    ("linear", data(2, 3), W.astype("f4"), {}),
+    ("linear", data(), W, {}),
+    ("linear", data(2, 3), V, data(1), {}),
+    ("bilinear", data(2, 3), data(2, 4), data(5, 3, 4), data(5), {}),
+    ("bilinear", data(2, 2, 3), data(2, 2, 4), data(5, 3, 4), {}),
+    ("bilinear", V, data(4), data(5, 3, 4), {}),
+    ("bilinear", data(2, 3), data(3, 4), data(5, 3, 4), {}),
+    ("bilinear", data(2, 3), data(2, 4), data(5, 2, 4), {}),
+    ("bilinear", data(2, 3), data(2, 4), data(5, 3, 3), {}),
+    ("bilinear", data(2, 3), data(2, 4), data(5, 3, 4), data(4), {}),
+    ("bilinear", data(2, 3), data(2, 2, 4), data(5, 3, 4), {}),
+    ("embedding", ints([0, 2, 2], [3, 0, 0]), W, {}),
+    ("embedding", ints([0, 2, 2], [3, 0, 0]), W, {"padding_idx": 2}),
+    ("embedding", ints([0, 2, 2], [3, 0, 0]), W, {"padding_idx": -4}),
+    ("embedding", np.array(1), W.astype("f4"), {}),
+    ("embedding", ints(1, 3).astype("i4"), W[:, ::-1], {}),
+    ("embedding", np.zeros((0, 2), int), W, {}),
+    ("embedding", ints(4), W, {}),
+    ("embedding", ints(-1), W, {}),
+    ("embedding", ints(1.0), W, {}),
+    ("embedding", ints(1).astype("i2"), W, {}),
+    ("embedding", ints(1), V, {}),
+    ("embedding", ints(1), W, {"padding_idx": 4}),
+    ("one_hot", ints([0, 2], [1, 1]), {}),
+    ("one_hot", np.array(2), {"num_classes": 5}),
+    ("one_hot", np.zeros(0, int), {"num_classes": 5}),
+    ("one_hot", np.zeros(0, int), {}),
+    ("one_hot", ints(-1), {}),
+    ("one_hot", ints(3), {"num_classes": 2}),
+    ("one_hot", ints(1.0), {}),
+    ("one_hot", ints(1).astype("i4"), {}),
+    ("glu", data(3, 4), {}),
+    ("glu", data(4, 3).astype("f4"), {"dim": 0}),
+    ("glu", data(4, 2, 3).transpose(2, 1, 0) * 300, {"dim": -2}),
+    ("glu", data(2, 0), {}),
+    ("glu", data(3), {}),
+    ("glu", data(), {}),
+    ("glu", data(4), {"dim": 1}),
+    ("glu", ints(1, 2), {}),
+    ("unfold", P2, {"kernel_size": 2}),
+    ("unfold", P2, {"kernel_size": (3, 2), "dilation": (1, 2), "padding": (1, 0), "stride": (2, 1)}),
+    ("unfold", P2[0].astype("f4"), {"kernel_size": 2}),
+    ("unfold", P2[:0], {"kernel_size": 2}),
+    ("unfold", P2, {"kernel_size": 9}),
+    ("unfold", P2, {"kernel_size": 0}),
+    ("unfold", P2, {"kernel_size": 1, "stride": 0}),
+    ("unfold", P3, {"kernel_size": 1}),
+    ("unfold", data(2, 2), {"kernel_size": 1}),
+    ("fold", data(2, 12, 6), {"output_size": (3, 4), "kernel_size": 2}),
+    ("fold", data(12, 6), {"output_size": (5, 6), "kernel_size": 2, "stride": 2, "padding": (0, 0)}),
+    ("fold", data(2, 12, 4), {"output_size": (4, 5), "kernel_size": (3, 2), "dilation": (1, 2), "stride": (2, 2), "padding": 1}),
+    ("fold", data(1, 3, 4), {"output_size": (3, 3), "kernel_size": 2}),
+    ("fold", data(1, 4, 5), {"output_size": (3, 3), "kernel_size": 2}),
+    ("fold", data(4), {"output_size": (3, 3), "kernel_size": 2}),
+    ("pixel_shuffle", data(2, 8, 3, 2), 2, {}),
+    ("pixel_shuffle", data(9, 2, 2), 3, {}),
+    ("pixel_shuffle", data(2, 2, 4, 2, 2), 2, {}),
+    ("pixel_shuffle", data(1, 3, 2, 2), 2, {}),
+    ("pixel_shuffle", data(1, 4, 2, 2), 0, {}),
+    ("pixel_shuffle", data(4, 2), 2, {}),
+    ("pixel_unshuffle", data(2, 2, 4, 6), 2, {}),
+    ("pixel_unshuffle", data(2, 3, 3), 3, {}),
+    ("pixel_unshuffle", data(1, 1, 3, 4), 2, {}),
+    ("pixel_unshuffle", data(3, 4), 2, {}),
+    ("channel_shuffle", data(2, 6, 2, 2), 3, {}),
+    ("channel_shuffle", data(1, 3, 2, 2), 2, {}),
+    ("channel_shuffle", data(3, 2), 2, {}),
+    ("channel_shuffle", data(1, 4, 2), 0, {}),
+    ("dropout", data(3), {"p": 0.0}),
+    ("dropout", data(3), {"training": False}),
+    ("dropout", data(3), {"p": 1.0}),
+    ("dropout2d", P2, {"training": False}),
+    ("dropout", data(3), {"p": 1.5}),
+]
+
+
+@pytest.mark.parametrize("case", LAYERS, ids=case_id)
+def test_layers(case: Any) -> None:
+    name, *arguments, kwargs = case
+    run(name, *arguments, **kwargs)
+
+
+def test_embedding_shortens_rows_in_place() -> None:
+    import minigrad
+    import torch
+
+    found = []
+    for engine in (torch, minigrad):
+        weight = engine.from_numpy(data(4, 3))
+        out = engine.nn.functional.embedding(engine.tensor([1, 1, 3]), weight, max_norm=1.0, norm_type=1.0)
+        found.append((weight.numpy(), out.numpy(), weight._version))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_embedding_scales_gradients_by_use() -> None:
+    run("embedding", ints([0, 2, 2], [3, 0, 0]), W, orders=1, scale_grad_by_freq=True)
+
+
+def test_embedding_refuses_sparse_gradients() -> None:
+    import minigrad
+
+    with pytest.raises(NotImplementedError, match="sparse"):
+        minigrad.nn.functional.embedding(minigrad.tensor([1]), minigrad.ones(3, 2), sparse=True)
+
+
+def test_dropout_keeps_the_mean() -> None:
+    import minigrad
+
+    x = minigrad.ones(4, 8, 500, requires_grad=True)
+    out = minigrad.nn.functional.dropout(x, 0.25)
+    values = out.detach().numpy()
+    assert set(np.unique(values)) == {np.float32(0), np.float32(1 / 0.75)}
+    assert abs(values.mean() - 1) < 0.05
+    out.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), values)
+    channels = minigrad.nn.functional.dropout2d(minigrad.ones(40, 50, 3, 3), 0.5).numpy()
+    assert (channels == channels[:, :, :1, :1]).all() and 0 < (channels[:, :, 0, 0] > 0).mean() < 1
+
+
+Q, K, U = data(2, 3, 5, 4), data(2, 3, 6, 4, seed=1), data(2, 3, 6, 4, seed=2)
+MASK = np.tril(np.ones((5, 6), bool), 2)
+ATTENTION: list[tuple[Any, Any, Any, Any, int, dict[str, Any]]] = [
+    (Q, K, U, None, 1, {}),
+    (Q, K, U, None, 1, {"scale": 0.3}),
+    (Q, K, U, None, 1, {"is_causal": True}),
+    (Q, K, U, MASK, 1, {}),
+    (Q, K, U, MASK & (np.arange(5) != 2)[:, None], 1, {}),
+    (Q.astype("f4"), K.astype("f4"), U.astype("f4"), None, 1, {}),
+    (Q, K, U, data(5, 6), 2, {}),  # a mask that requires grad: torch composes
+    (Q, K, data(2, 3, 6, 7), None, 2, {}),
+    (Q[0], K[0], U[0], None, 2, {}),
+    (Q[0], K[0], U[0], MASK, 2, {}),
+    (Q[0], K[0], U[0], MASK & (np.arange(5) != 2)[:, None], 2, {}),
+    (Q[0, 0], K[0, 0], U[0, 0], None, 2, {"is_causal": True}),
+    (Q, K[:1], U[:1], None, 2, {}),
+    (data(2, 6, 5, 4), K, U, None, 1, {"enable_gqa": True}),
+    (Q, K.astype("f4"), U, None, 1, {}),
+    (data(4), data(4), data(4), None, 1, {}),
+    (Q.astype(int), K.astype(int), U.astype(int), None, 1, {}),
+    (Q.astype("f4"), K.astype("f4"), U.astype("f4"), data(5, 6), 1, {}),
+]
+
+
+@pytest.mark.parametrize("case", ATTENTION, ids=lambda case: f"{case[0].shape} {case[-1]}")
+def test_attention(case: Any) -> None:
+    *tensors, orders, kwargs = case
+    run("scaled_dot_product_attention", *tensors, orders=orders, **kwargs)
+
+
+# ---- normalization ---------------------------------------------------------------------------------------------------
+
+N2, N3, N4 = data(5, 3), data(4, 3, 5), data(2, 6, 3, 4)
+G, H = data(3, seed=3), data(3, seed=4)
+G6, H6 = data(6, seed=3), data(6, seed=4)
+NORMALIZATIONS: list[tuple[Any, ...]] = [
+    *(("batch_norm", x, None, None, weight, bias, {"training": True})
+      for x in (N2, N3, data(2, 3, 4, 2), N3.astype("f4"), N3.transpose(2, 1, 0))
+      for weight, bias in ((None, None), (G.astype(x.dtype), None), (G.astype(x.dtype), H.astype(x.dtype)))),
+    *(("batch_norm", x, data(3, seed=5).astype(x.dtype), (data(3, seed=6) ** 2).astype(x.dtype), weight, bias, {"grad_for": (0, 3, 4)})
+      for x in (N2, N3, data(2, 3, 4, 2), N3.astype("f4"))
+      for weight, bias in ((None, None), (G.astype(x.dtype), None), (G.astype(x.dtype), H.astype(x.dtype)))),
+    ("batch_norm", N3, None, None, G, H, {"training": True, "eps": 0.3}),
+    ("batch_norm", np.ones((4, 3)), None, None, G, H, {"training": True}),
+    ("batch_norm", N2[:0], np.zeros(3), np.ones(3), G, H, {"grad_for": (0, 3, 4)}),
+    ("batch_norm", N2, None, None, {}),
+    ("batch_norm", N2, V, None, {"grad_for": (0,)}),
+    ("batch_norm", N2[:1], None, None, {"training": True}),
+    ("batch_norm", N2, data(4), data(4), {"grad_for": (0,)}),
+    ("batch_norm", N2, V, V, data(4), {"grad_for": (0,)}),
+    ("batch_norm", N2, None, None, None, data(4), {"training": True}),
+    ("batch_norm", N2, V, V, {"grad_for": (0,), "eps": -1.0}),
+    ("batch_norm", N2, None, None, {"training": True, "eps": 0.0}),
+    ("batch_norm", N2.astype(int), None, None, {"training": True}),
+    ("batch_norm", N2.astype("f4"), None, None, G, {"training": True}),
+    ("batch_norm", N2, V.astype("f4"), V.astype("f4"), {"grad_for": (0,)}),
+    ("batch_norm", N2, V, V, {}),
+    ("batch_norm", N2, None, None, {"training": True, "momentum": None}),
+    ("instance_norm", N3, {}),
+    ("instance_norm", N4, None, None, G6, H6, {}),
+    ("instance_norm", N4, data(6), data(6) ** 2, G6, H6, {"use_input_stats": False, "grad_for": (0, 3, 4)}),
+    ("instance_norm", N3[..., :1], {}),
+    ("instance_norm", N3, {"use_input_stats": False}),
+    ("instance_norm", N3, None, None, data(4), {}),
+    *(("group_norm", x, groups, weight, bias, {})
+      for x, groups in ((N4, 1), (N4, 3), (N4, 6), (data(5, 6), 2), (N4.astype("f4"), 2))
+      for weight, bias in ((None, None), (G6.astype(x.dtype), None), (G6.astype(x.dtype), H6.astype(x.dtype)))),
+    ("group_norm", N4[:0], 2, {}),
+    ("group_norm", data(2, 3, 4), 2, {}),
+    ("group_norm", data(1, 4), 4, {}),
+    ("group_norm", N4, 2, data(3), {}),
+    ("group_norm", data(4), 2, {}),
+    ("group_norm", N4.astype(int), 2, {}),
+    ("group_norm", N4.astype("f4"), 2, G6, {}),
+    ("group_norm", N4, 0, {}),
+    *(("layer_norm", x, shape, weight, bias, {})
+      for x, shape in ((N3, (5,)), (N3, (3, 5)), (N3, (4, 3, 5)), (N3.transpose(2, 0, 1), (3,)), (N3.astype("f4"), (5,)))
+      for weight, bias in ((None, None), (data(*shape).astype(x.dtype), None),
+                           (data(*shape).astype(x.dtype), data(*shape, seed=7).astype(x.dtype)))),
+    ("layer_norm", N3, (5,), None, data(5), {"eps": 0.2, "orders": 1}),
+    ("layer_norm", np.ones((3, 4)), (4,), data(4), {}),
+    ("layer_norm", N3[:0], (5,), {}),
+    ("layer_norm", data(4, 0), (0,), {}),
+    ("layer_norm", N3, (3,), {}),
+    ("layer_norm", data(4), (3, 4), {}),
+    ("layer_norm", N3, (5,), data(3), {}),
+    ("layer_norm", N3, (5,), None, data(3), {}),
+    ("layer_norm", N3, (), {}),
+    ("layer_norm", N3.astype(int), (5,), {}),
+    ("layer_norm", N3.astype("f4"), (5,), data(5), {}),
+    ("layer_norm", N3, 5, {}),
+    ("rms_norm", N3, (5,), {}),
+    ("rms_norm", N3, (3, 5), data(3, 5), {}),
+    ("rms_norm", N3, (5,), data(5), 0.3, {}),
+    ("rms_norm", N3.astype("f4"), (5,), data(5).astype("f4"), {}),
+    ("rms_norm", N3.astype("f4"), (5,), data(5), {}),
+    ("rms_norm", np.zeros((2, 3)), (3,), {}),
+    ("rms_norm", N3, (3,), {}),
+    ("rms_norm", N3, (5,), data(3), {}),
+    ("rms_norm", N3, (), {}),
+    ("rms_norm", N3.astype(int), (5,), {}),
+    ("local_response_norm", N3, 2, {}),
+    ("local_response_norm", N4, 3, {"alpha": 0.5, "beta": 0.6, "k": 2.0}),
+    ("local_response_norm", P3, 2, {}),
+    ("local_response_norm", N2, 2, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NORMALIZATIONS, ids=case_id)
+def test_normalization(case: Any) -> None:
+    name, *arguments, kwargs = case
+    run(name, *arguments, **kwargs)
+
+
+@pytest.mark.parametrize("name", ["batch_norm", "instance_norm"])
+def test_running_statistics(name: str) -> None:
+    import minigrad
+    import torch
+
+    found = []
+    for engine in (torch, minigrad):
+        mean, variance = engine.from_numpy(data(3)), engine.from_numpy(data(3) ** 2)
+        flag = {"training": True} if name == "batch_norm" else {}
+        for n in range(3):
+            x = engine.from_numpy(data(4, 3, 5, seed=n))
+            getattr(engine.nn.functional, name)(x, mean, variance, momentum=0.3, **flag)
+        found.append((mean.numpy(), variance.numpy(), mean._version))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+# ---- losses ----------------------------------------------------------------------------------------------------------
+
+I, T, R = data(3, 4), data(3, 4, seed=8), 1 / (1 + np.exp(-data(3, 4, seed=9)))
+S = np.sign(data(3, 4, seed=5))
+KINKS = np.array([-2.0, -1, -0.5, 0, 0.5, 1, 2, np.nan, np.inf])
+C = ints(1, 0, 3)
+REDUCTIONS = [{"reduction": each} for each in ("none", "mean", "sum")]
+LOSSES: list[tuple[Any, ...]] = [
+    *((name, I, T, {**r, **more}) for r in REDUCTIONS for name, more in (
+        ("l1_loss", {}), ("mse_loss", {}), ("smooth_l1_loss", {}), ("smooth_l1_loss", {"beta": 0.5}),
+        ("smooth_l1_loss", {"beta": 0}), ("huber_loss", {}), ("huber_loss", {"delta": 0.7}),
+        ("kl_div", {"log_target": True}), ("binary_cross_entropy_with_logits", {}),
+    )),
+    *((name, I, T, {**r, "weight": R}) for r in REDUCTIONS for name in ("l1_loss", "mse_loss", "huber_loss")),
+    *((name, I.astype("f4"), T.astype("f4"), {}) for name in ("mse_loss", "smooth_l1_loss", "huber_loss")),
+    *((name, KINKS, np.zeros(9), {"reduction": "none"}) for name in ("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss")),
+    *((name, data(0), data(0), r) for r in REDUCTIONS for name in ("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss")),
+    *((name, I, data(3, 1), {}) for name in ("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss")),
+    *((name, I, data(3, 3), {}) for name in ("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss")),
+    *((name, ints(1, 2), ints(3, 4), {}) for name in ("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss")),
+    *((name, I.astype("f4"), t, {"grad_for": (0,)}) for name in ("l1_loss", "mse_loss", "smooth_l1_loss")
+      for t in (ints(3, 4, 5, 6), T)),
+    *((name, I.astype("c16"), T.astype("c16"), {}) for name in ("mse_loss", "smooth_l1_loss", "huber_loss")),
+    *((name, I, T, {"reduction": "max"}) for name in ("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss", "kl_div")),
+    *((name, I, T, {"reduction": "max", "weight": R}) for name in ("l1_loss", "mse_loss", "huber_loss")),
+    *((name, I, T, {"weight": V}) for name in ("l1_loss", "mse_loss", "huber_loss")),
+    *(("mse_loss", I, T, {"size_average": a, "reduce": b}) for a in (None, True, False) for b in (True, False)),
+    ("smooth_l1_loss", I, T, {"beta": -1.0}),
+    ("huber_loss", I, T, {"delta": 0.0}),
+    *(("soft_margin_loss", I, S, {**r, "grad_for": (0,)}) for r in REDUCTIONS),
+    ("soft_margin_loss", I, ints(1, -1, 1, 1), {}),
+    ("soft_margin_loss", I, S, {}),
+    *(("binary_cross_entropy", R, T * 0.2 + 0.5, r) for r in REDUCTIONS),
+    ("binary_cross_entropy", R, R[::-1], {"weight": data(4)}),
+    ("binary_cross_entropy", R.astype("f4"), R[::-1].astype("f4"), {}),
+    ("binary_cross_entropy", ints(0.0, 1, 0, 1, 0.5), ints(0.0, 1, 1, 0, 0.5), {"reduction": "none", "grad_for": (0,), "orders": 1}),
+    ("binary_cross_entropy", I + 5, R, {}),
+    ("binary_cross_entropy", R, R[:2], {}),
+    ("binary_cross_entropy", R.astype("f4"), R, {}),
+    ("binary_cross_entropy", R, R, data(4), {}),
+    *(("binary_cross_entropy_with_logits", I * 300, T, r) for r in REDUCTIONS),
+    *(("binary_cross_entropy_with_logits", I, R, {**r, "weight": data(4), "pos_weight": R}) for r in REDUCTIONS),
+    ("binary_cross_entropy_with_logits", I.astype("f4"), R, {}),
+    ("binary_cross_entropy_with_logits", I, R[:2], {}),
+    ("binary_cross_entropy_with_logits", I, R, data(4), {}),
+    ("binary_cross_entropy_with_logits", KINKS, np.full(9, 0.3), {"reduction": "none"}),
+    *(("kl_div", I, R, r) for r in [*REDUCTIONS, {"reduction": "batchmean"}]),
+    ("kl_div", I, np.zeros((3, 4)), {"grad_for": (0,)}),
+    ("kl_div", I, ints(1, 2, 3, 4), {}),
+    *(("nll_loss", x, t, {**r, **more}) for r in REDUCTIONS for x, t in (
+        (I, C), (I.T, ints(1, 0, 2, 2)), (data(4), np.array(2)), (data(2, 4, 3), ints([0, 1, 3], [3, 3, 2])),
+        (data(2, 4, 2, 3), np.arange(12).reshape(2, 2, 3) % 4), (data(2, 4, 2, 3, 1), np.arange(12).reshape(2, 2, 3, 1) % 4),
+    ) for more in ({}, {"ignore_index": 3}, {"weight": data(x.shape[x.ndim > 1]) ** 2, "ignore_index": 0})),
+    *(("cross_entropy", x, t, {**r, **more}) for r in REDUCTIONS for x, t in (
+        (I, C), (data(4), np.array(2)), (data(2, 4, 3), ints([0, 1, 3], [3, 3, 2])),
+        (data(2, 4, 2, 3), np.arange(12).reshape(2, 2, 3) % 4),
+    ) for more in ({}, {"ignore_index": 3, "label_smoothing": 0.2},
+                   {"weight": data(4) ** 2, "ignore_index": 0, "label_smoothing": 0.1}, {"weight": data(4) ** 2})),
+    *(("cross_entropy", x, t, {**r, **more}) for r in REDUCTIONS for x, t in ((I, R), (data(4), R[0]), (data(2, 4, 3), data(2, 4, 3)))
+      for more in ({}, {"label_smoothing": 0.2}, {"weight": data(4) ** 2, "label_smoothing": 0.2})),
+    ("cross_entropy", I.astype("f4"), C, {}),
+    ("cross_entropy", I * 1000, C, {}),
+    ("cross_entropy", np.where(I > 1, np.inf, I), C, {"reduction": "none"}),
+    *((name, I, ints(-100, -100, -100), r) for r in REDUCTIONS for name in ("nll_loss", "cross_entropy")),
+    *((name, data(0, 4), np.zeros(0, int), r) for r in REDUCTIONS for name in ("nll_loss", "cross_entropy")),
+    *((name, *case, {}) for name in ("nll_loss", "cross_entropy") for case in (
+        (I, C[:2]), (I, ints(0, 1, 4)), (I, ints(0, 1, -1)), (I, C.astype(float)), (I, C.astype("i4")), (I, C.astype("u1")),
+        (I, C, V), (I, C, data(4)), (data(2, 4, 5), np.zeros((2, 4), int)), (I, np.zeros((3, 1), int)), 
+        (data(1, 2, 3, 3), np.zeros((1, 3, 3), int) + 5), (data(1, 2, 3, 3), np.zeros((1, 3, 2), int)),
+    )),
+    ("nll_loss", I, C, {"weight": V}),
+    ("nll_loss", I, C, {"weight": data(4).astype("f4")}),
+    ("nll_loss", data(1, 2, 3, 3), np.zeros((1, 3, 3), int), {"weight": V}),
+    ("nll_loss", data(), np.array(0), {}),
+    ("cross_entropy", I, C, {"label_smoothing": 2.0}),
+    ("cross_entropy", I, R, {"ignore_index": 1}),
+    ("cross_entropy", I, R, {"weight": V}),
+    ("cross_entropy", I, C, {"reduction": "max"}),
+    ("cross_entropy", I.astype(int), C, {}),
+    *(("hinge_embedding_loss", I, S, {**r, "margin": 0.4, "grad_for": (0,)}) for r in REDUCTIONS),
+    ("hinge_embedding_loss", I, ints(1, -1, 0, 1), {}),
+    *(("margin_ranking_loss", I, T, S, {**r, "margin": 0.4, "grad_for": (0, 1)}) for r in REDUCTIONS),
+    ("margin_ranking_loss", I, I, S, {}),
+    ("margin_ranking_loss", V, V, I, {}),
+    ("margin_ranking_loss", V, V, data(4), {}),
+    *(("cosine_embedding_loss", I, T, ints(1, -1, 1), {**r, "margin": -0.4}) for r in REDUCTIONS),
+    ("cosine_embedding_loss", V, data(3, seed=4), np.array(-1), {}),
+    ("cosine_embedding_loss", I, T, I, {}),
+    ("cosine_embedding_loss", I, T, ints(1, 1, 1, 1), {}),
+    ("cosine_embedding_loss", P1, P1, ints(1, 1), {}),
+    *(("triplet_margin_loss", I, T, R, {**r, **more}) for r in REDUCTIONS for more in ({}, {"swap": True, "margin": 3.0}, {"p": 1})),
+    ("triplet_margin_loss", I, T, R, {"margin": 0.0}),
+    ("triplet_margin_loss", I, T, V, {}),
+    *(("triplet_margin_with_distance_loss", I, T, R, {**r, "swap": True}) for r in REDUCTIONS),
+    *(("poisson_nll_loss", I, R * 3, {**r, **more}) for r in REDUCTIONS for more in ({}, {"full": True})),
+    ("poisson_nll_loss", R, R * 3, {"log_input": False}),
+    ("poisson_nll_loss", R, R, {"reduction": "max"}),
+    *(("gaussian_nll_loss", I, T, R, {**r, **more}) for r in REDUCTIONS for more in ({}, {"full": True}, {"eps": 0.5})),
+    ("gaussian_nll_loss", I, T, R[:, 0].copy(), {}),
+    ("gaussian_nll_loss", I, T, R[:, :1].copy(), {}),
+    ("gaussian_nll_loss", I, T, 0.5, {}),
+    ("gaussian_nll_loss", I, T, -R, {}),
+    ("gaussian_nll_loss", I, T, -0.5, {}),
+    ("gaussian_nll_loss", I, T, data(3, 2) ** 2, {}),
+    ("gaussian_nll_loss", I, T, R, {"reduction": "max"}),
+    *(("multilabel_soft_margin_loss", I, R, {**r, **more}) for r in REDUCTIONS for more in ({}, {"weight": data(4)})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LOSSES, ids=case_id)
+def test_losses(case: Any) -> None:
+    name, *arguments, kwargs = case
+    run(name, *arguments, **kwargs)
+
+
+def test_warnings() -> None:
+    import minigrad
+    import torch
+
+    for call in (
+        lambda engine, x, y: engine.nn.functional.mse_loss(x, y),
+        lambda engine, x, y: engine.nn.functional.l1_loss(x, y, size_average=False),
+        lambda engine, x, y: engine.nn.functional.kl_div(x, y),
+        lambda engine, x, y: engine.nn.functional.hinge_embedding_loss(x, y, reduction="elementwise_mean"),
+    ):
+        texts = []
+        for engine in (torch, minigrad):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                call(engine, engine.ones(2, 3), engine.ones(2, 1))
+            texts.append([(str(each.message), each.category) for each in caught])
+        assert texts[1] == texts[0]
+        assert all(each.filename == __file__ for each in caught)

@@ -305,6 +305,7 @@ for _n in (1, 2, 3):
 
 
 @internal(
+    node="Im2ColBackward0",
     self=lambda xp, grad, self_shape, kernel, dilation, padding, stride: xp.col2im(
         grad, self_shape[-2:], kernel, dilation, padding, stride),
 )  # fmt: skip
@@ -316,8 +317,9 @@ def im2col(self: Array, kernel: Ints, dilation: Ints, padding: Ints, stride: Int
 
 
 @internal(
+    node="Col2ImBackward0",
     self=lambda xp, grad, kernel, dilation, padding, stride: xp.im2col(grad, kernel, dilation, padding, stride),
-)
+)  # fmt: skip
 def col2im(self: Array, spatial: Ints, kernel: Ints, dilation: Ints, padding: Ints, stride: Ints) -> Array:
     """The adjoint: columns added up where their windows lie."""
     count = _count(spatial, kernel, dilation, padding, stride)

@@ -12,6 +12,7 @@ from minigrad import _dtype
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim
 from minigrad._modes import state
+from minigrad._op import RAW
 from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor, make
@@ -87,7 +88,8 @@ def embedding_rows(weight: Array, indices: Array, padding: int, by_count: bool) 
 def embedding_gradient(grad_rows: Array, indices: Array, count: int, padding: int, by_count: bool) -> Array:
     """Rows added up by their indices; those of index `padding` left out, or divided by how often an index is used."""
     flat = indices.reshape(-1)
-    rows = (grad_rows * _row_weights(flat, padding, by_count, grad_rows).reshape(*indices.shape, 1)).reshape(len(flat), -1)
+    rows = grad_rows * _row_weights(flat, padding, by_count, grad_rows).reshape(*indices.shape, 1)
+    rows = rows.reshape(len(flat), grad_rows.shape[-1])
     result = np.zeros((count, rows.shape[1]), rows.dtype)
     if len(flat):
         order = np.argsort(flat, kind="stable")
@@ -283,6 +285,18 @@ def _scores_gradient(xp: Any, grads: Any, value: Any, probabilities: Any) -> Any
 
 
 @op(
+    method=False, function=False,
+    self=lambda xp, grad, result: result * (grad - xp.sum(grad * result, -1, True)),
+)  # fmt: skip
+def safe_softmax(self: Array) -> Array:
+    """Softmax over the last dimension, with zeros where all is masked out by -inf."""
+    top = np.max(self, -1, keepdims=True, initial=-np.inf)
+    raised = np.exp(self - np.where(top == -np.inf, 0, top))
+    total = np.add.reduce(raised, -1, keepdims=True)
+    return np.divide(raised, total, out=raised, where=total != 0)  # type: ignore[no-any-return]
+
+
+@op(
     method=False, function=False, returns=Attended, node="ScaledDotProductFlashAttentionForCpuBackward0",
     query=lambda xp, grads, key, value, probabilities, scale: xp.matmul(
         _scores_gradient(xp, grads, value, probabilities), key) * scale,
@@ -294,10 +308,7 @@ def attention(query: Array, key: Array, value: Array, bias: Any, scale: float) -
     scores = np.matmul(query, np.swapaxes(key, -2, -1)) * query.dtype.type(scale)
     if bias is not None:
         scores += bias
-    top = np.max(scores, -1, keepdims=True, initial=-np.inf)
-    scores = np.exp(scores - np.where(np.isinf(top), 0, top))  # a row that is masked out altogether gives zeros
-    total = np.add.reduce(scores, -1, keepdims=True)
-    probabilities = np.divide(scores, total, out=scores, where=total != 0)
+    probabilities = RAW.safe_softmax(scores)
     return np.matmul(probabilities, value), probabilities
 
 
@@ -370,11 +381,7 @@ def scaled_dot_product_attention(
     scores = (query * root).matmul((key * root).transpose(-2, -1))
     if mask is not None:
         scores = scores + mask
-    probabilities = scores.softmax(-1)
-    if mask is not None:
-        empty = make(np.all(scores._data == -np.inf, axis=-1, keepdims=True), None)
-        probabilities = probabilities.masked_fill(empty, 0)
-    result = probabilities.matmul(value)
+    result = F.safe_softmax(scores).matmul(value)
     return result
 
 

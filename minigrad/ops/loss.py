@@ -24,6 +24,8 @@ from minigrad.ops._checks import kind, refuse_grad, refuse_kinds
 from minigrad.ops.shape import internal
 
 NONE, MEAN, SUM = range(3)
+CALLER = 3  # how far up the user's call is, for warnings: past the loss, and what publishes it
+LEAST = float(np.float32(1e-12))  # torch's bound on p * (1 - p) in the slope of binary_cross_entropy
 
 # ---- reductions ------------------------------------------------------------------------------------------------------
 
@@ -31,7 +33,7 @@ NONE, MEAN, SUM = range(3)
 def _number(reduction: str) -> int:
     if reduction == "elementwise_mean":
         warnings.warn(
-            "reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.", stacklevel=3
+            "reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.", stacklevel=CALLER + 1
         )
         return MEAN
     if reduction not in ("none", "mean", "sum"):
@@ -45,7 +47,7 @@ def _legacy(size_average: bool | None, reduce: bool | None, reduction: str) -> s
         return reduction
     found = "none" if reduce is False else "sum" if size_average is False else "mean"
     warnings.warn(
-        f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.", stacklevel=3
+        f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.", stacklevel=CALLER + 1
     )
     return found
 
@@ -73,7 +75,7 @@ def _warn_size(input: Tensor, target: Tensor) -> None:
         warnings.warn(
             f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will likely"
             " lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-            stacklevel=4,
+            stacklevel=CALLER + 1,
         )
 
 
@@ -138,7 +140,7 @@ def _weighted(grad: Any, weight: Any) -> Any:
 @op(
     method=False, function=False,
     self=lambda xp, grad, self, target, weight, reduction: _weighted(_spread(grad, self, reduction), weight) * (
-        (self - target) / xp.clamp((1 - self) * self, 1e-12)),
+        (self - target) / xp.clamp((1 - self) * self, LEAST)),
     target=lambda xp, grad, self, weight, reduction: _weighted(_spread(grad, self, reduction), weight) * (
         xp.log1p(-self) - xp.log(self)),
 )  # fmt: skip
@@ -424,6 +426,8 @@ def _negative_log_likelihood(
         raise RuntimeError(f"size mismatch (got input: {list(x.shape)}, target: {list(target.shape)})")
     if not flat and list(target.shape) != [x.shape[0], *x.shape[2:]]:
         raise RuntimeError(f"size mismatch (got input: {list(x.shape)} , target: {list(target.shape)}")
+    function = "nll_loss_forward" if flat else "nll_loss2d_forward"
+    refuse_grad(function, weight=weight)
     if weight is not None and tuple(weight.shape) != (classes,):
         raise RuntimeError(
             f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of"
@@ -431,8 +435,6 @@ def _negative_log_likelihood(
             if flat
             else "weight tensor should be defined either for all or no classes"
         )
-    function = "nll_loss_forward" if flat else "nll_loss2d_forward"
-    refuse_grad(function, weight=weight)
     refuse_kinds("nll_loss_out_frame" if flat else "nll_loss2d_forward_out_frame", x, "biuc")
     if kind(target) not in ("Long", "Byte"):
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {kind(target)}")
@@ -571,7 +573,7 @@ def kl_div(
             "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides only"
             " by the batch size, and aligns with the KL div math definition.'mean' will be changed to behave the same as"
             " 'batchmean' in the next major release.",
-            stacklevel=2,
+            stacklevel=CALLER,
         )
     number = SUM if reduction == "batchmean" else _number(reduction)
     if any(each._data.dtype.kind in "biu" for each in (input, target)):
@@ -669,7 +671,7 @@ def triplet_margin(
         raise ValueError(f"margin must be greater than 0, got {margin}")
 
     def distance(a: Tensor, b: Tensor) -> Tensor:
-        found: Tensor = F.nn_functional_pairwise_distance(a, b, p, eps)
+        found: Tensor = F.pairwise_distance(a, b, p, eps)
         return found
 
     return _reduce(_triplet(anchor, positive, negative, margin, swap, distance), number)
@@ -711,7 +713,7 @@ def triplet_margin_with_distance(
         raise ValueError(f"{reduction} is not a valid value for reduction")
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
-    distance = distance_function or F.nn_functional_pairwise_distance
+    distance = distance_function or F.pairwise_distance
     return _reduce(_triplet(anchor, positive, negative, margin, swap, distance), _number(reduction))
 
 

@@ -58,9 +58,10 @@ def _unit(xp: Any, input: Any, mean: Any, variance: Any, split: Ints, eps: float
     method=False, function=False, returns=Normalized, node=lambda called: called,
     input=lambda xp, grads, input, weight, mean, variance, layout, eps: _gradient(
         xp, grads, input, weight, mean, variance, layout, eps),
-    weight=lambda xp, grad, input, mean, variance, weight_shape, layout, eps: _affine_sum(
-        xp, grad * _unit(xp, input, mean, variance, layout[0], eps), layout[2], weight_shape),
-    bias=lambda xp, grad, bias_shape, layout: _affine_sum(xp, grad, layout[2], bias_shape),
+    weight=lambda xp, given, input, mean, variance, weight_shape, layout, eps: None if given[0] is None else _affine_sum(
+        xp, given[0] * _unit(xp, input, mean, variance, layout[0], eps), layout[2], weight_shape),
+    bias=lambda xp, given, bias_shape, layout: None if given[0] is None else _affine_sum(
+        xp, given[0], layout[2], bias_shape),
 )  # fmt: skip
 def normalized(
     input: Array, weight: Array | None, bias: Array | None, layout: Any, eps: float, called: str
@@ -80,9 +81,8 @@ def normalized(
 
 @op(
     method=False, function=False, node="NativeBatchNormBackward0",
-    input=lambda xp, grad, weight, variance, affine, eps: grad * (
-        1 / xp.sqrt(xp.reshape(variance, affine) + eps) if weight is None
-        else xp.reshape(weight / xp.sqrt(variance + eps), affine)),
+    input=lambda xp, grad, input, weight, variance, affine, eps: xp.anchored(grad * xp.reshape(
+        (1 if weight is None else weight) / xp.sqrt(variance + eps), affine), input, False),
     weight=lambda xp, grad, input, weight_shape, mean, variance, affine, eps: _affine_sum(
         xp, grad * _unit(xp, input, xp.reshape(mean, affine), xp.reshape(variance, affine), tuple(input.shape), eps),
         affine, weight_shape),
@@ -241,6 +241,7 @@ def instance_norm(
     for running, repeated in ((running_mean, mean), (running_var, variance)):
         if running is not None and use_input_stats:
             running.materialize()[...] = repeated._data.reshape(n, channels).mean(0)  # type: ignore[union-attr]
+            running._cell[0] += 1  # torch counts this write, and not batch_norm's
     found: Tensor = result.view(tuple(input.shape))
     return found
 

@@ -116,10 +116,10 @@ def resample_anchored(self: Array, maps: Any, scale: Any, called: str) -> Array:
 
 @internal(
     self=lambda grad: grad,
-    anchor=lambda xp, grad, anchor_shape: xp.zeros(anchor_shape, grad),
+    anchor=lambda xp, grad, anchor_shape, zeros: xp.zeros(anchor_shape, grad) if zeros else None,
 )  # fmt: skip
-def anchored(self: Array, anchor: Array) -> Array:
-    """The tensor, as something that depends on `anchor`: with a gradient of zeros, where there could be none."""
+def anchored(self: Array, anchor: Array, zeros: bool = True) -> Array:
+    """The tensor, as something that depends on `anchor`, whose gradient is zeros, or None (but not an error)."""
     return self
 
 
