@@ -24,9 +24,9 @@ def outcome(engine: Any, call: Call, arrays: Sequence[Any], orders: int, grad_fo
     tensors = []
     for number, array in enumerate(arrays):
         if isinstance(array, np.ndarray):
-            # Same memory layout on both sides; torch refuses negative strides, so those are copied for it alone.
+            # Same memory layout on both sides; both refuse negative strides, so those are copied.
             negative = any(stride < 0 for stride in array.strides)
-            made = engine.from_numpy(array.copy() if negative and engine is torch else array)
+            made = engine.from_numpy(array.copy() if negative else array)
             wanted = array.dtype.kind in "fc" and (grad_for is None or number in grad_for)
             tensors.append(made.detach().requires_grad_(wanted))
         else:

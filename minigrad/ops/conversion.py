@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,16 @@ def copy(self: Array, src: ArrayOrNumber, non_blocking: bool = False) -> Array:
         raise broadcast_error(self.shape, np.shape(src)) from None
 
 
+def fitted(value: Any, dtype: np.dtype[Any]) -> Array:
+    """A number or a 0-d array as a type; RuntimeError for complex numbers as anything else."""
+    given = np.asarray(value)
+    if given.dtype.kind == "c" and dtype.kind != "c":
+        raise RuntimeError(
+            f"value cannot be converted to type {_dtype.from_numpy(dtype).cpp_name} without overflow"
+        )
+    return cast_array(given, dtype)
+
+
 def cast_array(data: Array, dtype: np.dtype[Any]) -> Array:
     """The elements as another type: `cast`, without the copy where nothing changes."""
     return data if data.dtype == dtype else RAW.cast(data, dtype)  # type: ignore[no-any-return]
@@ -55,7 +66,7 @@ def fill(self: Array, value: ArrayOrNumber) -> Array:
             "fill_ only supports 0-dimension value tensor but got tensor with"
             f" {np.ndim(value)} dimensions."
         )
-    return np.full(self.shape, cast_array(np.asarray(value), self.dtype))
+    return np.full(self.shape, fitted(value, self.dtype))
 
 
 @internal(inplace=True, self=lambda xp, grad: xp.zeros(grad.shape, grad))
@@ -77,6 +88,8 @@ def converted(self: Tensor, dtype: np.dtype[Any], copy: bool = False) -> Tensor:
     """The tensor with elements of a type: itself if it has that type and no copy is asked for."""
     if self._data.dtype == dtype and not copy:
         return self
+    if self._data.dtype.kind == "c" and dtype.kind not in "cb":
+        warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3)
     return RECORDED.cast(self, dtype)  # type: ignore[no-any-return]
 
 

@@ -12,7 +12,7 @@ from minigrad._declare import composite, method
 from minigrad._dims import wrap_dim
 from minigrad._op import OPS, RAW, Array, ArrayOrNumber, Size, apply, apply_inplace
 from minigrad._tensor import Tensor, make
-from minigrad.ops.conversion import cast_array
+from minigrad.ops.conversion import cast_array, fitted
 from minigrad.ops.shape import alias, at, broadcast_error, expand, internal, linear, select, slice_, unsqueeze, view
 
 # ---- masks -----------------------------------------------------------------------------------------------------------
@@ -38,16 +38,6 @@ def masked_fill(self: Array, mask: Array, value: ArrayOrNumber) -> Array:
         return np.where(mask, fitted(value, self.dtype), self)
     except ValueError:
         raise broadcast_error(mask.shape, np.shape(self)) from None
-
-
-def fitted(value: Any, dtype: np.dtype[Any]) -> Array:
-    """A number or a 0-d array as a type; RuntimeError for complex numbers as anything else."""
-    given = np.asarray(value)
-    if given.dtype.kind == "c" and dtype.kind != "c":
-        raise RuntimeError(
-            f"value cannot be converted to type {_dtype.from_numpy(dtype).cpp_name} without overflow"
-        )
-    return cast_array(given, dtype)
 
 
 # ---- by arrays of indices ----------------------------------------------------------------------------------------------
@@ -195,7 +185,8 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
         else:
             array = entry._data
             if array.dtype == np.uint8:
-                _warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.")
+                if array.ndim:
+                    _warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.")
                 array = array != 0
             if array.dtype.kind == "b" and not array.ndim:
                 tensor = unsqueeze(tensor, dim)
@@ -405,6 +396,19 @@ def index_add(self: Array, dim: int, index: Array, source: Array, *, alpha: Any 
     if source.dtype != self.dtype:
         wanted, given = (_dtype.from_numpy(each.dtype).legacy_name for each in (self, source))
         raise RuntimeError(f"index_add_(): self ({wanted}) and source ({given}) must have the same scalar type")
+    count = source.shape[dim] if source.ndim else 1
+    if places.size != count:
+        raise RuntimeError(
+            f"index_add_(): Number of indices ({places.size}) should be equal to source.size(dim): ({count}), for dim: {dim}"
+        )
+    mine, its = (tuple(n for d, n in enumerate(each.shape) if d != dim) for each in (self, source))
+    if mine != its:
+        raise RuntimeError(
+            "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape ="
+            f" {list(self.shape)} source.shape = {list(source.shape)}"
+        )
+    if _outside(places, 0, self.shape[dim] if self.ndim else 1) is not None:
+        raise IndexError("index out of range in self")
     result = np.array(self)
     np.add.at(result if self.ndim else result.reshape(1), at(dim, places), source * self.dtype.type(alpha))
     return result
@@ -779,7 +783,7 @@ def nonzero(self: Tensor, *, as_tuple: bool = False) -> Any:
     """The places of the elements that are not zero: rows of indices, or with `as_tuple` one vector per dimension."""
     data = np.asarray(self._data)
     if as_tuple:
-        return tuple(make(each, None) for each in np.nonzero(np.atleast_1d(data)))
+        return tuple(make(np.array(each), None) for each in np.nonzero(np.atleast_1d(data)))
     return make(np.argwhere(data), None)
 
 

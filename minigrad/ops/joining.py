@@ -26,12 +26,15 @@ def _parts(data: Array, sizes: Sequence[int], dim: int) -> tuple[Array, ...]:
     return tuple(data[at(dim, slice(end - size, end))] for size, end in zip(sizes, ends, strict=True))
 
 
+def _evenly(self: Array, size: int, dim: int) -> tuple[Array, ...]:
+    length = self.shape[dim]
+    count = max(1, -(-length // size)) if size else 1
+    return _parts(self, [size] * (count - 1) + [length - size * (count - 1)], dim)
+
+
 @internal(view=True, returns=tuple, node="SplitBackward0", self=lambda xp, grads, dim: xp.cat(grads, dim))
 def split_by(self: Array, split_size: int, dim: int) -> tuple[Array, ...]:
-    dim = wrap_dim(dim, self.ndim)
-    size = self.shape[dim]
-    count = max(1, -(-size // split_size)) if split_size else 1
-    return _parts(self, [split_size] * (count - 1) + [size - split_size * (count - 1)], dim)
+    return _evenly(self, split_size, wrap_dim(dim, self.ndim))
 
 
 @linear(view=True, returns=tuple, self=lambda xp, grads, dim: xp.cat(grads, dim))
@@ -52,8 +55,12 @@ def split_with_sizes(self: Array, split_sizes: Any, dim: int = 0) -> tuple[Array
 
 
 @composite
-def split(self: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+def split(
+    self: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None
+) -> tuple[Tensor, ...]:
     """Views of consecutive parts, of one size or of the sizes listed."""
+    if split_size is not None:
+        split_size_or_sections = split_size
     if not isinstance(split_size_or_sections, int):
         return split_with_sizes(self, tuple(split_size_or_sections), dim)  # type: ignore[no-any-return]
     if not self._data.ndim:
@@ -135,6 +142,24 @@ def stack(tensors: Arrays, dim: int = 0) -> Array:
                 f" {list(each.shape)} at entry {number}"
             )
     return np.stack(tensors, wrap_dim(dim, first.ndim + 1), dtype=_common(tensors), casting="unsafe")
+
+def _unsafe(name: str) -> None:
+    @linear(name=name, returns=tuple, node="UnsafeSplitBackward0", self=lambda xp, grads, dim: xp.cat(grads, dim))
+    def unsafe(self: Array, size: int, dim: int = 0) -> tuple[Array, ...]:
+        dim = wrap_dim(dim, self.ndim)
+        size = size if name == "unsafe_split" else -(-self.shape[dim] // size)
+        return tuple(np.array(each) for each in _evenly(self, size, dim))
+
+
+_unsafe("unsafe_split")
+_unsafe("unsafe_chunk")
+
+
+@linear(self=lambda xp, grad, self_shape, dim, start, length:
+        xp.slice_backward(grad, self_shape, dim, start, start + length, 1))  # fmt: skip
+def narrow_copy(self: Array, dim: int, start: int, length: int) -> Array:
+    return np.array(self[at(wrap_dim(dim, self.ndim), slice(start, start + length))])
+
 
 # ---- cutting at places -----------------------------------------------------------------------------------------------
 
@@ -501,3 +526,16 @@ def _triangle(name: str, function: Any) -> None:
 
 _triangle("tril", np.tril)
 _triangle("triu", np.triu)
+
+
+def _triangle_indices(name: str, function: Any) -> None:
+    def indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
+        kind = np.dtype(np.int64) if dtype is None else _dtype.as_numpy(dtype, name)
+        return make(np.array(function(row, offset, col)).astype(kind), None)
+
+    indices.__doc__ = f"The rows and columns of the elements of the {name[:4]}: (2, count)."
+    composite(indices, name=name, method=False)
+
+
+_triangle_indices("tril_indices", np.tril_indices)
+_triangle_indices("triu_indices", np.triu_indices)

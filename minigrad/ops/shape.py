@@ -157,10 +157,10 @@ def _unsafe_view(self: Array, size: Size) -> Array:
 
 
 @composite(raw=lambda self, shape: np.reshape(self, shape))
-def reshape(self: Tensor, *shape: Any) -> Tensor:
+def reshape(self: Tensor, *size: Any, shape: Any = None) -> Tensor:
     """The tensor in another shape: a view where that is possible, else a copy."""
     data = self.materialize()
-    size = infer_size(integers(shape, "reshape", "shape", 2), data.size)
+    size = infer_size(integers(size or (shape,), "reshape", "shape", 2), data.size)
     if data.flags.c_contiguous:
         return view(self, size)  # type: ignore[no-any-return]
     if _viewed(data, size) is not None:
@@ -269,13 +269,25 @@ def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     return reshape(self, other._data.shape)  # type: ignore[no-any-return]
 
 
-@linear(view=True, self=lambda xp, grad, dim0, dim1: xp.transpose(grad, dim0, dim1),
-    aliases=["swapaxes", "swapdims"])  # fmt: skip
+@linear(view=True, self=lambda xp, grad, dim0, dim1: xp.transpose(grad, dim0, dim1))
 def transpose(self: Array, dim0: int, dim1: int) -> Array:
+    """Two dimensions exchanged."""
     if not self.ndim:
         wrap_dim(dim0, 0), wrap_dim(dim1, 0)
         return self
     return np.swapaxes(self, wrap_dim(dim0, self.ndim), wrap_dim(dim1, self.ndim))
+
+
+@composite
+def swapaxes(self: Tensor, axis0: int, axis1: int) -> Tensor:
+    """As `transpose`."""
+    return transpose(self, axis0, axis1)  # type: ignore[no-any-return]
+
+
+@composite
+def swapdims(self: Tensor, dim0: int, dim1: int) -> Tensor:
+    """As `transpose`."""
+    return transpose(self, dim0, dim1)  # type: ignore[no-any-return]
 
 
 @linear(view=True, self=lambda xp, grad: xp.t(grad))
@@ -303,6 +315,12 @@ def permute(self: Array, dims: Size) -> Array:
 def movedim(self: Tensor, source: Any, destination: Any) -> Tensor:
     """The tensor with some dimensions moved to other places, the rest in order."""
     ndim = self._data.ndim
+    if isinstance(source, int) != isinstance(destination, int):
+        names = ", ".join(type(each).__name__ for each in (source, destination))
+        raise TypeError(
+            f"movedim() received an invalid combination of arguments - got ({names}), but expected one of:\n"
+            " * (int source, int destination)\n * (tuple of ints source, tuple of ints destination)"
+        )
     given = [(each,) if isinstance(each, int) else tuple(each) for each in (source, destination)]
     if len(given[0]) != len(given[1]):
         raise RuntimeError(
