@@ -19,7 +19,8 @@ class _Fields(tuple[Any, ...]):
         made = super().__new__(cls, found)
         if len(made) != len(cls._fields):
             count = len(cls._fields)
-            raise TypeError(f"torch.return_types.{cls.__name__}() takes a {count}-sequence ({len(made)}-sequence given)")
+            name = f"torch.return_types.{cls.__name__}"
+            raise TypeError(f"{name}() takes a {count}-sequence ({len(made)}-sequence given)")
         return made
 
     def __repr__(self) -> str:

@@ -73,7 +73,9 @@ def gradient(
     if input._data.dtype == np.uint8:
         raise RuntimeError("torch.gradient does not support uint8 input.")
     dims = () if not isinstance(dim, int) and dim is not None and not dim else wrap_dims(dim, input.dim())
-    if isinstance(spacing, Tensor) and spacing.dim() == 0:
+    if isinstance(spacing, Tensor):
+        if spacing.dim() or spacing.requires_grad:
+            raise TypeError("gradient(): argument 'spacing' must be a number or a tuple, not Tensor")
         spacing = spacing.item()
     steps = list(spacing) if isinstance(spacing, (list, tuple)) else [1.0 if spacing is None else spacing] * len(dims)
     if len(steps) != len(dims):
@@ -90,7 +92,7 @@ def gradient(
     if any(input.shape[each] <= edge_order for each in dims):
         raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
     return tuple(
-        _slope(input, each, step, edge_order) if not isinstance(step, Tensor) else _slope_at(input, each, step, edge_order)
+        (_slope_at if isinstance(step, Tensor) else _slope)(input, each, step, edge_order)
         for each, step in zip(dims, steps, strict=True)
     )
 

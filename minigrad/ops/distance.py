@@ -12,7 +12,7 @@ from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim
 from minigrad._modes import no_grad
 from minigrad._op import RECORDED, Array, Dims
-from minigrad.ops.reduction import axes, restore, widened
+from minigrad.ops.reduction import add_of, axes, minimum_of, restore, widened
 
 # ---- norms -----------------------------------------------------------------------------------------------------------
 
@@ -55,10 +55,12 @@ def norm_of(self: Array, p: float, dim: Dims, keepdim: bool) -> Array:
     size, axis = np.abs(widened(self)), axes(dim, self.ndim)
 
     def reduced(ufunc: np.ufunc, array: Array) -> Array:
-        return ufunc.reduce(array, axis=axis, keepdims=keepdim)  # type: ignore[no-any-return]
+        return ufunc.reduce(array, axis=axis, keepdims=keepdim, initial=0)  # type: ignore[no-any-return]
 
-    if math.isinf(p):
-        found = reduced(np.maximum if p > 0 else np.minimum, size)
+    if p == -math.inf:
+        found = minimum_of(size, axis=axis, keepdims=keepdim)
+    elif p == math.inf:
+        found = reduced(np.maximum, size)
     elif p == 0:
         found = reduced(np.add, (size != 0).astype(size.dtype))
     elif p == 1:
@@ -175,9 +177,7 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = _MATRIX_MODES[0]
         if each.dim() < 2:
             raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {each.dim()}D")
     if x1.shape[-1] != x2.shape[-1]:
-        raise RuntimeError(
-            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
-        )
+        raise RuntimeError(f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}")
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
     batch = np.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
@@ -222,7 +222,7 @@ def _cdist_backward(grad_output: Array, x1: Array, x2: Array, p: float, cdist: A
     else:
         powers = apart if p == 2 else np.where(apart == 0, 0, np.sign(apart) * size ** (p - 1))
         parts = np.where(norm == 0, 0, grad * powers / norm ** (p - 1))
-    return np.add.reduce(parts, axis=-2)  # type: ignore[no-any-return]
+    return add_of(parts, axis=-2)
 
 
 def _euclidean_vjp(xp: Any, grad: Any, x1: Any, x2: Any, result: Any) -> Any:
@@ -238,7 +238,7 @@ def _euclidean_vjp(xp: Any, grad: Any, x1: Any, x2: Any, result: Any) -> Any:
 )  # fmt: skip
 def _euclidean_dist(x1: Array, x2: Array) -> Array:
     """Distances from one matrix product, as |a|² - 2ab + |b|²: faster for many points, less exact for near ones."""
-    first, second = (np.add.reduce(each * each, axis=-1, keepdims=True) for each in (x1, x2))
+    first, second = (add_of(each * each, axis=-1, keepdims=True) for each in (x1, x2))
     left = np.concatenate([x1 * -2, first, np.ones_like(first)], -1)
     right = np.concatenate([x2, np.ones_like(second), second], -1)
     return np.sqrt(np.maximum(np.matmul(left, np.swapaxes(right, -1, -2)), 0))

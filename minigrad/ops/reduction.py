@@ -19,6 +19,12 @@ from minigrad._dims import wrap_dim, wrap_dims
 from minigrad._op import RECORDED, Array, Dims, Size
 from minigrad._tensor import Tensor, make
 
+# Typed here, since numpy's stubs know no `keepdims` that is decided at run time.
+add_of: Callable[..., Array] = np.add.reduce
+multiply_of: Callable[..., Array] = np.multiply.reduce
+maximum_of: Callable[..., Array] = np.maximum.reduce
+minimum_of: Callable[..., Array] = np.minimum.reduce
+
 # ---- what reductions share -------------------------------------------------------------------------------------------
 
 
@@ -32,7 +38,7 @@ def axes(dim: Dims, ndim: int) -> tuple[int, ...] | None:
 
 def count(shape: Size, dim: Dims) -> int:
     """How many elements are combined into one."""
-    return math.prod(shape) if dim is None or not shape else math.prod(shape[each] for each in wrap_dims(dim, len(shape)))
+    return math.prod(shape if dim is None or not shape else [shape[each] for each in wrap_dims(dim, len(shape))])
 
 
 def restore(xp: Any, value: Any, shape: Size, dim: Dims, keepdim: bool) -> Any:
@@ -62,6 +68,12 @@ def widened(self: Array, narrow: str = "e") -> Array:
     return self.astype(np.float32 if narrow == "e" else np.float64)
 
 
+def ordered(self: Array, kernel: str) -> None:
+    """NotImplementedError as torch's kernel gives it for complex numbers, which have no order."""
+    if self.dtype.kind == "c":
+        raise NotImplementedError(f'"{kernel}" not implemented for \'{_dtype.from_numpy(self.dtype).legacy_name}\'')
+
+
 def overloaded(name: str, whole: Any, along: Any, pair: str | None = None) -> None:
     """Publish torch's overloads of one name: of all elements, along `dim`, and of two tensors."""
 
@@ -83,10 +95,10 @@ def _sum(self: Array, axis: Any = None, keepdim: bool = False, dtype: Any = None
     else:
         wide = self.dtype if self.dtype.kind in "fc" else np.dtype(np.int64)
     if wide.char == "e":
-        return np.add.reduce(self, axis=axis, keepdims=keepdim, dtype=np.float32).astype(np.float16)  # type: ignore[no-any-return]
+        return add_of(self, axis=axis, keepdims=keepdim, dtype=np.float32).astype(np.float16)
     if self.dtype.kind == "c" and wide.kind != "c":
         self = self.real
-    return np.add.reduce(self, axis=axis, keepdims=keepdim, dtype=wide)  # type: ignore[no-any-return]
+    return add_of(self, axis=axis, keepdims=keepdim, dtype=wide)
 
 
 def _mean(self: Array, axis: Any = None, keepdim: bool = False, dtype: Any = None) -> Array:
@@ -99,7 +111,7 @@ def _mean(self: Array, axis: Any = None, keepdim: bool = False, dtype: Any = Non
         )
     if kind.char == "e":
         return _mean(self.astype(np.float32), axis, keepdim).astype(kind)
-    total = np.add.reduce(self, axis=axis, keepdims=keepdim, dtype=kind)
+    total = add_of(self, axis=axis, keepdims=keepdim, dtype=kind)
     return total / count(self.shape, axis)  # type: ignore[no-any-return]
 
 
@@ -130,7 +142,9 @@ def mean(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = N
 )  # fmt: skip
 def nansum(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     kind = self.dtype if dtype is None else _dtype.as_numpy(dtype, "nansum")
-    if kind.kind == "c":
+    if self.dtype.kind == "c":
+        raise RuntimeError("nansum on CPU does not support complex inputs")
+    if kind.kind == "c" and self.dtype.kind == "f":
         raise NotImplementedError(f'"nansum_cpu" not implemented for \'{_dtype.from_numpy(kind).legacy_name}\'')
     return _sum(self if self.dtype.kind in "biu" else np.where(self == self, self, self.dtype.type(0)),
                 axes(dim, self.ndim), keepdim, dtype)  # fmt: skip
@@ -148,7 +162,7 @@ def nanmean(self: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
             "nanmean(): could not infer output dtype. Optional dtype must be either a floating point or complex dtype. Got:"
             f" {name}"
         )
-    present = make(np.add.reduce(self._data == self._data, axis=axes(dim, self.dim()), keepdims=keepdim), None)
+    present = make(add_of(self._data == self._data, axis=axes(dim, self.dim()), keepdims=keepdim), None)
     return nansum(self, dim, keepdim, dtype=dtype) / present
 
 
@@ -184,8 +198,8 @@ def prod(self: Array, dim: int | None = None, keepdim: bool = False, *, dtype: A
     wide = _dtype.as_numpy(dtype, "prod") if dtype else self.dtype if self.dtype.kind in "fc" else np.dtype(np.int64)
     axis = None if dim is None else axes((wrap_dim(dim, self.ndim),), self.ndim)
     if wide.char == "e":
-        return np.multiply.reduce(self, axis=axis, keepdims=keepdim, dtype=np.float32).astype(wide)  # type: ignore[no-any-return]
-    return np.multiply.reduce(self, axis=axis, keepdims=keepdim, dtype=wide)  # type: ignore[no-any-return]
+        return multiply_of(self, axis=axis, keepdims=keepdim, dtype=np.float32).astype(wide)
+    return multiply_of(self, axis=axis, keepdims=keepdim, dtype=wide)
 
 
 # ---- extremes --------------------------------------------------------------------------------------------------------
@@ -224,7 +238,7 @@ def select_vjp(xp: Any, grad: Any, dim: int, indices: Any, self_shape: Size, kee
     if not self_shape:
         return grad
     grad, indices = (restore(xp, each, self_shape, dim, keepdim) for each in (grad, indices))
-    return xp.scatter(xp.zeros(self_shape, grad), dim, indices, grad)
+    return xp.scatter_at(xp.zeros(self_shape, grad), dim, indices, grad)
 
 
 def pick(self: Array, dim: int, indices: Array, keepdim: bool) -> tuple[Array, Array]:
@@ -239,6 +253,7 @@ def _extreme(name: str, ufunc: np.ufunc, arg: Callable[..., Any]) -> None:
     @op(f"{name}.all", function=False, node=f"{name.capitalize()}Backward1", self=share_evenly)
     def whole(self: Array) -> Array:
         need_elements(self, None, name)
+        ordered(self, f"{name}_all")
         return ufunc.reduce(self, axis=None)  # type: ignore[no-any-return]
 
     @op(
@@ -247,6 +262,8 @@ def _extreme(name: str, ufunc: np.ufunc, arg: Callable[..., Any]) -> None:
     )  # fmt: skip
     def along(self: Array, dim: int, keepdim: bool = False) -> tuple[Array, Array]:
         dim = wrap_dim(dim, self.ndim)
+        if self.dtype.kind == "c":
+            raise RuntimeError(f"{name}(): does not support complex input")
         if not self.ndim:
             return np.array(self), np.array(0)
         need_elements(self, dim, name)
@@ -257,12 +274,14 @@ def _extreme(name: str, ufunc: np.ufunc, arg: Callable[..., Any]) -> None:
     @op(f"a{name}", self=_share_along)
     def extreme(self: Array, dim: Dims = (), keepdim: bool = False) -> Array:
         need_elements(self, dim, f"a{name}")
+        ordered(self, f"{name}_values_cpu")
         return ufunc.reduce(self, axis=axes(dim, self.ndim), keepdims=keepdim)  # type: ignore[no-any-return]
 
     @op(f"arg{name}")
     def position(self: Array, dim: int | None = None, keepdim: bool = False) -> Array:
-        if self.dtype.kind == "b":
-            raise RuntimeError(f"arg{name}(): does not support bool input")
+        if self.dtype.kind in "bc":
+            kind = "bool" if self.dtype.kind == "b" else "complex"
+            raise RuntimeError(f"arg{name}(): does not support {kind} input")
         if not self.size and dim is None:
             raise IndexError(f"arg{name}(): Expected reduction dim to be specified for input.numel() == 0.")
         axis = None if dim is None else wrap_dim(dim, self.ndim)
@@ -283,6 +302,7 @@ def _aminmax_vjp(xp: Any, grads: Any, self: Any, min: Any, max: Any, self_dtype:
 
 @op(returns=return_types.aminmax, self=_aminmax_vjp)
 def aminmax(self: Array, *, dim: int | None = None, keepdim: bool = False) -> tuple[Array, Array]:
+    ordered(self, "aminmax_cpu")
     axis = None if dim is None else axes((wrap_dim(dim, self.ndim),), self.ndim)
     if not self.size and dim is None:
         raise RuntimeError(
@@ -290,7 +310,7 @@ def aminmax(self: Array, *, dim: int | None = None, keepdim: bool = False) -> tu
         )
     if axis is not None and not self.shape[axis[0]]:
         raise IndexError(f"aminmax: Expected reduction dim {axis[0]} to have non-zero size.")
-    return np.minimum.reduce(self, axis=axis, keepdims=keepdim), np.maximum.reduce(self, axis=axis, keepdims=keepdim)
+    return minimum_of(self, axis=axis, keepdims=keepdim), maximum_of(self, axis=axis, keepdims=keepdim)
 
 
 # ---- truth -----------------------------------------------------------------------------------------------------------
@@ -323,7 +343,7 @@ def _moments(self: Array, dim: Dims, correction: float, keepdim: bool, function:
         raise RuntimeError(f"{which} only support floating point and complex dtypes")
     wide, axis = widened(self, "ef"), axes(dim, self.ndim)
     size = count(self.shape, axis)
-    mean = np.add.reduce(wide, axis=axis, keepdims=True) / size
+    mean = add_of(wide, axis=axis, keepdims=True) / size
     apart = wide - mean
     squares = apart * apart if apart.dtype.kind == "f" else apart.real**2 + apart.imag**2
     if size - correction <= 0:
@@ -332,7 +352,7 @@ def _moments(self: Array, dim: Dims, correction: float, keepdim: bool, function:
             " numel divided by output numel).",
             stacklevel=2,
         )
-    variance = np.add.reduce(squares, axis=axis, keepdims=keepdim) / np.float64(max(size - correction, 0))
+    variance = add_of(squares, axis=axis, keepdims=keepdim) / np.float64(max(size - correction, 0))
     return variance, np.reshape(mean, variance.shape)
 
 
@@ -417,13 +437,12 @@ def _shifted(self: Array, dim: int, function: str) -> tuple[Array, int | None]:
     wide = widened(floating(self, f"{function}_{last}kernel_impl"))
     if not self.size:
         return wide, axis
-    return wide - np.maximum.reduce(wide, axis=axis, keepdims=True), axis
+    return wide - maximum_of(wide, axis=axis, keepdims=True), axis
 
 
 def _softmax_again(xp: Any, grad: Any, grad_output: Any, value: Any, dim: int) -> Any:
-    return (
-        grad_output * grad - xp.sum(value * grad_output, dim, True) * grad - grad_output * xp.sum(value * grad, dim, True)
-    )
+    sums = xp.sum(value * grad_output, dim, True) * grad + grad_output * xp.sum(value * grad, dim, True)
+    return grad_output * grad - sums
 
 
 @op(
@@ -433,15 +452,18 @@ def _softmax_again(xp: Any, grad: Any, grad_output: Any, value: Any, dim: int) -
 )  # fmt: skip
 def _softmax_backward_data(grad_output: Array, value: Array, dim: int) -> Array:
     grad, wide = widened(grad_output), widened(value)
-    total = np.add.reduce(grad * wide, axis=dim if wide.ndim else None, keepdims=True)
+    total = add_of(grad * wide, axis=dim if wide.ndim else None, keepdims=True)
     return (wide * (grad - total)).astype(value.dtype, copy=False)
 
 
-@op(node="SoftmaxBackward0", function=False, self=lambda xp, grad, result, dim: xp._softmax_backward_data(grad, result, dim))
+@op(
+    node="SoftmaxBackward0", function=False,
+    self=lambda xp, grad, result, dim: xp._softmax_backward_data(grad, result, dim),
+)  # fmt: skip
 def _softmax(self: Array, dim: int) -> Array:
     shifted, axis = _shifted(self, dim, "softmax")
     powers = np.exp(shifted)
-    return (powers / np.add.reduce(powers, axis=axis, keepdims=True)).astype(self.dtype, copy=False)
+    return (powers / add_of(powers, axis=axis, keepdims=True)).astype(self.dtype, copy=False)
 
 
 @composite(aliases=["special.softmax"])
@@ -457,7 +479,7 @@ def softmax(self: Any, dim: int, dtype: Any = None) -> Any:
 )  # fmt: skip
 def _log_softmax_backward_data(grad_output: Array, value: Array, dim: int) -> Array:
     grad = widened(grad_output)
-    total = np.add.reduce(grad, axis=dim if grad.ndim else None, keepdims=True)
+    total = add_of(grad, axis=dim if grad.ndim else None, keepdims=True)
     return (grad - np.exp(widened(value)) * total).astype(value.dtype, copy=False)
 
 
@@ -467,7 +489,7 @@ def _log_softmax_backward_data(grad_output: Array, value: Array, dim: int) -> Ar
 )  # fmt: skip
 def _log_softmax(self: Array, dim: int) -> Array:
     shifted, axis = _shifted(self, dim, "log_softmax")
-    return (shifted - np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True))).astype(self.dtype, copy=False)
+    return (shifted - np.log(add_of(np.exp(shifted), axis=axis, keepdims=True))).astype(self.dtype, copy=False)
 
 
 @composite(aliases=["special.log_softmax"])
@@ -485,9 +507,9 @@ def log_softmax(self: Any, dim: int, dtype: Any = None) -> Any:
 def logsumexp(self: Array, dim: Dims, keepdim: bool = False) -> Array:
     wide = widened(self if self.dtype.kind in "fc" else self.astype(_dtype.default_float()))
     axis = axes(dim, self.ndim)
-    greatest = np.maximum.reduce(wide, axis=axis, keepdims=True, initial=-math.inf)
+    greatest = maximum_of(wide, axis=axis, keepdims=True, initial=-math.inf)
     greatest = np.where(np.isinf(greatest), 0, greatest)
-    total = np.add.reduce(np.exp(wide - greatest), axis=axis, keepdims=keepdim)
+    total = add_of(np.exp(wide - greatest), axis=axis, keepdims=keepdim)
     found = np.log(total) + greatest.reshape(total.shape)
     return found.astype(self.dtype) if self.dtype.char == "e" else found
 

@@ -11,6 +11,7 @@ from minigrad import _dtype, return_types
 from minigrad._declare import op
 from minigrad._dims import wrap_dim
 from minigrad._op import Array
+from minigrad.ops.reduction import ordered
 
 
 def _accumulate(self: Array, ufunc: np.ufunc, dim: int, dtype: Any, function: str) -> Array:
@@ -37,15 +38,26 @@ def backwards(xp: Any, values: Any, dim: int) -> Any:
     return xp.flip(xp.cumsum(xp.flip(values, (dim,)), dim), (dim,)) if values.ndim else values
 
 
-@op(inplace=True, self=lambda xp, grad, dim, self_dtype, dtype: backwards(xp, _uncast(xp, grad, self_dtype, dtype), dim))
+@op(
+    inplace=True,
+    self=lambda xp, grad, dim, self_dtype, dtype: backwards(xp, _uncast(xp, grad, self_dtype, dtype), dim),
+)  # fmt: skip
 def cumsum(self: Array, dim: int, *, dtype: Any = None) -> Array:
     return _accumulate(self, np.add, dim, dtype, "cumsum")
 
 
-@op(function=False, method=False, factor=lambda xp, grad, factor, result, dim: _recurrence_vjp(xp, grad, factor, dim)
-    * xp.cat([xp.zeros((*result.shape[:dim], 1, *result.shape[dim + 1 :]), result),
-              xp.slice(result, dim, 0, result.shape[dim] - 1)], dim),
-    term=lambda xp, grad, factor, dim: _recurrence_vjp(xp, grad, factor, dim))
+def _shifted(xp: Any, first: float, values: Any, dim: int) -> Any:
+    """The values one place later along a dimension, after `first`."""
+    start = xp.zeros((*values.shape[:dim], 1, *values.shape[dim + 1 :]), values) + first
+    return xp.cat([start, xp.slice(values, dim, 0, values.shape[dim] - 1)], dim)
+
+
+@op(
+    function=False, method=False,
+    factor=lambda xp, grad, factor, result, dim:
+        _recurrence_vjp(xp, grad, factor, dim) * _shifted(xp, 0, result, dim),
+    term=lambda xp, grad, factor, dim: _recurrence_vjp(xp, grad, factor, dim),
+)  # fmt: skip
 def recurrence(factor: Array, term: Array, dim: int) -> Array:
     """y[k] = factor[k] y[k-1] + term[k] along a dimension, from y[-1] = 0: what running products differentiate to."""
     factors, result = np.moveaxis(factor, dim, 0), np.array(term)
@@ -69,9 +81,7 @@ def _cumprod_vjp(xp: Any, grad: Any, self: Any, result: Any, self_dtype: Any, di
     if not (self == 0).any():
         return backwards(xp, result * grad, dim) / self
     dim = dim % self.ndim
-    one = xp.zeros((*self.shape[:dim], 1, *self.shape[dim + 1 :]), self) + 1
-    before = xp.cat([one, xp.slice(result, dim, 0, self.shape[dim] - 1)], dim)
-    return before * _recurrence_vjp(xp, grad, self, dim)
+    return _shifted(xp, 1, result, dim) * _recurrence_vjp(xp, grad, self, dim)
 
 
 @op(inplace=True, self=_cumprod_vjp)
@@ -84,12 +94,12 @@ def _extreme(name: str, ufunc: np.ufunc) -> None:
 
     @op(
         name, returns=getattr(return_types, name),
-        self=lambda xp, grad, indices, dim, self_shape: (
-            xp.scatter_add(xp.zeros(self_shape, grad), dim, indices, grad) if self_shape else grad
-        ),
+        self=lambda xp, grad, self, indices, dim:
+            xp.scatter_add(xp.zeros(self.shape, grad), dim, indices, grad) if math.prod(self.shape) else self,
     )  # fmt: skip
     def extreme(self: Array, dim: int) -> tuple[Array, Array]:
         dim = wrap_dim(dim, self.ndim)
+        ordered(self, f"{name}_cpu")
         if not self.ndim:
             return np.array(self), np.array(0)
         values = ufunc.accumulate(self, axis=dim)

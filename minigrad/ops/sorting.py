@@ -14,7 +14,7 @@ from minigrad._dims import wrap_dim
 from minigrad._op import RECORDED, Array
 from minigrad._tensor import Tensor, make
 from minigrad.ops._selection import insertion_order, kth_indices
-from minigrad.ops.reduction import need_elements, overloaded, pick, select_vjp, share_evenly
+from minigrad.ops.reduction import need_elements, ordered, overloaded, pick, select_vjp, share_evenly
 
 # ---- order -----------------------------------------------------------------------------------------------------------
 
@@ -32,9 +32,7 @@ def _order(self: Array, dim: int, descending: bool) -> Array:
     promote="keep", kinds="biuf", refusal=RuntimeError(" Sort does not support complex dtypes on CPU"),
     self=lambda xp, grad, dim, indices, self_shape: select_vjp(xp, grad, dim, indices, self_shape, True),
 )  # fmt: skip
-def sort(
-    self: Array, dim: int = -1, descending: bool = False, *, stable: bool | None = None
-) -> tuple[Array, Array]:
+def sort(self: Array, dim: int = -1, descending: bool = False, *, stable: bool | None = None) -> tuple[Array, Array]:
     dim = wrap_dim(dim, self.ndim)
     if not self.ndim:
         return np.array(self), np.array(0)
@@ -55,7 +53,7 @@ def msort(self: Tensor) -> Any:
 
 
 @op(
-    returns=return_types.topk, promote="keep", kinds="biuf", refusal=RuntimeError("topk does not support complex dtypes on CPU"),
+    returns=return_types.topk, promote="keep", kinds="biuf", refusal=RuntimeError(" topk does not support complex dtypes on CPU"),
     self=lambda xp, grad, dim, indices, self_shape: select_vjp(xp, grad, dim, indices, self_shape, True),
 )  # fmt: skip
 def topk(self: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Array, Array]:
@@ -146,6 +144,7 @@ _median("nanmedian", lambda rows: np.maximum((rows == rows).sum(-1) - 1, 0) // 2
 @op(returns=return_types.mode, self=select_vjp)
 def mode(self: Array, dim: int = -1, keepdim: bool = False) -> tuple[Array, Array]:
     """The most frequent element, the smallest of several; the index is that of its last occurrence."""
+    ordered(self, "mode_cpu")
     dim = wrap_dim(dim, self.ndim)
     need_elements(self, dim, "mode")
     if not self.ndim:
