@@ -358,7 +358,7 @@ def apply(op: Op, args: Sequence[Any]) -> Any:
             output._edge = (op.plan(need, args).record(edges, args, raws, result, output._cell), 0)
         return output
     outputs = [_output(op, args[0], each) for each in result]
-    if recording:
+    if recording and outputs:
         node = op.plan(need, args).record(edges, args, raws, result, [each._cell for each in outputs])
         for number, each in enumerate(outputs):
             if each._data.dtype.kind in "fc":
