@@ -173,7 +173,7 @@ def _solve(A: Array, B: Array, left: bool = True, kernel: Callable[[Array, Array
 
 @op("linalg.solve_ex", returns=return_types.linalg_solve_ex, holomorphic=False, A=_solve_A, B=_solve_B)
 def solve_ex(A: Array, B: Array, *, left: bool = True, check_errors: bool = False) -> tuple[Array, Array]:
-    check_type(A, "linalg.solve")
+    check_type(A, "linalg.solve", "lu_cpu")
     check_square(A, "linalg.solve")
     check_same_type("linalg.solve", A, B)
     vector = _is_vector(A.shape, B.shape)
@@ -186,11 +186,10 @@ def solve_ex(A: Array, B: Array, *, left: bool = True, check_errors: bool = Fals
             "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case"
             " linalg.solve is equivalent to B / A.squeeze(-1)"
         )
-    shape = np.broadcast_shapes(A.shape[:-2], () if vector else B.shape[:-2])
     try:
-        return _solve(A, B, left, np.linalg.solve), np.zeros(shape, np.int32)
+        return _solve(A, B, left, np.linalg.solve), np.zeros(A.shape[:-2], np.int32)
     except np.linalg.LinAlgError:
-        info = np.array(np.broadcast_to(m.zero_pivot(m.lu(A)[0]), shape))
+        info = m.zero_pivot(m.lu(A)[0])
     if check_errors:
         batch, _ = m.first_bad(info)
         raise LinAlgError(f"torch.linalg.solve: {batch}The solver failed because the input matrix is singular.")
@@ -441,7 +440,7 @@ def _cholesky_vjp(xp: Any, grad: Any, L: Any, upper: bool) -> Any:
 def _cholesky(A: Array, upper: bool, name: str = "") -> tuple[Array, Array]:
     """The factor, and by how many rows the leading part is that has none (0: all is well); LinAlgError under a name."""
     try:
-        return np.linalg.cholesky(A, upper=upper), np.zeros(A.shape[:-2], np.int32)
+        return _factor(A, upper), np.zeros(A.shape[:-2], np.int32)
     except np.linalg.LinAlgError:
         flat = A.reshape(-1, *A.shape[-2:])
         info = np.array([_bad_minor(each, upper) for each in flat], np.int32).reshape(A.shape[:-2])
@@ -453,13 +452,21 @@ def _cholesky(A: Array, upper: bool, name: str = "") -> tuple[Array, Array]:
             ) from None
         good = np.where((info == 0)[..., None, None], A, np.eye(A.shape[-1], dtype=A.dtype))
         part = (np.triu if upper else np.tril)(A)
-        return np.where((info == 0)[..., None, None], np.linalg.cholesky(good, upper=upper), part), info
+        return np.where((info == 0)[..., None, None], _factor(good, upper), part), info
+
+
+def _factor(A: Array, upper: bool) -> Array:
+    """The Cholesky factor; LinAlgError of numpy if there is none, also where numpy gives nan."""
+    found = np.linalg.cholesky(A, upper=upper)
+    if np.isnan(np.diagonal(found, 0, -2, -1)).any():
+        raise np.linalg.LinAlgError
+    return found
 
 
 def _bad_minor(A: Array, upper: bool) -> int:
     for size in range(1, A.shape[-1] + 1):
         try:
-            np.linalg.cholesky(A[:size, :size], upper=upper)
+            _factor(A[:size, :size], upper)
         except np.linalg.LinAlgError:
             return size
     return 0

@@ -61,10 +61,12 @@ def _check_mm(self: Array, mat2: Array, first: str = "self must be a matrix", se
         raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {a} != {b}")
 
 
-@op(self=lambda grad, mat2: grad @ mat2.mT, mat2=lambda grad, self: self.mT @ grad)
-def mm(self: Array, mat2: Array) -> Array:
+def _mm(self: Array, mat2: Array) -> Array:
     _check_mm(self, mat2)
     return _dot(self, mat2, "addmm_impl_cpu_")
+
+
+op("mm", quick=_mm, self=lambda grad, mat2: grad @ mat2.mT, mat2=lambda grad, self: self.mT @ grad)(_mm)
 
 
 def _check_mv(self: Array, mat: Array, vec: Array) -> None:
@@ -78,17 +80,20 @@ def _check_mv(self: Array, mat: Array, vec: Array) -> None:
         raise RuntimeError(f"addmv input tensors must have the same dtype, but got {a}, {b}, and {c}")
 
 
-@op(self=lambda xp, grad, vec: xp.outer(grad, vec), vec=lambda grad, self: self.mT @ grad)
-def mv(self: Array, vec: Array) -> Array:
-    rows = self.shape[0] if self.ndim == 2 else 1
-    _check_mv(np.empty(rows, vec.dtype), self, vec)
+def _mv(self: Array, vec: Array) -> Array:
+    _check_mv(np.empty(self.shape[0] if self.ndim == 2 else 1, vec.dtype), self, vec)
     return _dot(self, vec, "addmv_impl_cpu")
 
 
-@op(self=lambda grad, mat2: grad @ mat2.mT, mat2=lambda grad, self: self.mT @ grad)
-def bmm(self: Array, mat2: Array) -> Array:
+op("mv", quick=_mv, self=lambda xp, grad, vec: xp.outer(grad, vec), vec=lambda grad, self: self.mT @ grad)(_mv)
+
+
+def _bmm(self: Array, mat2: Array) -> Array:
     _check_bmm(self, mat2)
     return _dot(self, mat2, "bmm")
+
+
+op("bmm", quick=_bmm, self=lambda grad, mat2: grad @ mat2.mT, mat2=lambda grad, self: self.mT @ grad)(_bmm)
 
 
 def _check_bmm(batch1: Array, batch2: Array) -> None:
@@ -119,10 +124,12 @@ def _check_dot(self: Array, other: Array) -> None:
         )
 
 
-@op(self=lambda grad, tensor: grad * tensor, tensor=lambda grad, self: grad * self)
-def dot(self: Array, tensor: Array) -> Array:
+def _vector_dot(self: Array, tensor: Array) -> Array:
     _check_dot(self, tensor)
     return _dot(self, tensor, "dot")
+
+
+op("dot", quick=_vector_dot, self=lambda grad, tensor: grad * tensor, tensor=lambda grad, self: grad * self)(_vector_dot)
 
 
 @op(

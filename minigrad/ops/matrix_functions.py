@@ -146,7 +146,7 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
     for each in matrices:
         if each.ndim != 2:
             raise RuntimeError(f"Tensor dimension is {each.ndim}, expected 2 instead.")
-    return matrices[0] if len(matrices) == 1 else multi_dot(matrices)  # type: ignore[no-any-return]
+    return F.clone(matrices[0]) if len(matrices) == 1 else multi_dot(matrices)  # type: ignore[no-any-return]
 
 
 @composite
