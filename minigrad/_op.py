@@ -225,7 +225,7 @@ class Plan:
         if self.extra_names:
             lines.append(f"    {_tuple(self.extra_names)} = node.extras")
         if op.many_outputs:
-            lines += ["    grads = given = grad",
+            lines += ["    grads = given = grad if len(node.meta) > 1 else [grad]",
                       "    if all(each is None for each in grads): return (None,) * len(node.next)"]  # fmt: skip
             if any("grads" in _names(formula) for formula in active.values()):
                 lines.append(
