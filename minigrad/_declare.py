@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar, overload
 
 from minigrad._graph import Saved
 from minigrad._modes import SPECIAL, state
@@ -28,6 +28,8 @@ from minigrad._op import (
 )
 from minigrad._tensor import Tensor
 from minigrad._views import edge_of
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 PUBLIC: Final[dict[str, Callable[..., Any]]] = {}  # dotted torch name -> function
 
@@ -121,6 +123,18 @@ def binary(
     return _publish(found, method, True, inplace, aliases, forward)
 
 
+@overload
+def composite(function: Function) -> Function: ...
+@overload
+def composite(
+    function: None = None,
+    *,
+    name: str | None = None,
+    method: bool | None = None,
+    inplace: Callable[..., Any] | None = None,
+    aliases: Sequence[str] = (),
+    raw: Callable[..., Any] | None = None,
+) -> Callable[[Function], Function]: ...
 def composite(
     function: Callable[..., Any] | None = None,
     *,

@@ -249,7 +249,7 @@ def stale_error(saved: Tensor | Saved, version: int, node: Node) -> RuntimeError
     origin = ""
     if function is not None:
         name = function.name()
-        origin = f", which is output {number} of {name.removesuffix('0').removesuffix('Backward')},"
+        origin = f", which is output {number} of {name.removesuffix('0').replace('Backward', '')},"
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation:"
         f" [torch.{kind}Tensor [{shape}]]{origin} is at version {saved._cell[0]}; expected version {version} instead."

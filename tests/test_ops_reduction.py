@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from against_torch import check
 import minigrad
+from against_torch import check
 
 inf, nan = np.inf, np.nan
 rng = np.random.default_rng(1)
@@ -286,7 +286,8 @@ def test_degrees_of_freedom_warn() -> None:
 def test_named_tuples_print_as_in_torch(name: str) -> None:
     check(lambda e, x: repr(getattr(x, name)(1)), A, orders=0)
     pair = getattr(minigrad.tensor([[1.0, 2.0]]), name)(1)
-    assert pair.values is pair[0] and pair.indices is pair[1]
+    assert pair.values is pair[0]
+    assert pair.indices is pair[1]
     with pytest.raises(TypeError, match="takes a 2-sequence"):
         type(pair)([1])
 

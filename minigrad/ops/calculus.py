@@ -1,4 +1,4 @@
-"""Numerical calculus and statistics of samples: differences, gradients, trapezoids, covariance. Compositions, as in torch."""
+"""Calculus and statistics of samples: differences, gradients, trapezoids, covariance. Compositions, as in torch."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from minigrad._tensor import Tensor, make
 
 @op("mul.Scalar", function=False, promote="float", node="MulBackward1", self=lambda grad, number: grad * number)
 def _times(self: Array, number: float) -> Array:
-    return self * number  # type: ignore[no-any-return]
+    return self * number
 
 
 @op("div.Scalar", function=False, promote="float", node="DivBackward1", self=lambda grad, number: grad / number)
 def _over(self: Array, number: float) -> Array:
-    return self / number  # type: ignore[no-any-return]
+    return self / number
 
 
 def _part(self: Any, dim: int, start: int | None, end: int | None = None) -> Any:
@@ -84,8 +84,8 @@ def gradient(
             else f"dim={len(dims)}, since dim argument was given"
         )  # fmt: skip
         raise RuntimeError(
-            f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to {wanted}, but got a"
-            f" list of length {len(steps)}"
+            f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to {wanted},"
+            f" but got a list of length {len(steps)}"
         )
     if not input.dim() and dims:
         raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions")

@@ -46,7 +46,8 @@ def _empty_error(self: Array, p: float, dim: Dims) -> None:
     for each in (dim,) if isinstance(dim, int) else dim:
         if not self.shape[wrap_dim(each, self.ndim)]:
             raise RuntimeError(
-                f"{start} the dimension {each}because this dimension is empty and the operation does not have an identity"
+                f"{start} the dimension {each}because this dimension is empty and the operation does not have an"
+                " identity"
             )
 
 
@@ -241,4 +242,5 @@ def _euclidean_dist(x1: Array, x2: Array) -> Array:
     first, second = (add_of(each * each, axis=-1, keepdims=True) for each in (x1, x2))
     left = np.concatenate([x1 * -2, first, np.ones_like(first)], -1)
     right = np.concatenate([x2, np.ones_like(second), second], -1)
-    return np.sqrt(np.maximum(np.matmul(left, np.swapaxes(right, -1, -2)), 0))
+    found: Array = np.sqrt(np.maximum(np.matmul(left, np.swapaxes(right, -1, -2)), 0))
+    return found

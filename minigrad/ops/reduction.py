@@ -82,7 +82,7 @@ def overloaded(name: str, whole: Any, along: Any, pair: str | None = None) -> No
             return getattr(RECORDED, pair)(*args, **kwargs)
         return (along if len(args) > 1 or "dim" in kwargs or "axis" in kwargs else whole)(*args, **kwargs)
 
-    composite(function, name=name)
+    composite(name=name)(function)
 
 
 # ---- sums ------------------------------------------------------------------------------------------------------------
@@ -106,13 +106,13 @@ def _mean(self: Array, axis: Any = None, keepdim: bool = False, dtype: Any = Non
     if kind.kind not in "fc":
         which = "Input" if dtype is None else "Optional"
         raise RuntimeError(
-            f"mean(): could not infer output dtype. {which} dtype must be either a floating point or complex dtype. Got:"
-            f" {_dtype.from_numpy(kind).legacy_name}"
+            f"mean(): could not infer output dtype. {which} dtype must be either a floating point or complex dtype."
+            f" Got: {_dtype.from_numpy(kind).legacy_name}"
         )
     if kind.char == "e":
         return _mean(self.astype(np.float32), axis, keepdim).astype(kind)
     total = add_of(self, axis=axis, keepdims=keepdim, dtype=kind)
-    return total / count(self.shape, axis)  # type: ignore[no-any-return]
+    return total / count(self.shape, axis)
 
 
 def _numbered(name: str) -> Callable[..., str]:
@@ -159,8 +159,8 @@ def nanmean(self: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
     if dtype is not None and _dtype.as_numpy(dtype, "nanmean").kind not in "fc":
         name = _dtype.from_numpy(_dtype.as_numpy(dtype, "nanmean")).legacy_name
         raise RuntimeError(
-            "nanmean(): could not infer output dtype. Optional dtype must be either a floating point or complex dtype. Got:"
-            f" {name}"
+            "nanmean(): could not infer output dtype. Optional dtype must be either a floating point or complex dtype."
+            f" Got: {name}"
         )
     present = make(add_of(self._data == self._data, axis=axes(dim, self.dim()), keepdims=keepdim), None)
     return nansum(self, dim, keepdim, dtype=dtype) / present
@@ -211,8 +211,8 @@ def need_elements(self: Array, dim: Dims, function: str) -> None:
         return
     if dim is None or not isinstance(dim, int) and not dim:
         raise RuntimeError(
-            f"{function}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with"
-            " the 'dim' argument."
+            f"{function}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim"
+            " with the 'dim' argument."
         )
     for each in (dim,) if isinstance(dim, int) else dim:
         if self.ndim and not self.shape[wrap_dim(each, self.ndim)]:
@@ -348,8 +348,8 @@ def _moments(self: Array, dim: Dims, correction: float, keepdim: bool, function:
     squares = apart * apart if apart.dtype.kind == "f" else apart.real**2 + apart.imag**2
     if size - correction <= 0:
         warnings.warn(
-            f"{function}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input"
-            " numel divided by output numel).",
+            f"{function}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor"
+            " (input numel divided by output numel).",
             stacklevel=2,
         )
     variance = add_of(squares, axis=axis, keepdims=keepdim) / np.float64(max(size - correction, 0))
@@ -419,7 +419,7 @@ def _corrected(name: str, made: Callable[..., Any], method: bool | None = None) 
             dim, unbiased = None, dim
         return made(self, dim, unbiased if correction is None else correction, keepdim)
 
-    composite(function, name=name, method=method)
+    composite(name=name, method=method)(function)
 
 
 _corrected("var", _var)
@@ -453,7 +453,8 @@ def _softmax_again(xp: Any, grad: Any, grad_output: Any, value: Any, dim: int) -
 def _softmax_backward_data(grad_output: Array, value: Array, dim: int) -> Array:
     grad, wide = widened(grad_output), widened(value)
     total = add_of(grad * wide, axis=dim if wide.ndim else None, keepdims=True)
-    return (wide * (grad - total)).astype(value.dtype, copy=False)
+    found: Array = wide * (grad - total)
+    return found.astype(value.dtype, copy=False)
 
 
 @op(
@@ -480,7 +481,8 @@ def softmax(self: Any, dim: int, dtype: Any = None) -> Any:
 def _log_softmax_backward_data(grad_output: Array, value: Array, dim: int) -> Array:
     grad = widened(grad_output)
     total = add_of(grad, axis=dim if grad.ndim else None, keepdims=True)
-    return (grad - np.exp(widened(value)) * total).astype(value.dtype, copy=False)
+    found: Array = grad - np.exp(widened(value)) * total
+    return found.astype(value.dtype, copy=False)
 
 
 @op(
@@ -520,13 +522,14 @@ def _implicit(name: str, made: Callable[..., Any]) -> None:
     def function(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
         if dim is None:
             warnings.warn(
-                f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+                f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an"
+                " argument.",
                 stacklevel=_stacklevel,
             )
             dim = 0 if input.dim() in (0, 1, 3) else 1
         return made(input, dim, dtype)
 
-    composite(function, name=f"nn.functional.{name}")
+    composite(name=f"nn.functional.{name}")(function)
 
 
 _implicit("softmax", softmax)

@@ -1,4 +1,4 @@
-"""Operations that order elements: sort, topk, k-th values, medians, modes, quantiles, unique. nan counts as greatest."""
+"""Operations that order elements: sort, topk, k-th values, medians, modes, quantiles, unique. nan is greatest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def _order(self: Array, dim: int, descending: bool) -> Array:
     if not descending:
         return np.argsort(self, axis=dim, kind="stable")
     reverse = np.argsort(np.flip(self, dim), axis=dim, kind="stable")
-    return self.shape[dim] - 1 - np.flip(reverse, dim)
+    order: Array = self.shape[dim] - 1 - np.flip(reverse, dim)
+    return order
 
 
 @op(
@@ -53,7 +54,8 @@ def msort(self: Tensor) -> Any:
 
 
 @op(
-    returns=return_types.topk, promote="keep", kinds="biuf", refusal=RuntimeError(" topk does not support complex dtypes on CPU"),
+    returns=return_types.topk,
+    promote="keep", kinds="biuf", refusal=RuntimeError(" topk does not support complex dtypes on CPU"),
     self=lambda xp, grad, dim, indices, self_shape: select_vjp(xp, grad, dim, indices, self_shape, True),
 )  # fmt: skip
 def topk(self: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Array, Array]:
@@ -134,7 +136,8 @@ def _median(name: str, middle: Callable[[Array], Array]) -> None:
 
 def _middle(rows: Array) -> Array:
     """The rank of the median: with nans the first of these, which comes right after all numbers."""
-    return np.where((rows != rows).any(-1), (rows == rows).sum(-1), (rows.shape[-1] - 1) // 2)
+    rank: Array = np.where((rows != rows).any(-1), (rows == rows).sum(-1), (rows.shape[-1] - 1) // 2)
+    return rank
 
 
 _median("median", _middle)
@@ -189,7 +192,8 @@ def _quantile(self: Tensor, q: Any, dim: int | None, keepdim: bool, interpolatio
         raise RuntimeError("quantile() q tensor must be same dtype as the input tensor")
     if interpolation not in _INTERPOLATIONS:
         raise RuntimeError(
-            f"quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
+            "quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, but got"
+            f" {interpolation}"
         )
     if not ((q._data >= 0) & (q._data <= 1)).all():
         raise RuntimeError("quantile() q values must be in the range [0, 1]")
@@ -226,7 +230,7 @@ def _declare_quantile(name: str, skip_nan: bool) -> None:
     ) -> Any:
         return _quantile(self, q, dim, keepdim, interpolation, skip_nan)
 
-    composite(function, name=name)
+    composite(name=name)(function)
 
 
 _declare_quantile("quantile", False)
