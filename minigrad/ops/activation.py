@@ -199,8 +199,8 @@ def prelu_kernel(self: Array, weight: Array) -> Array:
 # backward counts 0 among the positive numbers, and backward itself among the negative ones.
 @op(
     function=False, method=False,
-    cotangent=lambda xp, grad, self, weight: xp.where(self < 0, weight * grad, grad),
-    weight=lambda xp, grad, self, cotangent: xp.where(self < 0, cotangent * grad, 0),
+    cotangent=lambda xp, grad, self, weight: xp.where(self >= 0, grad, weight * grad),
+    weight=lambda xp, grad, self, cotangent: xp.where(self >= 0, 0, cotangent * grad),
 )  # fmt: skip
 def prelu_by_self(cotangent: Array, self: Array, weight: Array) -> Array:
     return np.where(self > 0, cotangent, weight * cotangent)
@@ -208,8 +208,8 @@ def prelu_by_self(cotangent: Array, self: Array, weight: Array) -> Array:
 
 @op(
     function=False, method=False,
-    cotangent=lambda xp, grad, self: xp.where(self < 0, self * grad, 0),
-    self=lambda xp, grad, self, cotangent: xp.where(self < 0, cotangent * grad, 0),
+    cotangent=lambda xp, grad, self: xp.where(self >= 0, 0, self * grad),
+    self=lambda xp, grad, self, cotangent: xp.where(self >= 0, 0, cotangent * grad),
 )  # fmt: skip
 def prelu_by_weight(cotangent: Array, self: Array) -> Array:
     return np.where(self > 0, 0, self * cotangent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from minigrad._dtype import from_numpy
 from minigrad._declare import PUBLIC, binary, composite, op, unary
 from minigrad._op import Array, ArrayAsIs, ArrayOrNumber, is_number
 from minigrad._tensor import Tensor
+from minigrad.ops import shape  # noqa: F401  (declares conj)
 
 BOTH: Final = ("self", "other")  # the operands that may be Python numbers
 OTHER: Final = ("other",)
@@ -285,6 +287,15 @@ def resolve_conj(input: Tensor) -> Tensor:
     return input
 
 
+conjugate = PUBLIC["conj"]
+
+
+@composite
+def conj(input: Tensor) -> Tensor:
+    """The complex conjugate; a real tensor itself."""
+    return conjugate(input) if is_complex(input) else input  # type: ignore[no-any-return]
+
+
 @composite(method=False)
 def real(input: Tensor) -> Tensor:
     """The real part, a view of the tensor; a real tensor itself."""
@@ -326,6 +337,11 @@ def choose(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber) -> A
         if condition.dtype != np.uint8:
             kind = from_numpy(condition.dtype).legacy_name
             raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {kind}")
+        warnings.warn(
+            "where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future version"
+            " of PyTorch. Use a boolean condition instead.",
+            stacklevel=2,
+        )
         condition = condition != 0
     return np.where(condition, self, other)
 
