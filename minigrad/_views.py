@@ -134,8 +134,8 @@ def current_edge(tensor: Tensor) -> Edge | None:
         if view.base.requires_grad:
             _set_edge(tensor, (AsStridedBackward0(tensor, view.base), 0))
         view.version = tensor._cell[0]
-    elif tensor._edge is None:  # made under no_grad, or before its base required grad: a leaf of its own
-        tensor._require(True)
+    elif tensor._edge is None:  # made under no_grad, or before its base required grad: gradients end here, unused
+        tensor._edge = (tensor._accumulate(), 0)
     return tensor._edge
 
 

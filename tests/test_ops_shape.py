@@ -64,6 +64,7 @@ def table(text: str) -> Any:
     x.repeat(2, 1, 1, 2)
     x.repeat_interleave(2, 1)
     x.split(2, 2)
+    x.split(4)
     x.unbind(1)
     T.cat([x, w], 1)
     T.stack([x, w], -1)
@@ -242,10 +243,7 @@ def test_getitem(source: str) -> None:
 @table(KEYS)
 def test_setitem(source: str) -> None:
     def write(T: Any, x: Any, w: Any) -> Any:
-        result = x * 1
-        key = key_of(T, x, source)
-        result[key] = w[key]
-        return result
+        return written(x * 1, key_of(T, x, source), run_key(T, w, source))
 
     if source != "(0, True)":  # torch refuses its own value's shape
         check(write, CUBE, WAVE)
@@ -284,7 +282,7 @@ def written(tensor: Any, key: Any, value: Any) -> Any:
     written(x * 1, 0, 1j)
     written(x * 1, 0, w)
     written(x.long(), 0, w[0])
-    (x * 1).copy_(w[0].float())
+    (x * 1).copy_(w[0].half())
     (x * 1).copy_(2)
     (x[0] * 1).copy_(w)
     (x * 1).fill_(w.sum())

@@ -31,7 +31,7 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
 
 
 @internal(inplace=True, node="torch::autograd::CopyBackwards",
-          self=lambda xp, grad: xp.zeros(grad.shape, grad), src=lambda grad: grad)  # fmt: skip
+          self=lambda xp, grad: xp.zeros(grad.shape, grad), src=lambda xp, grad, src_dtype: xp.cast(grad, src_dtype))  # fmt: skip
 def copy(self: Array, src: ArrayOrNumber, non_blocking: bool = False) -> Array:
     try:
         return np.broadcast_to(cast_array(np.asarray(src), self.dtype), self.shape)

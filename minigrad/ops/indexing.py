@@ -363,6 +363,10 @@ def _outside(index: Array, low: int, size: int) -> int | None:
 def index_select(self: Array, dim: int, index: Array) -> Array:
     dim, places = wrap_dim(dim, self.ndim), _vector(index, "index_select")
     if not self.ndim:
+        if places.size != 1:
+            raise RuntimeError(
+                f"index_select(): Index to scalar can have only 1 value, got {places.size} value(s)"
+            )
         return np.array(self)
     wrong = _outside(places, 0, self.shape[dim])
     if wrong is not None:
