@@ -390,8 +390,9 @@ def test_layers(case: Any) -> None:
 
 
 def test_embedding_shortens_rows_in_place() -> None:
-    import minigrad
     import torch
+
+    import minigrad
 
     found = []
     for engine in (torch, minigrad):
@@ -543,8 +544,9 @@ def test_normalization(case: Any) -> None:
 
 @pytest.mark.parametrize("name", ["batch_norm", "instance_norm"])
 def test_running_statistics(name: str) -> None:
-    import minigrad
     import torch
+
+    import minigrad
 
     found = []
     for engine in (torch, minigrad):
@@ -625,7 +627,7 @@ LOSSES: list[tuple[Any, ...]] = [
     *((name, data(0, 4), np.zeros(0, int), r) for r in REDUCTIONS for name in ("nll_loss", "cross_entropy")),
     *((name, *case, {}) for name in ("nll_loss", "cross_entropy") for case in (
         (I, C[:2]), (I, ints(0, 1, 4)), (I, ints(0, 1, -1)), (I, C.astype(float)), (I, C.astype("i4")), (I, C.astype("u1")),
-        (I, C, V), (I, C, data(4)), (data(2, 4, 5), np.zeros((2, 4), int)), (I, np.zeros((3, 1), int)), 
+        (I, C, V), (I, C, data(4)), (data(2, 4, 5), np.zeros((2, 4), int)), (I, np.zeros((3, 1), int)),
         (data(1, 2, 3, 3), np.zeros((1, 3, 3), int) + 5), (data(1, 2, 3, 3), np.zeros((1, 3, 2), int)),
     )),
     ("nll_loss", I, C, {"weight": V}),
@@ -674,8 +676,9 @@ def test_losses(case: Any) -> None:
 
 
 def test_warnings() -> None:
-    import minigrad
     import torch
+
+    import minigrad
 
     for call in (
         lambda engine, x, y: engine.nn.functional.mse_loss(x, y),

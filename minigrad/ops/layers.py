@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad import _dtype
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim
-from minigrad._modes import state
-from minigrad._op import RAW
+from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
-from minigrad._op import Array
 from minigrad._tensor import Tensor, make
-from minigrad.ops._checks import kind, not_implemented, refuse_kinds
-from minigrad.ops.shape import internal, linear as linear_op
+from minigrad.ops._checks import kind, refuse_kinds
+from minigrad.ops.shape import internal
+from minigrad.ops.shape import linear as linear_op
 
 # ---- linear maps -----------------------------------------------------------------------------------------------------
 

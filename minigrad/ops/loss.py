@@ -16,9 +16,8 @@ import numpy as np
 
 from minigrad._declare import composite, op
 from minigrad._modes import no_grad
-from minigrad._op import RAW
+from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
-from minigrad._op import Array
 from minigrad._tensor import Tensor, make
 from minigrad.ops._checks import kind, refuse_grad, refuse_kinds
 from minigrad.ops.shape import internal

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
 from minigrad._declare import composite
-from minigrad._op import RAW
+from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
-from minigrad._op import Array
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import not_implemented
 from minigrad.ops.shape import internal, linear
+
+cache = lru_cache(256)  # maps are small, and the same shapes come again and again
 
 # ---- maps along one dimension ----------------------------------------------------------------------------------------
 
@@ -150,21 +151,30 @@ def constant_pad_nd(self: Array, pad: Any, value: Any = 0) -> Array:
     return result
 
 
-def _reflect(n: int, low: int, high: int) -> Array:
+@cache
+def _reflect(n: int, low: int, high: int) -> Taps:
     places = np.abs(np.arange(-low, n + high))
-    return np.where(places < n, places, 2 * (n - 1) - places)
+    return _chosen(n, np.where(places < n, places, 2 * (n - 1) - places))
 
 
-def _replicate(n: int, low: int, high: int) -> Array:
-    return np.clip(np.arange(-low, n + high), 0, n - 1)
+@cache
+def _replicate(n: int, low: int, high: int) -> Taps:
+    return _chosen(n, np.clip(np.arange(-low, n + high), 0, n - 1))
 
 
-def _wrap(n: int, low: int, high: int) -> Array:
+@cache
+def _wrap(n: int, low: int, high: int) -> Taps:
     kept = np.arange(max(-low, 0), n - max(-high, 0))
-    return kept[np.arange(-max(low, 0), len(kept) + max(high, 0)) % len(kept)] if len(kept) else kept
+    around = np.arange(-max(low, 0), len(kept) + max(high, 0)) % max(len(kept), 1)
+    return _chosen(n, kept[around] if len(kept) else kept)
 
 
-_MODES: dict[str, tuple[Callable[[int, int, int], Array], str]] = {
+def _chosen(n: int, indices: Array) -> Taps:
+    """The map to single elements."""
+    return Taps(n, indices[:, None])
+
+
+_MODES: dict[str, tuple[Callable[[int, int, int], Taps], str]] = {
     "reflect": (_reflect, "ReflectionPad{}DBackward0"),
     "replicate": (_replicate, "ReplicationPad{}DBackward0"),
     "circular": (_wrap, "torch::autograd::CopySlices"),
@@ -205,7 +215,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
             f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions"
             f" for input, but got: {shape}"
         )
-    indices, called = _MODES[mode]
+    chosen, called = _MODES[mode]
     maps = []
     for i in range(n):
         size, low, high = shape[-1 - i], pad[2 * i], pad[2 * i + 1]
@@ -218,7 +228,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
             raise RuntimeError("Padding value causes wrapping around more than once.")
         if size + low + high < 0 or n == 1 and mode != "circular" and size + low + high < 1:
             raise RuntimeError(f"input (W: {size}) is too small. Calculated output W: {size + low + high}")
-        maps.append(Taps(size, indices(size, low, high)[:, None]))
+        maps.append(chosen(size, low, high))
     resample = F.resample if mode == "circular" else F.resample_anchored
     result = resample(input, maps[::-1], 1, called.format(n))
     return result
@@ -227,8 +237,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 # ---- average pooling -------------------------------------------------------------------------------------------------
 
 
-def means(size: int, starts: Array, stops: Array, divisors: Array) -> tuple[Taps, Any]:
-    """The map to sums over [start, stop), divided: by weights, or by one number given back if all divisors are equal."""
+def _means(size: int, starts: Array, stops: Array, divisors: Array) -> tuple[Taps, int]:
+    """The map to sums over [start, stop), divided: by weights, or if all divisors are equal, by that number given back."""
     first, last = np.maximum(starts, 0), np.minimum(stops, size)
     indices = first[:, None] + np.arange(int(np.max(last - first, initial=0)))
     indices = np.where(indices < last[:, None], indices, size)
@@ -237,10 +247,28 @@ def means(size: int, starts: Array, stops: Array, divisors: Array) -> tuple[Taps
     return Taps(size, indices, np.broadcast_to(1 / divisors[:, None], indices.shape)), 1
 
 
+@cache
+def sliding_means(
+    size: int, kernel: int, stride: int, padding: int, count: int, count_padding: bool, sums: bool
+) -> tuple[Taps, int]:
+    """The map to averages over sliding windows, or to sums."""
+    starts = np.arange(count) * stride - padding
+    stops = np.minimum(starts + kernel, size + padding)
+    inside = np.minimum(stops, size) - np.maximum(starts, 0)
+    return _means(size, starts, stops, np.ones(count, int) if sums else stops - starts if count_padding else inside)
+
+
 def adaptive_windows(size: int, count: int) -> tuple[Array, Array]:
     """Where each of `count` windows that together cover `size` elements starts and stops."""
     each = np.arange(count)
-    return each * size // count, -((-(each + 1) * size) // count)
+    return each * size // max(count, 1), -((-(each + 1) * size) // max(count, 1))
+
+
+@cache
+def adaptive_means(size: int, count: int) -> tuple[Taps, int]:
+    """The map to averages over adaptive windows."""
+    starts, stops = adaptive_windows(size, count)
+    return _means(size, starts, stops, stops - starts)
 
 
 # ---- interpolation ---------------------------------------------------------------------------------------------------
@@ -254,6 +282,7 @@ def _scale(size: int, count: int, align: bool, given: float | None, real: Any) -
 
 
 def _nearest(exact: bool) -> Callable[..., Taps]:
+    @cache
     def taps(size: int, count: int, align: bool, given: float | None, real: Any) -> Taps:
         scale = _scale(size, count, False, given, real)
         each = np.arange(count, dtype=real)
@@ -270,6 +299,7 @@ def _source(size: int, count: int, align: bool, given: float | None, real: Any) 
     return scale * each if align else scale * (each + real(0.5)) - real(0.5)
 
 
+@cache
 def _linear(size: int, count: int, align: bool, given: float | None, real: Any) -> Taps:
     if size == count:
         first = np.arange(size)
@@ -290,6 +320,7 @@ def _far(x: Array, a: float) -> Array:
     return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
 
 
+@cache
 def _cubic(size: int, count: int, align: bool, given: float | None, real: Any) -> Taps:
     source = _source(size, count, align, given, real)
     first = np.minimum(np.floor(source), size - 1)
@@ -299,6 +330,7 @@ def _cubic(size: int, count: int, align: bool, given: float | None, real: Any) -
 
 
 def _antialias(width: int, kernel: Callable[[Array], Array]) -> Callable[..., Taps]:
+    @cache
     def taps(size: int, count: int, align: bool, given: float | None, real: Any) -> Taps:
         scale = float(_scale(size, count, align, given, real))
         support = width / 2 * max(scale, 1.0)
