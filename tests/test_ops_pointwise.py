@@ -34,8 +34,8 @@ INPUTS = {
     "complex": COMPLEX,
 }
 
-UNARY = """abs sgn sqrt rsqrt reciprocal square log log2 log10 log1p exp exp2 expm1 tanh sigmoid sinh cosh asin acos atan
-asinh acosh atanh sin cos tan round frac positive erf erfc erfinv sinc logit deg2rad rad2deg angle real conj isnan isinf
+UNARY = """abs sgn sqrt rsqrt reciprocal square log log2 log10 log1p exp exp2 expm1 tanh sigmoid sinh cosh asin acos
+atan asinh acosh atanh sin cos tan round frac positive erf erfc erfinv sinc logit deg2rad rad2deg angle real conj isnan isinf
 isfinite isposinf isneginf signbit logical_not bitwise_not isreal neg sign special.entr special.ndtr resolve_conj
 """.split()
 REAL = "floor ceil trunc fix nan_to_num".split()  # torch's refusals of complex tensors have words of their own
@@ -58,15 +58,15 @@ def test_activations(kind: str) -> None:
         check(f"nn.functional.{name}", INPUTS[kind])
 
 
-# Torch has no half-precision kernel for some of these, and loses digits in the second derivative of others: its trigamma
-# is accurate to 1e-9, its hardsigmoid to 1e-8 (a float constant), mish overflows.
+# Torch has no half-precision kernel for some of these, and loses digits in the second derivative of others: its
+# trigamma is accurate to 1e-9, its hardsigmoid to 1e-8 (a float constant), mish overflows.
 POSITIVE = np.array([0.3, 1.0, 2.5, 7.0])
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_special(dtype: str) -> None:
     values = np.array([-1.5, -0.5, -0.0, 0.0, 0.3, 0.9, 4.0], dtype)
-    for name in ["i0", "special.i0e", "special.i1", "special.i1e", "special.erfcx", "special.log_ndtr", "special.ndtri"]:
+    for name in "i0 special.i0e special.i1 special.i1e special.erfcx special.log_ndtr special.ndtri".split():
         check(name, values)
     for name in ["lgamma", "digamma", "special.gammaln", "special.digamma", "special.psi"]:
         check(name, np.append(values, [nan, inf]).astype(dtype), orders=name != "special.psi" and "gammaln" in name)
@@ -87,7 +87,7 @@ def test_special(dtype: str) -> None:
     check("nn.functional.tanhshrink", EDGES.astype(dtype))
 
 
-FIRST, SECOND = (each.ravel().copy() for each in np.meshgrid([-2.0, -0.5, -0.0, 0.0, 0.5, 1.0, nan, inf, -inf], EDGES[1:9]))
+FIRST, SECOND = (each.ravel().copy() for each in np.meshgrid(np.delete(EDGES, [1, 7, 8, 9]), EDGES[1:9]))
 RANDOM = np.random.RandomState(0).randn(2, 3)
 PAIRS: dict[str, tuple[Any, Any]] = {
     "edges": (FIRST, SECOND),
@@ -147,8 +147,8 @@ def test_operators(kind: str) -> None:
 
 
 def test_aliases() -> None:
-    for name in """absolute negative arccos arcsin arctan arccosh arcsinh arctanh special.expit special.exp2 special.expm1
-        special.log1p special.sinc special.round special.logit special.erf special.erfc special.erfinv special.i0
+    for name in """absolute negative arccos arcsin arctan arccosh arcsinh arctanh special.expit special.exp2
+        special.expm1 special.log1p special.sinc special.round special.logit special.erf special.erfc special.erfinv special.i0
         resolve_neg fix""".split():
         check(name, np.array([0.3, 0.7]))
     for name in """subtract multiply divide true_divide arctan2 less less_equal greater greater_equal not_equal
@@ -167,8 +167,8 @@ def test_sums_of_exponentials() -> None:
     check("float_power", WHOLE, 2)
 
 
-INPLACE = """abs sign sgn sqrt rsqrt reciprocal square log log2 log10 log1p exp exp2 expm1 tanh sigmoid relu sinh cosh asin
-acos atan sin cos tan floor ceil round trunc frac erf erfc erfinv i0 sinc logit deg2rad rad2deg logical_not nan_to_num
+INPLACE = """abs sign sgn sqrt rsqrt reciprocal square log log2 log10 log1p exp exp2 expm1 tanh sigmoid relu sinh cosh
+asin acos atan sin cos tan floor ceil round trunc frac erf erfc erfinv i0 sinc logit deg2rad rad2deg logical_not nan_to_num
 neg absolute arccos fix""".split()
 
 
@@ -310,7 +310,8 @@ def test_arguments() -> None:
     check("heaviside", EDGES, EDGES)
     check("heaviside", EDGES, EDGES.astype("f4"))
     for call in (
-        lambda e, x: e.sin(input=x), lambda e, x: e.add(input=x, other=x), lambda e, x: e.sin(x, x), lambda e, x: e.sin(),
+        lambda e, x: e.sin(input=x), lambda e, x: e.add(input=x, other=x), lambda e, x: e.sin(x, x),
+        lambda e, x: e.sin(),
         lambda e, x: e.sin("a"), lambda e, x: e.sin(x, foo=1), lambda e, x: e.maximum(x),
         lambda e, x: e.sin(x, out=e.empty(2, 3, dtype=e.float64)),
         lambda e, x: e.sin(x.detach(), out=e.empty(2, 3, dtype=e.float64)),
@@ -341,7 +342,10 @@ WRITABLE = "celu elu hardtanh leaky_relu threshold relu relu6 selu silu hardswis
 @pytest.mark.parametrize("name", WITH_ARGUMENTS)
 def test_activation_arguments(name: str) -> None:
     for given in WITH_ARGUMENTS[name]:
-        apply = lambda e, x, *more, g=given, **named: getattr(e.nn.functional, name)(x, *g, *more, **named)  # noqa: E731
+
+        def apply(e: Any, x: Any, *more: Any, given: Any = given, **named: Any) -> Any:
+            return getattr(e.nn.functional, name)(x, *given, *more, **named)
+
         check(apply, LINE)
         check(apply, LINE[:-2].astype("f4"))
         if name in WRITABLE:
@@ -349,7 +353,7 @@ def test_activation_arguments(name: str) -> None:
             check(lambda e, x, f=apply: f(e, x * 1, True), LINE)
             check(lambda e, x, f=apply: f(e, x, inplace=True), LINE)  # a leaf
     for function in (f"{name}_", f"nn.functional.{name}_"):
-        if name in ("celu", "relu", "selu", "threshold") or name in ("elu", "hardtanh", "leaky_relu") and "." in function:
+        if name in ("celu", "relu", "selu", "threshold") or "." in function and name in ("elu", "hardtanh", "leaky_relu"):
             path = operator.attrgetter(function)
             check(lambda e, x, g=WITH_ARGUMENTS[name][0]: path(e)(x * 1, *g), LINE)
 

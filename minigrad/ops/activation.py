@@ -13,8 +13,9 @@ from minigrad import _dtype
 from minigrad._declare import PUBLIC, composite, op, unary
 from minigrad._op import OPS, Array, Formula, Op, apply_inplace, bind
 from minigrad._tensor import Tensor
-from minigrad.ops.pointwise import logistic
+from minigrad.ops.pointwise import NO_COMPLEX_CLAMP, logistic
 from minigrad.ops.special import ROOT_2, ROOT_2_PI, erf
+
 
 def activation(
     slope: Formula,
@@ -75,12 +76,12 @@ def rectified(self: Any) -> Any:
     return np.maximum(self, 0)
 
 
-relu_of = unary("relu", rectified, lambda xp, grad, result: xp.switch(result <= 0, 0, grad, result), promote="keep", kinds="biuf",
-                refusal=NotImplementedError("clamp is not supported for complex types"))  # fmt: skip
+relu_of = unary("relu", rectified, lambda xp, grad, result: xp.switch(result <= 0, 0, grad, result), promote="keep",
+                kinds="biuf", refusal=NO_COMPLEX_CLAMP)  # fmt: skip
 
 
 @composite(name="nn.functional.relu")
-def relu(input: Tensor, inplace: bool = False) -> Tensor:
+def relu(input: Tensor, inplace: bool = False) -> Any:
     """max(x, 0)."""
     return PUBLIC["relu_"](input) if inplace else relu_of(input)
 
@@ -95,8 +96,8 @@ def inplace_slope(name: str, cause: str = "") -> Callable[[Any], None]:
     def check(slope: Any) -> None:
         if slope < 0:
             raise RuntimeError(
-                f"In-place {name} backward calculation is triggered with a negative slope which is not supported. This is"
-                " caused by calling in-place forward function with a negative slope, please call out-of-place version"
+                f"In-place {name} backward calculation is triggered with a negative slope which is not supported. This"
+                " is caused by calling in-place forward function with a negative slope, please call out-of-place version"
                 f" instead.{cause}"
             )
 
@@ -156,17 +157,20 @@ def exponential_written(xp: Any, grad: Any, result: Any, alpha: Any, scale: Any,
     written=("EluBackward1", lambda xp, grad, result, alpha: exponential_written(xp, grad, result, alpha, 1, 1)),
     published=["nn.functional.elu_"],
 )  # fmt: skip
-def elu(self: Array, alpha: float = 1.0) -> Array:
+def elu(self: Array, alpha: float = 1.0) -> Any:
     """x above 0, alpha * (exp(x) - 1) below."""
     return exponential(self, alpha, 1, 1)
 
 
 @activation(
     lambda xp, grad, self, alpha: exponential_slope(xp, grad, self, alpha, 1, 1 / alpha), kernel="elu_cpu",
-    written=("CeluBackward1", lambda xp, grad, result, alpha: exponential_written(xp, grad, result, alpha, 1, 1 / alpha)),
+    written=(
+        "CeluBackward1",
+        lambda xp, grad, result, alpha: exponential_written(xp, grad, result, alpha, 1, 1 / alpha),
+    ),
     published=["celu", "celu_", "nn.functional.celu_"],
 )  # fmt: skip
-def celu(self: Array, alpha: float = 1.0) -> Array:
+def celu(self: Array, alpha: float = 1.0) -> Any:
     """x above 0, alpha * (exp(x / alpha) - 1) below."""
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
@@ -181,7 +185,7 @@ SELU: Final = (1.6732632423543772848170429916717, 1.0507009873554804934193349852
     written=("EluBackward1", lambda xp, grad, result: exponential_written(xp, grad, result, *SELU)),
     published=["selu", "selu_", "nn.functional.selu_"],
 )  # fmt: skip
-def selu(self: Array) -> Array:
+def selu(self: Array) -> Any:
     """elu with the alpha and the scale that keep mean and variance."""
     return exponential(self, *SELU)
 
@@ -216,7 +220,7 @@ def prelu_by_weight(cotangent: Array, self: Array) -> Array:
 
 
 @composite(aliases=["nn.functional.prelu"])
-def prelu(input: Tensor, weight: Tensor) -> Tensor:
+def prelu(input: Tensor, weight: Tensor) -> Any:
     """x above 0, weight * x below; one weight, or one for each channel (dimension 1)."""
     x, w = input._data, weight._data
     if x.dtype != w.dtype:
@@ -241,9 +245,9 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 @activation(
     lambda xp, grad, self, min_val, max_val: xp.switch((self <= min_val) | (self >= max_val), 0, grad, self),
-    kernel=NotImplementedError("clamp is not supported for complex types"), kinds="biuf", inplace=True, published=["nn.functional.hardtanh_"],
+    kernel=NO_COMPLEX_CLAMP, kinds="biuf", inplace=True, published=["nn.functional.hardtanh_"],
 )  # fmt: skip
-def hardtanh(self: Array, min_val: float = -1.0, max_val: float = 1.0) -> Array:
+def hardtanh(self: Array, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     """x clamped to an interval; the slope at its ends is 0."""
     if self.dtype.kind == "b":
         raise RuntimeError("Bool inputs not supported for hardtanh")
@@ -255,15 +259,17 @@ def hardtanh(self: Array, min_val: float = -1.0, max_val: float = 1.0) -> Array:
 
 
 @composite(name="nn.functional.relu6")
-def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+def relu6(input: Tensor, inplace: bool = False) -> Any:
     """x clamped to [0, 6]."""
     return PUBLIC["nn.functional.hardtanh"](input, 0.0, 6.0, inplace)
 
 
 @activation(
-    lambda xp, grad, self: xp.switch((self > -3) & (self < 3), grad / 6, 0, self), kernel="hardsigmoid_cpu", inplace=True
+    lambda xp, grad, self: xp.switch((self > -3) & (self < 3), grad / 6, 0, self),
+    kernel="hardsigmoid_cpu",
+    inplace=True,
 )
-def hardsigmoid(self: Array) -> Array:
+def hardsigmoid(self: Array) -> Any:
     """relu6(x + 3) / 6."""
     return np.minimum(np.maximum(self + 3, 0), 6) / 6
 
@@ -272,7 +278,7 @@ def hardsigmoid(self: Array) -> Array:
     lambda xp, grad, self: xp.where(self <= -3, 0, xp.where(self < 3, grad * (self / 3 + 0.5), grad)),
     kernel="hardswish_cpu", inplace=True,
 )  # fmt: skip
-def hardswish(self: Array) -> Array:
+def hardswish(self: Array) -> Any:
     """x * relu6(x + 3) / 6."""
     return self * np.minimum(np.maximum(self + 3, 0), 6) / 6
 
@@ -325,7 +331,7 @@ def silu_slope(xp: Any, grad: Any, self: Any) -> Any:
 
 
 @activation(silu_slope, kernel="silu_cpu", inplace=True)
-def silu(self: Array) -> Array:
+def silu(self: Array) -> Any:
     """x * sigmoid(x)."""
     return self * logistic(self)
 
@@ -354,7 +360,7 @@ def gelu_slope(xp: Any, grad: Any, self: Any, approximate: str) -> Any:
 
 
 @activation(gelu_slope, kernel="GeluKernelImpl")
-def gelu(self: Array, *, approximate: str = "none") -> Array:
+def gelu(self: Array, *, approximate: str = "none") -> Any:
     """x times the normal distribution function of x, or its approximation by "tanh"."""
     if approximate == "none":
         return self * (1 + erf(self / ROOT_2)) / 2
@@ -364,15 +370,16 @@ def gelu(self: Array, *, approximate: str = "none") -> Array:
 
 
 @composite(name="nn.functional.softsign")
-def softsign(input: Tensor) -> Tensor:
+def softsign(input: Tensor) -> Any:
     """x / (1 + |x|)."""
     return input / (input.abs() + 1)
 
 
 @composite(name="nn.functional.tanhshrink")
-def tanhshrink(input: Tensor) -> Tensor:
+def tanhshrink(input: Tensor) -> Any:
     """x - tanh(x)."""
     return input - input.tanh()
 
 
-setattr(Tensor, "hardshrink", PUBLIC["hardshrink"])
+for name in ("hardshrink",):  # the one of these that is a method
+    setattr(Tensor, name, PUBLIC[name])

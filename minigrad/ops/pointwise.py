@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from minigrad._declare import PUBLIC, binary, composite, op, unary
 from minigrad._dtype import complex128 as COMPLEX
 from minigrad._dtype import float64 as DOUBLE
 from minigrad._dtype import from_numpy
-from minigrad._declare import PUBLIC, binary, composite, op, unary
 from minigrad._op import Array, ArrayAsIs, ArrayOrNumber, is_number
 from minigrad._tensor import Tensor
 from minigrad.ops import shape  # noqa: F401  (declares conj)
@@ -66,7 +66,9 @@ def scaled(value: Any, alpha: Any) -> Any:
 
 def subtraction(self: Any, other: Any) -> str:
     """Promotion as usual; torch refuses to subtract bools."""
-    bools = [isinstance(each, bool) or isinstance(each, Tensor) and each._data.dtype.kind == "b" for each in (self, other)]
+    bools = [
+        isinstance(each, bool) or isinstance(each, Tensor) and each._data.dtype.kind == "b" for each in (self, other)
+    ]
     if any(bools):
         what, use = ("two bool tensors", "Use the `^` or `logical_xor()`") if all(bools) else ("a bool tensor", INVERT)
         raise RuntimeError(f"Subtraction, the `-` operator, with {what} is not supported. {use} operator instead.")
@@ -80,7 +82,7 @@ INVERT: Final = "If you are trying to invert a mask, use the `~` or `logical_not
     promote="keep", inplace=True, quick=np.add,
     self=lambda grad: grad, other=lambda grad, alpha: grad if alpha == 1 else grad * alpha,
 )  # fmt: skip
-def add(self: ArrayOrNumber, other: ArrayOrNumber, *, alpha: Any = 1) -> Array:
+def add(self: ArrayOrNumber, other: ArrayOrNumber, *, alpha: Any = 1) -> Any:
     return np.add(self, scaled(other, alpha))
 
 
@@ -88,7 +90,7 @@ def add(self: ArrayOrNumber, other: ArrayOrNumber, *, alpha: Any = 1) -> Array:
     promote=subtraction, inplace=True, quick=np.subtract, aliases=["subtract"],
     self=lambda grad: grad, other=lambda grad, alpha: -grad if alpha == 1 else grad * -alpha,
 )  # fmt: skip
-def sub(self: ArrayOrNumber, other: ArrayOrNumber, *, alpha: Any = 1) -> Array:
+def sub(self: ArrayOrNumber, other: ArrayOrNumber, *, alpha: Any = 1) -> Any:
     return np.subtract(self, scaled(other, alpha))
 
 
@@ -96,7 +98,7 @@ def sub(self: ArrayOrNumber, other: ArrayOrNumber, *, alpha: Any = 1) -> Array:
     promote=subtraction, method=False, node=lambda other: "RsubBackward1" if is_number(other) else "RsubBackward0",
     self=lambda grad, alpha: -grad if alpha == 1 else grad * -alpha, other=lambda grad: grad,
 )  # fmt: skip
-def rsub(self: Array, other: ArrayOrNumber, *, alpha: Any = 1) -> Array:
+def rsub(self: Array, other: ArrayOrNumber, *, alpha: Any = 1) -> Any:
     return np.subtract(other, scaled(self, alpha))
 
 
@@ -140,7 +142,7 @@ def floor_quotient(self: Any, other: Any) -> Any:
         -grad * ((self / other) / other) if rounding_mode is None else zeros(xp, grad)
     ),
 )  # fmt: skip
-def div(self: ArrayOrNumber, other: ArrayOrNumber, *, rounding_mode: str | None = None) -> Array:
+def div(self: ArrayOrNumber, other: ArrayOrNumber, *, rounding_mode: str | None = None) -> Any:
     return quotient(self, other, rounding_mode)
 
 
@@ -243,8 +245,8 @@ def positive(input: Tensor) -> Tensor:
 # ---- comparison and logic --------------------------------------------------------------------------------------------
 
 for name, compare, alias in [
-    ("eq", np.equal, None), ("ne", np.not_equal, "not_equal"), ("lt", np.less, "less"), ("le", np.less_equal, "less_equal"),
-    ("gt", np.greater, "greater"), ("ge", np.greater_equal, "greater_equal"),
+    ("eq", np.equal, None), ("ne", np.not_equal, "not_equal"), ("lt", np.less, "less"),
+    ("le", np.less_equal, "less_equal"), ("gt", np.greater, "greater"), ("ge", np.greater_equal, "greater_equal"),
 ]:  # fmt: skip
     binary(name, compare, numbers=OTHER, kinds="biufc" if name in ("eq", "ne") else "biuf", refusal=f"{name}_cpu",
            aliases=[alias] if alias else [], node=overloads(name.capitalize(), 1, 0),
@@ -253,8 +255,8 @@ for name, compare, alias in [
 
 for name, combine in [("and", np.bitwise_and), ("or", np.bitwise_or), ("xor", np.bitwise_xor)]:
     binary(f"bitwise_{name}", combine, numbers=BOTH, kinds="biu", refusal=f"bitwise_{name}_cpu")
-for name, combine in [("and", np.logical_and), ("or", np.logical_or), ("xor", np.logical_xor)]:
-    binary(f"logical_{name}", combine)
+for name, both in [("and", np.logical_and), ("or", np.logical_or), ("xor", np.logical_xor)]:
+    binary(f"logical_{name}", both)
 binary("bitwise_left_shift", np.left_shift, numbers=BOTH, kinds="iu", refusal="lshift_cpu")
 binary("bitwise_right_shift", np.right_shift, numbers=BOTH, kinds="iu", refusal="rshift_cpu")
 unary("bitwise_not", np.invert, promote="keep", kinds="biu", refusal="bitwise_not_cpu")
@@ -263,7 +265,8 @@ unary("logical_not", np.logical_not, promote="keep")
 for name, test in [("isnan", np.isnan), ("isinf", np.isinf), ("isfinite", np.isfinite), ("isreal", np.isreal)]:
     unary(name, test, promote="keep", inplace=False)
 for name, test in [("isposinf", np.isposinf), ("isneginf", np.isneginf)]:
-    unary(name, test, promote="keep", inplace=False, kinds="biuf", refusal=RuntimeError(f"{name} does not support complex inputs."))
+    unary(name, test, promote="keep", inplace=False, kinds="biuf",
+          refusal=RuntimeError(f"{name} does not support complex inputs."))  # fmt: skip
 unary("signbit", lambda self: np.signbit(self) if self.dtype.kind != "b" else np.zeros_like(self), promote="keep",
       inplace=False, kinds="biuf", refusal=NotImplementedError("signbit is not implemented for complex tensors."))  # fmt: skip
 
@@ -293,7 +296,7 @@ conjugate = PUBLIC["conj"]
 @composite
 def conj(input: Tensor) -> Tensor:
     """The complex conjugate; a real tensor itself."""
-    return conjugate(input) if is_complex(input) else input  # type: ignore[no-any-return]
+    return conjugate(input) if is_complex(input) else input
 
 
 @composite(method=False)
@@ -303,7 +306,7 @@ def real(input: Tensor) -> Tensor:
 
 
 @composite(method=False)
-def imag(input: Tensor) -> Tensor:
+def imag(input: Tensor) -> Any:
     """The imaginary part, a view of the tensor, which must be complex."""
     if not is_complex(input):
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
@@ -338,8 +341,8 @@ def choose(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber) -> A
             kind = from_numpy(condition.dtype).legacy_name
             raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {kind}")
         warnings.warn(
-            "where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future version"
-            " of PyTorch. Use a boolean condition instead.",
+            "where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future"
+            " version of PyTorch. Use a boolean condition instead.",
             stacklevel=2,
         )
         condition = condition != 0
@@ -452,7 +455,7 @@ unary("sqrt", np.sqrt, lambda grad, result: grad / (2 * result))
 unary("rsqrt", lambda self: 1 / np.sqrt(self), lambda grad, result: -0.5 * grad * result**3)
 
 
-def raise_in_place(self: Tensor, other: Any) -> Tensor:
+def raise_in_place(self: Tensor, other: Any) -> Any:
     if self._data.dtype.itemsize != (16 if is_complex(self) else 8) or self._data.dtype.kind not in "fc":
         kind = from_numpy(self._data.dtype).legacy_name
         raise RuntimeError(
@@ -464,8 +467,10 @@ def raise_in_place(self: Tensor, other: Any) -> Tensor:
 @composite(inplace=raise_in_place)
 def float_power(self: Any, other: Any) -> Any:
     """The power, computed in double precision."""
-    wide = [each.to(COMPLEX if is_complex(each) else DOUBLE) if isinstance(each, Tensor) else each for each in (self, other)]
-    return wide[0] ** wide[1]
+    base, exponent = (
+        each.to(COMPLEX if is_complex(each) else DOUBLE) if isinstance(each, Tensor) else each for each in (self, other)
+    )
+    return base**exponent
 
 
 @composite(inplace=lambda self: self.pow_(2))
@@ -550,7 +555,8 @@ for name, step, also in STEPS:
 unary("frac", lambda self: self - np.trunc(self), lambda grad: grad, promote="keep", kinds="f", refusal="frac_cpu")
 unary("sign", signs, lambda xp, grad: zeros(xp, grad),
       promote="keep", kinds=ORDERED,
-      refusal=NotImplementedError("Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead."),
+      refusal=NotImplementedError("Unlike NumPy, torch.sign is not intended to support complex numbers. Please use"
+                                  " torch.sgn instead."),
       )  # fmt: skip
 
 
@@ -570,7 +576,7 @@ unary("sgn", signs, sgn_formula, promote="keep",
     node=lambda decimals: "RoundBackward0" if decimals is None else "RoundBackward1",
     self=lambda xp, grad: zeros(xp, grad),
 )  # fmt: skip
-def rounded(self: Array, *, decimals: int | None = None) -> Array:
+def rounded(self: Array, *, decimals: int | None = None) -> Any:
     """To the nearest integer, halves to even; to that many decimal places of floating numbers."""
     if decimals is None:
         return np.rint(self) if self.dtype.kind == "f" else self
@@ -581,9 +587,9 @@ def rounded(self: Array, *, decimals: int | None = None) -> Array:
 
 
 @composite(name="special.round")
-def special_round(input: Tensor, *, decimals: int = 0) -> Tensor:
+def special_round(input: Tensor, *, decimals: int = 0) -> Any:
     """`round`, whose decimals are given in torch even by default."""
-    return PUBLIC["round"](input, decimals=decimals)  # type: ignore[no-any-return]
+    return PUBLIC["round"](input, decimals=decimals)
 
 
 def magnitude_ratio(xp: Any, grad: Any, self: Any, result: Any) -> Any:
@@ -628,7 +634,7 @@ def nan_to_num(
     self=lambda grad, weight: grad * (1 - weight), end=lambda grad, weight: grad * weight,
     weight=lambda grad, self, end: grad * (end - self),
 )  # fmt: skip
-def lerp(self: Array, end: Array, weight: ArrayOrNumber) -> Array:
+def lerp(self: Array, end: Array, weight: ArrayOrNumber) -> Any:
     """`self + weight * (end - self)`, computed from the nearer end."""
     way = end - self
     return np.where(np.abs(weight) < 0.5, self + weight * way, end - way * (1 - weight)).astype(self.dtype)
@@ -639,7 +645,7 @@ def lerp(self: Array, end: Array, weight: ArrayOrNumber) -> Array:
     tensor1=lambda grad, tensor2, value: grad * (tensor2 * value),
     tensor2=lambda grad, tensor1, value: grad * (tensor1 * value),
 )  # fmt: skip
-def addcmul(self: Array, tensor1: Array, tensor2: Array, *, value: Any = 1) -> Array:
+def addcmul(self: Array, tensor1: Array, tensor2: Array, *, value: Any = 1) -> Any:
     """`self + value * tensor1 * tensor2`."""
     return self + self.dtype.type(value) * tensor1 * tensor2
 
@@ -650,8 +656,8 @@ def division(tensor1: Any, tensor2: Any) -> str:
             "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true"
             " division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value *"
             " torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 /"
-            " tensor2) for float inputs. The future addcdiv behavior is just the latter implementation: (input + value *"
-            " tensor1 / tensor2), for all dtypes."
+            " tensor2) for float inputs. The future addcdiv behavior is just the latter implementation: (input +"
+            " value * tensor1 / tensor2), for all dtypes."
         )
     return "keep"
 
@@ -661,7 +667,7 @@ def division(tensor1: Any, tensor2: Any) -> str:
     tensor1=lambda grad, tensor2, value: grad * (value / tensor2),
     tensor2=lambda grad, tensor1, tensor2, value: -grad * (value * tensor1 / (tensor2 * tensor2)),
 )  # fmt: skip
-def addcdiv(self: Array, tensor1: Array, tensor2: Array, *, value: Any = 1) -> Array:
+def addcdiv(self: Array, tensor1: Array, tensor2: Array, *, value: Any = 1) -> Any:
     """`self + value * tensor1 / tensor2`."""
     return self + self.dtype.type(value) * tensor1 / tensor2
 

@@ -10,7 +10,6 @@ import numpy as np
 from minigrad._declare import PUBLIC, binary, op, unary
 from minigrad._op import Array
 from minigrad._scipy import special
-from minigrad._tensor import Tensor
 from minigrad.ops.pointwise import BOTH, overloads, refuse
 
 ROOT_2: Final = math.sqrt(2)
@@ -41,7 +40,8 @@ unary("special.log_ndtr", special("log_ndtr"),
 
 # ---- gamma functions -------------------------------------------------------------------------------------------------
 
-unary("lgamma", lambda self: np.where(np.isinf(self), np.inf, gammaln(self)).astype(self.dtype), lambda xp, grad, self: grad * xp.digamma(self),
+unary("lgamma", lambda self: np.where(np.isinf(self), np.inf, gammaln(self)).astype(self.dtype),
+      lambda xp, grad, self: grad * xp.digamma(self),
       kinds="f", refusal="lgamma_vml_cpu", aliases=["special.gammaln"])  # fmt: skip
 unary("digamma", digamma, lambda xp, grad, self: grad * xp.polygamma(self, 1),
       kinds="f", refusal="digamma", aliases=["special.digamma", "special.psi"])  # fmt: skip
@@ -49,7 +49,7 @@ unary("digamma", digamma, lambda xp, grad, self: grad * xp.polygamma(self, 1),
 
 @op(name="polygamma", promote="float", kinds="f", refusal="polygamma", inplace=True,
     self=lambda xp, grad, self, n: grad * xp.polygamma(self, n + 1))  # fmt: skip
-def polygamma(self: Array, n: int) -> Array:
+def polygamma(self: Array, n: int) -> Any:
     """The n-th derivative of digamma; `torch.polygamma` takes n first, the method last."""
     if not isinstance(n, int):
         raise TypeError(f"polygamma(): argument 'n' (position 1) must be int, not {type(n).__name__}")
@@ -61,12 +61,12 @@ def polygamma(self: Array, n: int) -> Array:
     return sign * math.factorial(n) * zeta(self.dtype.type(n + 1), self)
 
 
-PUBLIC["polygamma"] = PUBLIC["special.polygamma"] = lambda n, input, **out: Tensor.polygamma(input, n, **out)
+PUBLIC["polygamma"] = PUBLIC["special.polygamma"] = lambda n, input, **out: input.polygamma(n, **out)
 
 
 @op(promote="float", kinds="f", refusal="mvlgamma", inplace=True, aliases=["special.multigammaln"],
     self=lambda xp, grad, self, p: sum_of(p, lambda j: grad * xp.digamma(self - j / 2)))  # fmt: skip
-def mvlgamma(self: Array, p: int) -> Array:
+def mvlgamma(self: Array, p: int) -> Any:
     """The logarithm of the multivariate gamma function of dimension p."""
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
@@ -92,7 +92,8 @@ binary("igammac", special("gammaincc", "igammac"), kinds="f", refusal="igammac_c
        self=refuse(NotImplementedError("the derivative for 'igammac: input' is not implemented.")),
        other=lambda xp, grad, self, other: -grad * gamma_density(xp, self, other))  # fmt: skip
 binary("special.zeta", zeta, promote="float", numbers=BOTH, kinds="f", refusal="zeta_cpu",
-       node=overloads("SpecialZeta", 0, 2, 1), self=refuse(NotImplementedError("the derivative for 'zeta' is not implemented.")),
+       node=overloads("SpecialZeta", 0, 2, 1),
+       self=refuse(NotImplementedError("the derivative for 'zeta' is not implemented.")),
        other=lambda xp, grad, self, other: grad * -self * xp.special_zeta(self + 1, other))  # fmt: skip
 
 # ---- Bessel functions ------------------------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ def logit_slope(xp: Any, grad: Any, self: Any, eps: float | None) -> Any:
 
 
 @op(promote="float", kinds="f", refusal="logit_cpu", inplace=True, aliases=["special.logit"], self=logit_slope)
-def logit(self: Array, eps: float | None = None) -> Array:
+def logit(self: Array, eps: float | None = None) -> Any:
     """log(x / (1 - x)), of x clamped to [eps, 1 - eps] if eps is given."""
     if eps is not None:
         low, high = self.dtype.type(eps), self.dtype.type(1 - eps)
