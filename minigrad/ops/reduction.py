@@ -45,6 +45,9 @@ def restore(xp: Any, value: Any, shape: Size, dim: Dims, keepdim: bool) -> Any:
     """Something reduced, with the reduced dimensions as ones; ready to broadcast to the shape that was reduced."""
     if keepdim or dim is None or not shape:
         return value
+    if type(dim) is int:
+        place = dim % len(shape)
+        return xp.reshape(value, (*shape[:place], 1, *shape[place + 1 :]))
     gone = wrap_dims(dim, len(shape))
     return xp.reshape(value, tuple([1 if i in gone else n for i, n in enumerate(shape)]))
 
@@ -238,7 +241,18 @@ def select_vjp(xp: Any, grad: Any, dim: int, indices: Any, self_shape: Size, kee
     if not self_shape:
         return grad
     grad, indices = (restore(xp, each, self_shape, dim, keepdim) for each in (grad, indices))
-    return xp.scatter_at(xp.zeros(self_shape, grad), dim, indices, grad)
+    return xp.put_picked(grad, dim, indices, self_shape)
+
+
+@op(
+    function=False, method=False, node="ScatterBackward0",
+    self=lambda xp, grad, dim, indices: xp.gather(grad, dim, indices),
+)  # fmt: skip
+def put_picked(self: Array, dim: int, indices: Array, shape: Any) -> Array:
+    """Zeros, with elements put at distinct indices along a dimension."""
+    result = np.zeros(shape, self.dtype)
+    np.put_along_axis(result, np.asarray(indices), self, dim)
+    return result
 
 
 def pick(self: Array, dim: int, indices: Array, keepdim: bool) -> tuple[Array, Array]:
