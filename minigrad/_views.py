@@ -58,7 +58,7 @@ class Part:
 
     def take(self, whole: Any) -> np.ndarray[Any, Any]:
         """The part's elements."""
-        buffer, copy = self._copy(whole)
+        buffer, _ = self._copy(whole)
         return np.array(self._view(buffer, self.part))
 
     def put(self, part: Any) -> np.ndarray[Any, Any]:
@@ -252,8 +252,6 @@ def rebase_history(tensor: Tensor, node: Node) -> None:
         return
     base = view.base
     _set_edge(base, (CopySlices(tensor, base, node), 0))
-    _set_edge(tensor, (AsStridedBackward0(tensor, base), 0))
-    view.version = tensor._cell[0]
 
 
 def _set_edge(tensor: Tensor, edge: Edge) -> None:

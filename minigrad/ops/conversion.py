@@ -33,10 +33,13 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
 @internal(inplace=True, node="torch::autograd::CopyBackwards",
           self=lambda xp, grad: xp.zeros(grad.shape, grad), src=lambda xp, grad, src_dtype: xp.cast(grad, src_dtype))  # fmt: skip
 def copy(self: Array, src: ArrayOrNumber, non_blocking: bool = False) -> Array:
+    given = cast_array(np.asarray(src), self.dtype)
+    if given.shape == self.shape:
+        return given
     try:
-        return np.broadcast_to(cast_array(np.asarray(src), self.dtype), self.shape)
+        return np.broadcast_to(given, self.shape)
     except ValueError:
-        raise broadcast_error(self.shape, np.shape(src)) from None
+        raise broadcast_error(self.shape, given.shape) from None
 
 
 def fitted(value: Any, dtype: np.dtype[Any]) -> Array:
@@ -66,7 +69,9 @@ def fill(self: Array, value: ArrayOrNumber) -> Array:
             "fill_ only supports 0-dimension value tensor but got tensor with"
             f" {np.ndim(value)} dimensions."
         )
-    return np.full(self.shape, fitted(value, self.dtype))
+    result = np.empty(self.shape, self.dtype)
+    result.fill(fitted(value, self.dtype))
+    return result
 
 
 @internal(inplace=True, self=lambda xp, grad: xp.zeros(grad.shape, grad))

@@ -98,10 +98,7 @@ def _checked_index(self: Tensor, indices: Any) -> tuple[Any, ...]:
     for number, each in enumerate(indices):
         if not isinstance(each, Tensor):
             raise TypeError(f"expected Tensor as element {number} in argument 0, but got {type(each).__name__}")
-        array = np.asarray(each._data)
-        if array.dtype not in _INDEX_TYPES:
-            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
-        arrays[dim] = array
+        array = arrays[dim] = _as_places(each._data)
         dim += array.ndim if array.dtype.kind == "b" else 1
     if dim > self._data.ndim:
         raise IndexError(f"too many indices for tensor of dimension {self._data.ndim} (got {dim})")
@@ -150,23 +147,16 @@ def _parts(key: Any) -> tuple[Any, ...]:
 
 def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, ...] | None]:
     """The view that the plain entries of an index select, and the arrays that then index it, if there are any."""
-    parts = _parts(key)
-    tensor, dim, arrays = self, 0, dict[int, Array]()
-    entries = [each if isinstance(each, (int, slice, Tensor)) else _entry(each) for each in parts]
-    taken = sum(
-        (each._data.ndim if each._data.dtype.kind == "b" or each._data.dtype == np.uint8 else 1)
-        if isinstance(each, Tensor)
-        else each is not None and each is not ... and not isinstance(each, bool)
-        for each in entries
-    )
+    entries = [each if isinstance(each, (int, slice, Tensor)) else _entry(each) for each in _parts(key)]
+    taken = sum(map(_width, entries))
     if taken > self._data.ndim and not (self._data.ndim == 0 and len(entries) == 1):
         raise IndexError(f"too many indices for tensor of dimension {self._data.ndim}")
+    tensor, dim, arrays = self, 0, dict[int, Array]()
     for entry in entries:
-        if isinstance(entry, Tensor) and not entry._data.ndim and entry._data.dtype.kind in "iu":
-            if entry._data.dtype != np.uint8:
-                entry = int(entry._data)
         if isinstance(entry, bool):
             entry = make(np.array(entry), None)
+        elif isinstance(entry, Tensor) and not entry._data.ndim and entry._data.dtype.kind == "i":
+            entry = int(entry._data)
         if entry is None:
             tensor, dim = unsqueeze(tensor, dim), dim + 1
         elif entry is ...:
@@ -183,19 +173,31 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
                 tensor = slice_(tensor, dim, start, stop, step)
             dim += 1
         else:
-            array = entry._data
-            if array.dtype == np.uint8:
-                if array.ndim:
-                    _warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.")
-                array = array != 0
+            array = _as_places(entry._data)
             if array.dtype.kind == "b" and not array.ndim:
                 tensor = unsqueeze(tensor, dim)
                 array = np.zeros(int(array), np.int64)
-            elif array.dtype not in _INDEX_TYPES:
-                raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
             arrays[dim] = array
             dim += array.ndim if array.dtype.kind == "b" else 1
     return tensor, _index(tensor._data.shape, arrays) if arrays else None
+
+
+def _width(entry: Any) -> int:
+    """How many dimensions an entry of an index stands for."""
+    if isinstance(entry, Tensor):
+        return entry._data.ndim if entry._data.dtype.kind == "b" or entry._data.dtype == np.uint8 else 1
+    return int(entry is not None and entry is not ... and not isinstance(entry, bool))
+
+
+def _as_places(array: Array) -> Array:
+    """An array of indices, or a mask; IndexError for other types."""
+    if array.dtype == np.uint8:
+        if array.ndim:
+            _warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.")
+        return np.asarray(array != 0)
+    if array.dtype not in _INDEX_TYPES:
+        raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+    return np.asarray(array)
 
 
 _INDEX_TYPES: Final = (np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.bool_))
@@ -249,14 +251,13 @@ def _bounds(entry: slice, size: int) -> tuple[int, int, int]:
 
 
 def _position(value: Any) -> int:
-    if isinstance(value, (int, np.integer)) or isinstance(value, Tensor):
+    if isinstance(value, (int, np.integer, Tensor)):
         return value.__index__()
     raise TypeError("slice indices must be integers or None or have an __index__ method")
 
 
 def _index(shape: tuple[int, ...], arrays: dict[int, Array]) -> tuple[Any, ...]:
     """An index for numpy, once bounds and masks are as torch wants them."""
-    found: list[Any] = []
     masks = {dim: each for dim, each in arrays.items() if each.dtype.kind == "b"}
     for dim, each in masks.items():
         for k, n in enumerate(each.shape):
@@ -273,8 +274,6 @@ def _index(shape: tuple[int, ...], arrays: dict[int, Array]) -> tuple[Any, ...]:
             expanded |= {dim + k: places for k, places in enumerate(np.nonzero(each))}
         else:
             expanded[dim] = each.astype(np.int64)
-    for dim in range(max(expanded) + 1):
-        found.append(expanded.get(dim, _ALL))
     for dim, each in expanded.items():
         outside = (each < -shape[dim]) | (each >= shape[dim])
         if outside.any():
@@ -288,12 +287,15 @@ def _index(shape: tuple[int, ...], arrays: dict[int, Array]) -> tuple[Any, ...]:
         raise IndexError(
             f"shape mismatch: indexing tensors could not be broadcast together with shapes {listed}"
         ) from None
-    return tuple(found)
+    return tuple([expanded.get(dim, _ALL) for dim in range(max(expanded) + 1)])
 
 
 @method("__getitem__")
 def _getitem(self: Tensor, key: Any) -> Tensor:
     """The part of the tensor at an index: a view, unless arrays of indices or masks choose the elements."""
+    shape = self._data.shape
+    if type(key) is int and shape and -shape[0] <= key < shape[0]:
+        return apply(OPS["select"], [self, 0, key])  # type: ignore[no-any-return]
     tensor, index = _locate(self, key, writing=False)
     if index is not None:
         return index_(tensor, index)  # type: ignore[no-any-return]

@@ -268,7 +268,7 @@ def _blocks(xp: Any, grad: Any, shapes: Sequence[Size]) -> list[Any]:
     row = column = 0
     parts = []
     for shape in shapes:
-        height, width = ((1, 1) + shape)[-2:]
+        height, width = (1, 1, *shape)[-2:]
         part = xp.slice(xp.slice(grad, 0, row, row + height, 1), 1, column, column + width, 1)
         parts.append(xp.reshape(part, shape))
         row, column = row + height, column + width

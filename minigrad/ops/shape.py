@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import warnings
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from numpy.lib.stride_tricks import as_strided as _as_strided
 from minigrad import _dtype
 from minigrad._declare import composite, method, op, unary
 from minigrad._dims import wrap_dim, wrap_dims
-from minigrad._op import OPS, RAW, RECORDED, Array, Dims, Op, Size, apply, bind
+from minigrad._op import OPS, RECORDED, Array, Dims, Op, Size, apply, bind
 from minigrad._tensor import Tensor
 from minigrad._views import Part, address, check_inplace, edge_of, extent
 
@@ -90,6 +89,8 @@ def integers(given: Sequence[Any], name: str, argument: str = "size", position: 
     """Sizes or dimensions given as one sequence or as separate arguments; TypeError with torch's text."""
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
         given = given[0]
+    if set(map(type, given)) == {int}:
+        return tuple(given)
     for number, each in enumerate(given):
         if isinstance(each, bool) or not isinstance(each, (int, np.integer, Tensor)):
             raise TypeError(
@@ -101,6 +102,8 @@ def integers(given: Sequence[Any], name: str, argument: str = "size", position: 
 
 def infer_size(size: Sequence[int], count: int) -> tuple[int, ...]:
     """A shape for `count` elements, with its one -1 filled in; RuntimeError with torch's texts."""
+    if math.prod(size) == count and min(size, default=0) >= 0:
+        return tuple(size)
     known, free = 1, None
     for i, n in enumerate(size):
         if n == -1:
@@ -111,8 +114,6 @@ def infer_size(size: Sequence[int], count: int) -> tuple[int, ...]:
             raise RuntimeError(f"invalid shape dimension {n} at index {i} of shape {list(size)}")
         else:
             known *= n
-    if known == count and free is None:
-        return tuple(size)
     if free is None or (count % known if known else count):
         raise RuntimeError(f"shape '{list(size)}' is invalid for input of size {count}")
     if not known:
@@ -135,7 +136,8 @@ def _viewed(data: Array, size: Size) -> Array | None:
 def view(self: Array, size: Size) -> Array:
     if isinstance(size, (_dtype.dtype, type)):
         raise NotImplementedError("view(dtype) is not supported: use .to(dtype) to convert the elements")
-    found = _viewed(self, infer_size(integers((size,), "view"), self.size))
+    size = infer_size(integers((size,), "view"), self.size)
+    found = self.reshape(size) if self.flags.c_contiguous else _viewed(self, size)
     if found is None:
         raise RuntimeError(
             "view size is not compatible with input tensor's size and stride (at least one dimension spans across two"
@@ -162,7 +164,7 @@ def reshape(self: Tensor, *size: Any, shape: Any = None) -> Tensor:
     data = self.materialize()
     size = infer_size(integers(size or (shape,), "reshape", "shape", 2), data.size)
     if data.flags.c_contiguous:
-        return view(self, size)  # type: ignore[no-any-return]
+        return apply(OPS["view"], [self, size])  # type: ignore[no-any-return]
     if _viewed(data, size) is not None:
         return _reshape_alias(self, size)
     return _unsafe_view(RECORDED.clone(self, memory_format="contiguous"), size)
