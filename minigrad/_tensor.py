@@ -67,9 +67,14 @@ class Tensor:
             return legacy_tensor(cls, *args, **kwargs)
         return make(np.empty(0, _dtype.default_float()), None, cls)
 
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # what declarations install: methods, and operators
 
         def __getattr__(self, name: str) -> Any: ...
+
+        _installed: Any
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _installed
+        __pow__ = __neg__ = __invert__ = __and__ = __or__ = __matmul__ = __getitem__ = __setitem__ = _installed
+        __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _installed
 
     def materialize(self) -> np.ndarray[Any, Any]:
         """The data as an array whose memory can be shared and written."""
