@@ -106,8 +106,8 @@ CALCULUS = [
 
 
 # Where torch's answer for infinities or nans is an artefact of its algorithm: the mean that goes with a variance is
-# found by Welford's updates (inf - inf), zeros next to infinities meet in products that we form in another order, and of
-# nothing but nans nanmedian picks the one that its partitioning leaves first.
+# found by Welford's updates (inf - inf), zeros next to infinities meet in products that we form in another order, and
+# of nothing but nans nanmedian picks the one that its partitioning leaves first.
 ARTEFACTS = ("var_mean", "std_mean", "prod", "cumprod", "nanmedian(-1")
 
 
