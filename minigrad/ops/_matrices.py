@@ -33,9 +33,7 @@ def check_square(A: Any, name: str) -> None:
     check_matrix(A, name)
     rows, columns = A.shape[-2:]
     if rows != columns:
-        raise RuntimeError(
-            f"{name}: A must be batches of square matrices, but they are {rows} by {columns} matrices"
-        )
+        raise RuntimeError(f"{name}: A must be batches of square matrices, but they are {rows} by {columns} matrices")
 
 
 def check_type(A: Array, name: str, kernel: str = "") -> None:
@@ -45,7 +43,7 @@ def check_type(A: Array, name: str, kernel: str = "") -> None:
         raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {kind}")
     if A.dtype.kind not in "fc" or A.dtype.itemsize == 2:
         if kernel:
-            raise NotImplementedError(f'"{kernel}" not implemented for \'{kind}\'')
+            raise NotImplementedError(f"\"{kernel}\" not implemented for '{kind}'")
         raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {kind}")
 
 
@@ -77,7 +75,7 @@ def lu(A: Array) -> tuple[Array, Array, Array]:
         below[...] = np.where(pivot != 0, below / pivot, below)
         flat[:, j + 1 :, j + 1 :] -= below[:, :, None] * flat[:, j, None, j + 1 :]
     lead = A.shape[:-2]
-    return packed, pivots.reshape(*lead, -1) if pivots.size else pivots.reshape(*lead, min(m, n)), order.reshape(*lead, m)
+    return packed, pivots.reshape(*lead, min(m, n)), order.reshape(*lead, m)
 
 
 def zero_pivot(packed: Array) -> Array:
@@ -87,7 +85,7 @@ def zero_pivot(packed: Array) -> Array:
 
 
 def substitute(T: Array, B: Array, upper: bool, unit: bool) -> Array:
-    """The X of T X = B for a triangular T, of which only that triangle is looked at; inf and nan where T is singular."""
+    """The X of T X = B for a triangular T, of which only that triangle is looked at; inf or nan if it is singular."""
     lead = np.broadcast_shapes(T.shape[:-2], B.shape[:-2])
     X = np.array(np.broadcast_to(B, (*lead, *B.shape[-2:])))
     n = T.shape[-1]
@@ -145,7 +143,7 @@ def constant(like: Any, numbers: Any) -> Any:
 
 
 def check_phase(diagonal: Any, name: str, whose: str, what: str = "quantity, so it is ill-defined") -> None:
-    """RuntimeError where a loss depends on the phase of complex eigenvectors or singular vectors, which is arbitrary."""
+    """RuntimeError where a loss depends on the phase of complex eigenvectors or singular vectors: it is arbitrary."""
     if not np.allclose(np.imag(value(diagonal)), 0, rtol=1e-2, atol=1e-2):
         raise RuntimeError(
             f"{name}: The {whose} in the complex case are specified up to multiplication by e^{{i phi}}. The specified"
@@ -160,9 +158,10 @@ def broadcast_batches(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
     result = list(high)
     for i in reversed(range(len(low))):
         x, y = (a[i - len(low)], b[i - len(low)])
-        if x != y and x != 1 and y != 1:
+        if x not in (1, y) and y != 1:
             raise RuntimeError(
-                f"The size of tensor a ({x}) must match the size of tensor b ({y}) at non-singleton dimension {lead + i}"
+                f"The size of tensor a ({x}) must match the size of tensor b ({y}) at non-singleton dimension"
+                f" {lead + i}"
             )
         result[lead + i] = y if x == 1 else x
     return tuple(result)

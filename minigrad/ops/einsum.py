@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from minigrad._declare import composite
 from minigrad._op import RECORDED as F
@@ -20,8 +19,8 @@ def einsum(*args: Any) -> Tensor:
     """Sums of products of tensors along labelled dimensions: `einsum("bij,bjk->bik", x, y)`.
 
     A label that the output lacks is summed over; one that repeats within an operand takes the diagonal. Without an
-    arrow the output is what an ellipsis covers, then the labels that occur once, in alphabetical order. Also takes lists
-    of numbers: `einsum(x, [0, 1], y, [1, 2], [0, 2])`. Dimensions of size 1 broadcast. RuntimeError for a bad equation.
+    arrow the output is what an ellipsis covers, then the labels that occur once, in alphabetical order. Lists of
+    numbers may label too: `einsum(x, [0, 1], y, [1, 2], [0, 2])`. Size 1 broadcasts. RuntimeError for a bad equation.
     """
     if len(args) < 2:
         raise ValueError(
@@ -41,7 +40,7 @@ def einsum(*args: Any) -> Tensor:
     for i, each in enumerate(operands):
         if not isinstance(each, Tensor):
             raise TypeError(f"expected Tensor as element {i} in argument 1, but got {type(each).__name__}")
-    return _contract(*_Layout(equation, [each.ndim for each in operands]).align(operands))
+    return _contract(*_Layout(equation, [each._data.ndim for each in operands]).align(operands))
 
 
 def _subscripts(numbers: Sequence[Any]) -> str:
@@ -51,20 +50,25 @@ def _subscripts(numbers: Sequence[Any]) -> str:
     return "".join("..." if each is Ellipsis else _LETTERS[each] for each in numbers)
 
 
-def _labels(text: str, start: int, whose: str) -> str:
-    """The labels in a part of the equation, an ellipsis as one label; `start` is where in the equation it lies."""
+def _labels(text: str, start: int, operand: int | None) -> str:
+    """The labels of an operand, or of the output; an ellipsis is one. `start` is where the text lies."""
     found = ""
     i = 0
     while i < len(text):
         each = text[i]
         if each == ".":
             if _ELLIPSIS in found:
-                beside = "for which" if whose.startswith("for operand") else "but"
-                text_end = "an ellipsis was already found" if beside == "for which" else "an ellipsis (...) was already found"
-                raise RuntimeError(f"einsum(): found '.' {whose} {beside} {text_end}")
+                raise RuntimeError(
+                    "einsum(): found '.' for output but an ellipsis (...) was already found"
+                    if operand is None
+                    else f"einsum(): found '.' for operand {operand} for which an ellipsis was already found"
+                )
             if text[i : i + 3] != "...":
-                extra = "" if whose.startswith("for operand") else " (...)"
-                raise RuntimeError(f"einsum(): found '.' {whose} that is not part of any ellipsis{extra}")
+                raise RuntimeError(
+                    "einsum(): found '.' for output that is not part of any ellipsis (...)"
+                    if operand is None
+                    else f"einsum(): found '.' for operand {operand} that is not part of any ellipsis"
+                )
             i += 2
         elif each not in _LETTERS and each != " ":
             raise RuntimeError(
@@ -84,7 +88,7 @@ class _Layout:
         self.operands: list[str] = []
         start = 0
         for i, part in enumerate(inputs.split(",")):
-            self.operands.append(_labels(part, start, f"for operand {i}"))
+            self.operands.append(_labels(part, start, i))
             start += len(part) + 1
         if len(self.operands) != len(ranks):
             word = "fewer" if len(ranks) < len(self.operands) else "more"
@@ -92,7 +96,7 @@ class _Layout:
         self.covered = max(map(self._covered, range(len(ranks)), self.operands, ranks))
         every = "".join(self.operands)
         if arrow:
-            shown = _labels(output, len(inputs) + 2, "for output")
+            shown = _labels(output, len(inputs) + 2, None)
             for each in shown.replace(_ELLIPSIS, ""):
                 if shown.count(each) > 1:
                     raise RuntimeError(f"einsum(): output subscript {each} appears more than once in the output")
@@ -139,7 +143,7 @@ class _Layout:
 
         def put(place: int, clash: str) -> None:
             nonlocal at
-            size = operand.shape[at]
+            size = operand._data.shape[at]
             if size != 1:
                 if sizes[place] not in (1, size):
                     raise RuntimeError("einsum(): " + clash.format(size=size, seen=sizes[place]))
@@ -151,11 +155,12 @@ class _Layout:
         for label in labels:
             place = self.place[label]
             if label == _ELLIPSIS:
-                for k in range(self.covered - (operand.ndim - at - (len(labels) - labels.index(label) - 1)), self.covered):
+                named = len(labels) - 1 - labels.index(label)  # the labels after the ellipsis
+                for k in range(self.covered - (operand._data.ndim - at - named), self.covered):
                     put(
                         place + k,
-                        f"dimension {k} covered by ellipsis in operand {number}has size {{size}} which does not broadcast"
-                        " with previously seen ellipsis with size {seen} for the respective dimension",
+                        f"dimension {k} covered by ellipsis in operand {number}has size {{size}} which does not"
+                        " broadcast with previously seen ellipsis with size {seen} for the respective dimension",
                     )
             elif order[place] < 0:
                 put(
@@ -165,16 +170,16 @@ class _Layout:
                 )
             else:
                 first = order[place]
-                if operand.shape[at] != operand.shape[first]:
+                if operand._data.shape[at] != operand._data.shape[first]:
                     raise RuntimeError(
                         f"einsum(): subscript {label} is repeated for operand {number} but the sizes don't match,"
-                        f" {operand.shape[at]} != {operand.shape[first]}"
+                        f" {operand._data.shape[at]} != {operand._data.shape[first]}"
                     )
                 operand = F.movedim(F.diagonal(operand, 0, first, at), -1, first)
         for place, dim in enumerate(order):
             if dim < 0:
-                order[place] = operand.ndim
-                operand = F.unsqueeze(operand, operand.ndim)
+                order[place] = operand._data.ndim
+                operand = F.unsqueeze(operand, operand._data.ndim)
         return F.permute(operand, tuple(order))  # type: ignore[no-any-return]
 
 
@@ -183,15 +188,17 @@ def _contract(operands: list[Tensor], counts: list[int], rank: int) -> Tensor:
     whole = range(rank, len(counts))
     result = operands[0]
     for other in operands[1:]:
-        together, first, second = [], [], []
+        together: list[int] = []
+        first: list[int] = []
+        second: list[int] = []
         for dim in whole:
-            if result.shape[dim] != 1 and other.shape[dim] != 1:
+            if result._data.shape[dim] != 1 and other._data.shape[dim] != 1:
                 counts[dim] -= 1
                 if counts[dim] == 1:
                     together.append(dim)
                     counts[dim] = 0
-            elif counts[dim] == 1 and (result.shape[dim] != 1 or other.shape[dim] != 1):
-                (first if result.shape[dim] != 1 else second).append(dim)
+            elif counts[dim] == 1 and (result._data.shape[dim] != 1 or other._data.shape[dim] != 1):
+                (first if result._data.shape[dim] != 1 else second).append(dim)
                 counts[dim] = 0
         result = _sum_product(
             F.sum(result, tuple(first), True) if first else result,
@@ -201,7 +208,7 @@ def _contract(operands: list[Tensor], counts: list[int], rank: int) -> Tensor:
     if not whole:
         return result
     if len(operands) > 1:
-        return F.view(result, result.shape[:rank])  # type: ignore[no-any-return]
+        return F.view(result, result._data.shape[:rank])  # type: ignore[no-any-return]
     return F.sum(result, tuple(whole))  # type: ignore[no-any-return]
 
 
@@ -209,20 +216,20 @@ def _sum_product(left: Tensor, right: Tensor, summed: list[int]) -> Tensor:
     """The product, summed over dimensions that both have, which are kept with size 1."""
     if not summed:
         return F.mul(left, right)  # type: ignore[no-any-return]
-    rest = [i for i in range(left.ndim) if i not in summed]
-    both = [i for i in rest if left.shape[i] != 1 and right.shape[i] != 1]
-    ours = [i for i in rest if left.shape[i] != 1 and right.shape[i] == 1]
-    theirs = [i for i in rest if left.shape[i] == 1]
+    rest = [i for i in range(left._data.ndim) if i not in summed]
+    both = [i for i in rest if left._data.shape[i] != 1 and right._data.shape[i] != 1]
+    ours = [i for i in rest if left._data.shape[i] != 1 and right._data.shape[i] == 1]
+    theirs = [i for i in rest if left._data.shape[i] == 1]
     order = (*both, *ours, *summed, *theirs)
-    shape = [left.shape[i] for i in (*both, *ours)] + [1] * len(summed) + [right.shape[i] for i in theirs]
+    shape = [left._data.shape[i] for i in (*both, *ours)] + [1] * len(summed) + [right._data.shape[i] for i in theirs]
 
     def size(of: Tensor, dims: list[int]) -> int:
-        return int(np.prod([of.shape[i] for i in dims]))
+        return math.prod([of._data.shape[i] for i in dims])
 
     batch, inside = size(left, both), size(left, summed)
     product = F.bmm(
         F.reshape(F.permute(left, order), (batch, size(left, ours), inside)),
         F.reshape(F.permute(right, (*both, *summed, *theirs, *ours)), (batch, inside, size(right, theirs))),
     )
-    back = tuple(order.index(i) for i in range(left.ndim))
+    back = tuple(order.index(i) for i in range(left._data.ndim))
     return F.permute(F.view(product, tuple(shape)), back)  # type: ignore[no-any-return]

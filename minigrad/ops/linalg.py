@@ -45,7 +45,7 @@ def refuse_singular(name: str, info: Array) -> None:
     )
 
 
-@composite(name="linalg.inv", aliases=["inverse"], raw=lambda A: m.solve(A, np.broadcast_to(np.eye(A.shape[-1]), A.shape)))
+@composite(name="linalg.inv", aliases=["inverse"])
 def inv(A: Tensor) -> Tensor:
     """The inverse of each matrix of a batch: (…, n, n). LinAlgError for a singular one."""
     return F.linalg_inv_ex(A, check_errors=True)[0]  # type: ignore[no-any-return]
@@ -79,7 +79,7 @@ def _det_vjp(xp: Any, grad: Any, A: Any, result: Any) -> Any:
 def det(A: Array) -> Array:
     check_square(A, "linalg.det")
     check_type(A, "linalg.det", "lu_cpu")
-    return np.linalg.det(A).astype(A.dtype)
+    return np.asarray(np.linalg.det(A), A.dtype)
 
 
 def _slogdet_vjp(xp: Any, given: Any, A: Any, sign: Any) -> Any:
@@ -237,7 +237,7 @@ def solve_triangular(A: Array, B: Array, *, upper: bool, left: bool = True, unit
 def triangular_solve(
     self: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
 ) -> Any:
-    """The X of A X = self for a triangular A (of its transpose, if asked), and a copy of A: `torch.triangular_solve`."""
+    """The X of A X = self for a triangular A (of its transpose, if asked), and a copy of A."""
     matrix = A.mT if transpose else A
     found = F.linalg_solve_triangular(matrix, self, upper=upper != transpose, unitriangular=unitriangular)
     return return_types.triangular_solve(found, F.clone(A))
@@ -282,7 +282,7 @@ def _lu_vjp(xp: Any, grad_L: Any, grad_U: Any, order: Any, L: Any, U: Any) -> An
 def permutation(order: Any) -> Array:
     """The matrices P of A = P L U, for A[order] = L U."""
     order = m.value(order)
-    return np.eye(order.shape[-1])[order].mT
+    return np.swapaxes(np.eye(order.shape[-1])[order], -1, -2)
 
 
 def _check_lu(A: Array, name: str, pivot: bool) -> None:
@@ -357,7 +357,7 @@ def torch_lu(self: Tensor, pivot: bool = True, get_infos: bool = False) -> tuple
     return tuple(found) if get_infos else tuple(found[:2])
 
 
-@composite
+@composite(method=False)
 def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True) -> Any:
     """P, L, U out of what `lu_factor` gives; empty tensors for those that are not wanted."""
     nothing = make(np.empty(0, LU_data._data.dtype), None)
@@ -447,8 +447,8 @@ def _cholesky(A: Array, upper: bool, name: str = "") -> tuple[Array, Array]:
         if name:
             batch, number = m.first_bad(info)
             raise LinAlgError(
-                f"{name}: {batch}The factorization could not be completed because the input is not positive-definite (the"
-                f" leading minor of order {number} is not positive-definite)."
+                f"{name}: {batch}The factorization could not be completed because the input is not positive-definite"
+                f" (the leading minor of order {number} is not positive-definite)."
             ) from None
         good = np.where((info == 0)[..., None, None], A, np.eye(A.shape[-1], dtype=A.dtype))
         part = (np.triu if upper else np.tril)(A)
@@ -484,7 +484,10 @@ def cholesky_ex(A: Array, *, upper: bool = False, check_errors: bool = False) ->
 
 @composite(name="linalg.cholesky")
 def linalg_cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
-    """The triangular L of A = L L^H, or U of A = U^H U; only that triangle of A is looked at. LinAlgError if there is none."""
+    """The triangular L of A = L L^H, or U of A = U^H U; only that triangle of A is looked at.
+
+    LinAlgError if A is not positive-definite.
+    """
     return F.linalg_cholesky_ex(A, upper=upper, check_errors=True)[0]  # type: ignore[no-any-return]
 
 
@@ -552,8 +555,8 @@ def linalg_qr(A: Array, mode: str = "reduced") -> tuple[Array, Array]:
             f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'"
         )
     if mode == "r":
-        return np.empty(0, A.dtype), np.linalg.qr(A, "r").astype(A.dtype)
-    Q, R = np.linalg.qr(A, mode)
+        return np.empty(0, A.dtype), np.asarray(np.linalg.qr(A, "r"), A.dtype)
+    Q, R = np.linalg.qr(A, "complete" if mode == "complete" else "reduced")
     return Q.astype(A.dtype), R.astype(A.dtype)
 
 

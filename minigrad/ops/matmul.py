@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,12 +20,12 @@ _PRODUCTS = frozenset("fdFDbBhilq")  # the types that np.matmul multiplies as to
 
 
 def _dot(first: Array, second: Array, kernel: str) -> Array:
-    """np.matmul for the types that it does not treat as torch: bool is refused, half precision accumulates in single."""
+    """np.matmul, except for types that torch treats otherwise: it refuses bool and adds up half precision in single."""
     if first.dtype.char in _PRODUCTS:
-        return np.matmul(first, second)
+        return np.matmul(first, second)  # type: ignore[no-any-return]
     if first.dtype.kind == "b":
         raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
-    return np.matmul(first.astype(np.float32), second.astype(np.float32)).astype(first.dtype)
+    return np.matmul(first.astype(np.float32), second.astype(np.float32)).astype(first.dtype)  # type: ignore[no-any-return]
 
 
 def _scaled(self: Array, product: Array, beta: Any, alpha: Any) -> Array:
@@ -48,11 +49,10 @@ def _plain(*arrays: Array) -> list[str]:
 # ---- one operation per combination of ranks --------------------------------------------------------------------------
 
 
-def _check_mm(self: Array, mat2: Array, first: str = "self must be a matrix", second: str = "mat2 must be a matrix") -> None:
-    if self.ndim != 2:
-        raise RuntimeError(first)
-    if mat2.ndim != 2:
-        raise RuntimeError(second)
+def _check_mm(self: Array, mat2: Array) -> None:
+    for name, each in (("self", self), ("mat2", mat2)):
+        if each.ndim != 2:
+            raise RuntimeError(f"{name} must be a matrix")
     (n, k), (m, p) = self.shape, mat2.shape
     if k != m:
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({n}x{k} and {m}x{p})")
@@ -102,9 +102,7 @@ def _check_bmm(batch1: Array, batch2: Array) -> None:
             raise RuntimeError(f"{name} must be a 3D tensor")
     wanted, given = [batch1.shape[0], batch1.shape[2]], list(batch2.shape[:2])
     if wanted != given:
-        raise RuntimeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: {wanted} but got: {given}."
-        )
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: {wanted} but got: {given}.")
     if batch1.dtype != batch2.dtype:
         raise RuntimeError("expected scalar type {} but found {}".format(*_legacy(batch1, batch2)))
 
@@ -124,12 +122,12 @@ def _check_dot(self: Array, other: Array) -> None:
         )
 
 
-def _vector_dot(self: Array, tensor: Array) -> Array:
+def _inner(self: Array, tensor: Array) -> Array:
     _check_dot(self, tensor)
     return _dot(self, tensor, "dot")
 
 
-op("dot", quick=_vector_dot, self=lambda grad, tensor: grad * tensor, tensor=lambda grad, self: grad * self)(_vector_dot)
+op("dot", quick=_inner, self=lambda grad, tensor: grad * tensor, tensor=lambda grad, self: grad * self)(_inner)
 
 
 @op(
@@ -148,8 +146,7 @@ def outer(self: Tensor, vec2: Tensor) -> Tensor:
     for name, each in (("self", self), ("vec2", vec2)):
         if each.ndim != 1:
             raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {each.ndim}-D")
-    return F.mul(F.reshape(self, (self.shape[0], 1)), vec2)
-
+    return F.mul(F.reshape(self, (self.shape[0], 1)), vec2)  # type: ignore[no-any-return]
 
 
 def _trace_grad(xp: Any, grad: Any, shape: tuple[int, int]) -> Any:
@@ -163,7 +160,7 @@ def trace(self: Array) -> Array:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {self.ndim}")
     if self.dtype.kind == "b":
         raise NotImplementedError("\"trace\" not implemented for 'Bool'")
-    return np.trace(self, dtype=np.int64 if self.dtype.kind in "iu" else self.dtype)
+    return np.asarray(np.trace(self, dtype=np.int64 if self.dtype.kind in "iu" else self.dtype))
 
 
 # ---- products added to something -------------------------------------------------------------------------------------
@@ -196,9 +193,10 @@ def _check_added_types(self: Array, mat1: Array, mat2: Array) -> None:
 
 def _check_addmm(self: Array, mat1: Array, mat2: Array) -> None:
     _check_added_types(self, mat1, mat2)
-    _check_mm(
-        mat1, mat2, f"mat1 must be a matrix, got {mat1.ndim}-D tensor", f"mat2 must be a matrix, got {mat2.ndim}-D tensor"
-    )
+    for name, each in (("mat1", mat1), ("mat2", mat2)):
+        if each.ndim != 2:
+            raise RuntimeError(f"{name} must be a matrix, got {each.ndim}-D tensor")
+    _check_mm(mat1, mat2)
 
 
 @op(
@@ -275,24 +273,22 @@ def addbmm(self: Array, batch1: Array, batch2: Array, *, beta: Any = 1, alpha: A
 def matmul(self: Tensor, other: Tensor) -> Tensor:
     """The product of two vectors, matrices or batches of matrices; the batches broadcast.
 
-    (n) and (n) give a 0-d tensor; a vector beside matrices is taken as a row on the left, a column on the right, and its
-    dimension left out of the result. RuntimeError where shapes or types do not go together.
+    (n) and (n) give a 0-d tensor; a vector beside matrices is taken as a row on the left, a column on the right, and
+    its dimension left out of the result. RuntimeError where shapes or types do not go together.
     """
     if not isinstance(other, Tensor):
         raise TypeError(f"matmul(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
-    ranks = self.ndim, other.ndim
+    ranks = self._data.ndim, other._data.ndim
     if ranks == (2, 2):
-        return F.mm(self, other)
+        return F.mm(self, other)  # type: ignore[no-any-return]
     if ranks == (1, 1):
-        return F.dot(self, other)
+        return F.dot(self, other)  # type: ignore[no-any-return]
     if ranks == (2, 1):
-        return F.mv(self, other)
+        return F.mv(self, other)  # type: ignore[no-any-return]
     if not all(ranks):
-        raise RuntimeError(
-            f"both arguments to matmul need to be at least 1D, but they are {ranks[0]}D and {ranks[1]}D"
-        )
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {ranks[0]}D and {ranks[1]}D")
     if ranks == (1, 2):
-        return F.squeeze__dim(F.mm(F.unsqueeze(self, 0), other), 0)
+        return F.squeeze__dim(F.mm(F.unsqueeze(self, 0), other), 0)  # type: ignore[no-any-return]
     return _folded(self, other) if _should_fold(self, other) else _batched(self, other)
 
 
@@ -306,9 +302,7 @@ def _should_fold(first: Tensor, second: Tensor) -> bool:
     if first.ndim == 2:
         return False
     strides = batch.stride()
-    return not batch.numel() or all(
-        strides[i] == strides[i + 1] * batch.shape[i + 1] for i in range(batch.ndim - 2)
-    )
+    return not batch.numel() or all(strides[i] == strides[i + 1] * batch.shape[i + 1] for i in range(batch.ndim - 2))
 
 
 def _folded(first: Tensor, second: Tensor) -> Tensor:
@@ -316,27 +310,26 @@ def _folded(first: Tensor, second: Tensor) -> Tensor:
     batch = F.transpose(second, -2, -1) if turned else first
     matrix = second if not turned else F.t(first) if first.ndim == 2 else first
     *lead, size = batch.shape
-    flat = F.reshape(batch, (int(np.prod(lead)), size))
+    flat = F.reshape(batch, (math.prod(lead), size))
     if matrix.ndim == 1:
-        return F._unsafe_view(F.mv(flat, matrix), tuple(lead))
+        return F._unsafe_view(F.mv(flat, matrix), tuple(lead))  # type: ignore[no-any-return]
     result = F._unsafe_view(F.mm(flat, matrix), (*lead, matrix.shape[1]))
-    return F.contiguous(F.transpose(result, -2, -1)) if turned else result
+    return F.contiguous(F.transpose(result, -2, -1)) if turned else result  # type: ignore[no-any-return]
 
 
 def _batched(first: Tensor, second: Tensor) -> Tensor:
-    if first.ndim == second.ndim == 3 and first.shape[0] != second.shape[0]:
-        if first.shape[0] == 1 and first.requires_grad:
-            return matmul(F.squeeze(first, 0), second)  # type: ignore[no-any-return]
-        if second.shape[0] == 1 and second.requires_grad:
-            return matmul(first, F.squeeze(second, 0))  # type: ignore[no-any-return]
-    rows = (first.shape[-2],) if first.ndim > 1 else ()
-    columns = (second.shape[-1],) if second.ndim > 1 else ()
-    lead = broadcast_batches(first.shape[:-2], second.shape[:-2])
-    count = int(np.prod(lead))
-    left = (*(rows or (1,)), first.shape[-1])
-    right = (second.shape[-2], *columns) if columns else (second.shape[-1], 1)
+    a, b = first._data.shape, second._data.shape
+    if len(a) == len(b) == 3 and a[0] != b[0]:
+        if a[0] == 1 and first.requires_grad:
+            return matmul(F.squeeze(first, 0), second)
+        if b[0] == 1 and second.requires_grad:
+            return matmul(first, F.squeeze(second, 0))
+    rows, columns = a[-2:-1], b[-1:] if len(b) > 1 else ()
+    lead = a[:-2] if a[:-2] == b[:-2] else broadcast_batches(a[:-2], b[:-2])
     if not columns:
         second = F.unsqueeze(second, 1)
+    left, right = (*(rows or (1,)), a[-1]), b[-2:] if columns else (b[-1], 1)
+    count = math.prod(lead)
     product = F.bmm(
         F.reshape(F.expand(first, (*lead, *left)), (count, *left)),
         F.reshape(F.expand(second, (*lead, *right)), (count, *right)),
@@ -348,7 +341,7 @@ def _batched(first: Tensor, second: Tensor) -> Tensor:
 def inner(self: Tensor, other: Tensor) -> Tensor:
     """Sums of products over the last dimension of both: (…, n), (…', n) -> (…, …'); a 0-d tensor just multiplies."""
     if not self.ndim or not other.ndim:
-        return F.mul(self, other)
+        return F.mul(self, other)  # type: ignore[no-any-return]
     if self.shape[-1] != other.shape[-1]:
         raise RuntimeError(
             "inner() the last dimension must match on both input tensors but got shapes"
@@ -403,9 +396,9 @@ def _tensordot(a: Tensor, b: Tensor, dims_a: Sequence[int], dims_b: Sequence[int
     free_b = [i for i in range(b.ndim) if i not in places_b]
     shape = [a.shape[i] for i in free_a] + [b.shape[i] for i in free_b]
     a, b = F.permute(a, (*free_a, *places_a)), F.permute(b, (*places_b, *free_b))
-    inside = int(np.prod(a.shape[len(free_a) :]))
+    inside = math.prod(a.shape[len(free_a) :])
     if a.ndim == b.ndim == 1 and not shape:
         return F.reshape(F.dot(a, b), shape)  # type: ignore[no-any-return]
-    rows = int(np.prod(a.shape[: len(free_a)]))
-    columns = int(np.prod(b.shape[len(places_b) :]))
+    rows = math.prod(a.shape[: len(free_a)])
+    columns = math.prod(b.shape[len(places_b) :])
     return F.reshape(F.mm(F.reshape(a, (rows, inside)), F.reshape(b, (inside, columns))), shape)  # type: ignore[no-any-return]

@@ -38,15 +38,13 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     if n == 1:
         return F.clone(A)  # type: ignore[no-any-return]
     if n == 3:
-        return A @ A @ A  # type: ignore[no-any-return]
+        return F.matmul(F.matmul(A, A), A)  # type: ignore[no-any-return]
     result, square = None, A
-    while True:
+    while n > 1:
         if n % 2:
-            result = square if result is None else result @ square
-        n //= 2
-        if not n:
-            return result  # type: ignore[return-value]
-        square = square @ square
+            result = square if result is None else F.matmul(result, square)
+        n, square = n // 2, F.matmul(square, square)
+    return square if result is None else F.matmul(result, square)
 
 
 def _matrix_exp_vjp(xp: Any, grad: Any, self: Any) -> Any:
@@ -107,8 +105,8 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     for i, each in enumerate(tensors):
         if each.dtype is not first.dtype:
             raise RuntimeError(
-                f"multi_dot(): all tensors must have be the same dtype but tensor 0 is {first.dtype.cpp_name} and tensor"
-                f" {i} {each.dtype.cpp_name}"
+                f"multi_dot(): all tensors must have be the same dtype but tensor 0 is {first.dtype.cpp_name} and"
+                f" tensor {i} {each.dtype.cpp_name}"
             )
     for i, (a, b) in enumerate(itertools.pairwise(chain)):
         if a.shape[-1] != b.shape[0]:
@@ -146,7 +144,7 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
     for each in matrices:
         if each.ndim != 2:
             raise RuntimeError(f"Tensor dimension is {each.ndim}, expected 2 instead.")
-    return F.clone(matrices[0]) if len(matrices) == 1 else multi_dot(matrices)  # type: ignore[no-any-return]
+    return F.clone(matrices[0]) if len(matrices) == 1 else multi_dot(matrices)
 
 
 @composite
@@ -168,8 +166,8 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     check_any_type(x, "linalg.vecdot")
     if x.dtype is not y.dtype:
         raise RuntimeError(
-            f"linalg.vecdot: Expected x and y to have the same dtype, but found x of type {x.dtype.legacy_name} and y of"
-            f" type {y.dtype.legacy_name} instead"
+            f"linalg.vecdot: Expected x and y to have the same dtype, but found x of type {x.dtype.legacy_name} and y"
+            f" of type {y.dtype.legacy_name} instead"
         )
     return F.sum(F.mul(F.conj(x) if x.dtype.is_complex else x, y), (dim,))  # type: ignore[no-any-return]
 
@@ -225,7 +223,7 @@ def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -
 
 
 @composite(name="linalg.matmul")
-def linalg_matmul(input: Tensor, other: Tensor) -> Tensor:  # noqa: A002
+def linalg_matmul(input: Tensor, other: Tensor) -> Tensor:
     """`torch.matmul`."""
     return F.matmul(input, other)  # type: ignore[no-any-return]
 
@@ -242,6 +240,15 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
         raise RuntimeError("N must be greater than 1.")
     powers = F.cumprod(F.expand(F.unsqueeze(x, -1), (*x.shape, count - 1)), -1)
     return F.cat([make(np.ones((*x.shape, 1), powers._data.dtype), None), powers], -1)  # type: ignore[no-any-return]
+
+
+@composite(name="vander", method=False)
+def torch_vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
+    """`linalg.vander` of a vector as `torch.vander`: the highest power first unless `increasing`."""
+    if x._data.ndim != 1:
+        raise RuntimeError("x must be a one-dimensional tensor.")
+    powers = vander(x, N=N)
+    return powers if increasing else F.flip(powers, (1,))  # type: ignore[no-any-return]
 
 
 @composite(name="linalg.tensorinv")
@@ -271,8 +278,8 @@ def tensorsolve(A: Tensor, B: Tensor, dims: Sequence[int] | None = None) -> Tens
     rows, columns = math.prod(A.shape[: B.ndim]), math.prod(shape)
     if rows != columns:
         raise RuntimeError(
-            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), but"
-            f" got {columns} != {rows}"
+            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]),"
+            f" but got {columns} != {rows}"
         )
     flat = B if B.ndim == 1 else F.reshape(B, (rows,))
     return F.reshape(F.linalg_solve(F.reshape(A, (rows, columns)), flat), shape)  # type: ignore[no-any-return]

@@ -22,9 +22,7 @@ from minigrad.ops._matrices import LinAlgError, adjoint, check_matrix, check_squ
 
 def _gaps(xp: Any, values: Any) -> Any:
     """E[i, j] = values[j] - values[i], and 1 on the diagonal."""
-    return (
-        xp.unsqueeze(values, -2) - xp.unsqueeze(values, -1) + m.constant(values, np.eye(values.shape[-1]))
-    )
+    return xp.unsqueeze(values, -2) - xp.unsqueeze(values, -1) + m.constant(values, np.eye(values.shape[-1]))
 
 
 def _svd_vjp(xp: Any, given: Any, U: Any, S: Any, Vh: Any) -> Any:
@@ -74,8 +72,10 @@ def linalg_svd(A: Array, full_matrices: bool = True, *, driver: Any = None) -> t
     check_matrix(A, "linalg.svd")
     check_type(A, "linalg.svd", "linalg_svd_cpu")
     if driver is not None:
-        raise RuntimeError("torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend.")
-    return tuple(_converged(np.linalg.svd, "linalg.svd", A, full_matrices))  # type: ignore[return-value]
+        raise RuntimeError(
+            "torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend."
+        )
+    return tuple(_converged(np.linalg.svd, "linalg.svd", A, full_matrices))
 
 
 @composite(name="linalg.svdvals")
@@ -123,12 +123,12 @@ def eigh(A: Array, UPLO: str = "L") -> tuple[Array, Array]:
     if UPLO not in ("L", "U", "l", "u"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
     check_type(A, "", "linalg_eigh_cpu")
-    return tuple(_converged(np.linalg.eigh, "linalg.eigh", A, UPLO))  # type: ignore[return-value]
+    return tuple(_converged(np.linalg.eigh, "linalg.eigh", A, UPLO))
 
 
 @composite(name="linalg.eigvalsh")
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
-    """The eigenvalues of each symmetric (Hermitian) matrix of a batch, smallest first; only one triangle is looked at."""
+    """The eigenvalues of each symmetric (Hermitian) matrix, smallest first; only one triangle is looked at."""
     return F.linalg_eigh(A, UPLO)[0]  # type: ignore[no-any-return]
 
 
@@ -177,7 +177,7 @@ def _cutoff(A: Array, largest: Array, atol: Any, rtol: Any) -> Array:
         relative = np.where(absolute > 0, 0.0, default)
     else:
         relative = np.asarray(rtol)
-    return np.maximum(absolute, relative * largest)[..., None].astype(largest.dtype)
+    return np.asarray(np.maximum(absolute, relative * largest)[..., None], largest.dtype)
 
 
 def _tolerance(given: Any) -> Any:
@@ -212,16 +212,14 @@ def _pinv(A: Array, atol: Any = None, rtol: Any = None, hermitian: bool = False)
         sizes = S
     keep = sizes > _cutoff(A, sizes.max(-1), atol, rtol)
     inverse = np.where(keep, 1 / np.where(keep, S, 1), 0).astype(S.dtype)
-    return np.conj(Vh.mT) @ (inverse[..., None] * np.conj(U.mT))
+    return np.matmul(np.conj(Vh.mT), inverse[..., None] * np.conj(U.mT))  # type: ignore[no-any-return]
 
 
 op("linalg._pinv", node="LinalgPinvBackward0", function=False, holomorphic=False, A=_pinv_vjp)(_pinv)
 
 
 @composite(name="linalg.pinv", raw=_pinv)
-def linalg_pinv(
-    A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
-) -> Tensor:
+def linalg_pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Tensor:
     """The pseudo-inverse: (…, m, n) -> (…, n, m). Singular values up to max(atol, rtol * the largest) count as zero."""
     return F.linalg__pinv(A, _tolerance(atol), _tolerance(rtol if rcond is None else rcond), hermitian)  # type: ignore[no-any-return]
 
@@ -288,8 +286,8 @@ def _lstsq(A: Array, B: Array, rcond: Any, driver: str) -> tuple[Array, ...]:
     rank = stacked([each[2] for each in found], dtype=np.int64)
     if driver == "gels" and (rank < min(rows, columns)).any():
         raise LinAlgError(
-            "torch.linalg.lstsq: The least squares solution could not be computed because the input matrix does not have"
-            f" full rank (error code: {int(rank.min()) + 1})."
+            "torch.linalg.lstsq: The least squares solution could not be computed because the input matrix does not"
+            f" have full rank (error code: {int(rank.min()) + 1})."
         )
     full = rows > columns and (rank == columns).all() and driver != "gelsy"
     residuals = np.sum(np.abs(right - A @ solution) ** 2, -2) if full else nothing.real
@@ -316,7 +314,9 @@ def check_lstsq(A: Array, B: Array, driver: str) -> None:
             f" dtype {kinds[1]}"
         )
     if A.ndim - B.ndim not in (0, 1) and A.ndim > B.ndim:
-        raise RuntimeError(f"{name}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1")
+        raise RuntimeError(
+            f"{name}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1"
+        )
     place = -1 if B.ndim < A.ndim else -2
     if A.shape[-2] != B.shape[place]:
         raise RuntimeError(f"{name}: input.size(-2) should match other.size({place})")
@@ -329,8 +329,8 @@ def check_lstsq(A: Array, B: Array, driver: str) -> None:
 def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: str | None = None) -> Any:
     """The X that makes the norm of A X - B least, the squares of these norms, the rank of A and its singular values.
 
-    As in torch, residuals are there for more rows than columns, full rank and a driver other than "gelsy" (the default);
-    singular values for "gelsd" and "gelss". Every driver solves by numpy's "gelsd".
+    As in torch, residuals are there for more rows than columns, full rank and a driver other than "gelsy", which is the
+    default; singular values for "gelsd" and "gelss". Every driver solves by numpy's "gelsd".
     """
     solution, residuals, rank, values = F.linalg__lstsq(A, B, rcond, driver or "gelsy")
     return return_types.linalg_lstsq(solution, residuals, rank, values.detach())
@@ -379,7 +379,7 @@ def matrix_norm(
         values = F.linalg_svdvals(F.permute(A, order))
         found = F.sum(values, (-1,), keepdim) if ord == "nuc" else _extreme(values, -1, keepdim, ord)
         back = tuple(order.index(i) for i in range(A.ndim))
-        return F.permute(F.unsqueeze(found, -1), back) if keepdim else found  # type: ignore[no-any-return]
+        return F.permute(F.unsqueeze(found, -1), back) if keepdim else found
     if ord in _INFINITE:
         rows, columns = columns, rows
     sums = F.linalg_vector_norm(A, 1, (rows,), keepdim)
@@ -406,19 +406,19 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, 
             f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D."
         )
     if isinstance(ord, str) or ord is not None and (A.ndim == 2 if dims is None else len(dims) == 2):
-        return matrix_norm(A, ord, (0, 1) if dims is None else dims, keepdim, dtype=dtype)  # type: ignore[no-any-return]
+        return matrix_norm(A, ord, (0, 1) if dims is None else dims, keepdim, dtype=dtype)
     return F.linalg_vector_norm(A, 2 if ord is None else ord, dims, keepdim, dtype=dtype)  # type: ignore[no-any-return]
 
 
 @composite(method=False)
 def nuclear_norm(self: Tensor, dim: Any = (0, 1), keepdim: bool = False) -> Tensor:
     """The sum of the singular values."""
-    return matrix_norm(self, "nuc", dim, keepdim)  # type: ignore[no-any-return]
+    return matrix_norm(self, "nuc", dim, keepdim)
 
 
 @composite(name="linalg.cond")
 def cond(A: Tensor, p: float | Literal["fro", "nuc"] | None = None) -> Tensor:
-    """The norm of a matrix times that of its inverse: by singular values for p None, 2 or -2; inf for a singular one."""
+    """The norm of a matrix times that of its inverse: by singular values for p None, 2 and -2."""
     if A.ndim < 2:
         raise RuntimeError("linalg.cond: The input tensor must have at least 2 dimensions.")
     if not (p is None or p in ("fro", "nuc", 1, -1, 2, -2, *_INFINITE)):
