@@ -198,13 +198,15 @@ def check_inplace(tensor: Tensor) -> None:
 
 
 def check_overlap(target: Tensor, other: Tensor) -> None:
-    """Refuse to write to `target` while reading `other`, dense parts of one memory that overlap without being the same."""
+    """Refuse to write to `target` while reading `other`, dense parts of one memory that overlap without being the"
+    " same."""
     a, b = target.materialize(), other.materialize()
     if not (_dense(a) and _dense(b)) or a.strides == b.strides and address(a) == address(b) and a.shape == b.shape:
         return
     if address(a) < address(b) + b.nbytes and address(b) < address(a) + a.nbytes:
         raise RuntimeError(
-            "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory"
+            "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single"
+            " memory"
             " location. Please clone() the tensor before performing the operation."
         )
 

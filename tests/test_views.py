@@ -43,8 +43,8 @@ def end_of(engine: Any, program: str) -> list[Any]:
         seen.extend(None if each is None else np.array(each.tolist()) for each in first)
         total = sum((each * each).sum() for each in used)
         if isinstance(total, engine.Tensor) and total.requires_grad:
-            for each in engine.autograd.grad(total, [x, w], allow_unused=True):
-                seen.append(None if each is None else np.array(each.tolist()))
+            second = engine.autograd.grad(total, [x, w], allow_unused=True)
+            seen.extend(None if each is None else np.array(each.tolist()) for each in second)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -78,7 +78,8 @@ y = x * 1; y[0] = y[1]; show(y); back(y)
 y = x * 1; y[:1] += y[1:]; show(y); back(y)
 y = x * 1; y[:] = w; show(y); back(y)
 y = x * 1; y[0] = w.float().sum(); show(y); back(y)
-y = x * 1; y.index_add_(1, T.tensor([0, 0]), w[:, :2]); y.t().scatter_(0, T.tensor([[0, 1]]), w[:1, :2]); show(y); back(y)
+y = x * 1; y.index_add_(1, T.tensor([0, 0]), w[:, :2]); show(y); back(y)
+y = x * 1; y.t().scatter_(0, T.tensor([[0, 1]]), w[:1, :2]); show(y); back(y)
 y = x * (1 + 1j); y.real.mul_(w); show(y); back((y * y.conj()).real)
 y = x.clone(); y.t()[1] *= 2; y[0] *= w[0]; y.view(-1)[2:] += 1; show(y); back(y)
 y = x.clone(); v = y[1]; u = v[1:]; v *= 2; u *= 3; y *= w; show(y, v, u); back(u)

@@ -14,7 +14,6 @@ from minigrad._op import RAW, RECORDED, Array, ArrayOrNumber
 from minigrad._tensor import Tensor
 from minigrad.ops.shape import broadcast_error, internal, linear
 
-
 # ---- copies ----------------------------------------------------------------------------------------------------------
 
 
@@ -27,7 +26,7 @@ def clone(self: Array, *, memory_format: Any = None) -> Array:
 @composite
 def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor itself if its elements lie in C order, else a copy in which they do."""
-    return self if self.is_contiguous() else clone(self, memory_format="contiguous")  # type: ignore[no-any-return]
+    return self if self.is_contiguous() else clone(self, memory_format="contiguous")
 
 
 @internal(inplace=True, node="torch::autograd::CopyBackwards",
@@ -54,7 +53,7 @@ def fitted(value: Any, dtype: np.dtype[Any]) -> Array:
 
 def cast_array(data: Array, dtype: np.dtype[Any]) -> Array:
     """The elements as another type: `cast`, without the copy where nothing changes."""
-    return data if data.dtype == dtype else RAW.cast(data, dtype)  # type: ignore[no-any-return]
+    return data if data.dtype == dtype else RAW.cast(data, dtype)
 
 
 @internal(
@@ -79,7 +78,7 @@ def zero(self: Array) -> Array:
     return np.zeros(self.shape, self.dtype)
 
 
-# ---- casts ------------------------------------------------------------------------------------------------------------
+# ---- casts -----------------------------------------------------------------------------------------------------------
 
 
 def _check_device(device: Any) -> None:

@@ -27,7 +27,8 @@ from minigrad.ops.shape import alias, at, broadcast_error, expand, internal, lin
 def masked_fill(self: Array, mask: Array, value: ArrayOrNumber) -> Array:
     if mask.dtype.kind != "b":
         raise RuntimeError(
-            f"masked_fill_ only supports boolean masks, but got mask with dtype {_dtype.from_numpy(mask.dtype).cpp_name}"
+            "masked_fill_ only supports boolean masks, but got mask with dtype"
+            f" {_dtype.from_numpy(mask.dtype).cpp_name}"
         )
     if np.ndim(value):
         raise RuntimeError(
@@ -40,7 +41,7 @@ def masked_fill(self: Array, mask: Array, value: ArrayOrNumber) -> Array:
         raise broadcast_error(mask.shape, np.shape(self)) from None
 
 
-# ---- by arrays of indices ----------------------------------------------------------------------------------------------
+# ---- by arrays of indices --------------------------------------------------------------------------------------------
 
 
 @internal(name="index", self=lambda xp, grad, index, self_shape: xp.index_backward(grad, self_shape, index))
@@ -82,7 +83,8 @@ def index_put_at(self: Array, index: Any, values: Array, accumulate: bool = Fals
             result[index] = values
     except ValueError:
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of shape"
+            f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of"
+            " shape"
             f" {list(result[index].shape)}"
         ) from None
     return result
@@ -123,7 +125,7 @@ def index_put_(self: Tensor, indices: Any, values: Any, accumulate: bool = False
     return apply_inplace(OPS["index_put_at"], _index_put_args(self, indices, values, accumulate))
 
 
-# ---- Python's indexing -------------------------------------------------------------------------------------------------
+# ---- Python's indexing -----------------------------------------------------------------------------------------------
 
 
 _ALL: Final = slice(None)
@@ -137,7 +139,8 @@ def _parts(key: Any) -> tuple[Any, ...]:
         isinstance(each, (Tensor, np.ndarray, list, tuple, slice, type(None), type(...))) for each in key
     ):
         _warn(
-            "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch 2.9; use"
+            "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch"
+            " 2.9; use"
             " x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index,"
             " x[torch.tensor(seq)], which will result either in an error or a different result"
         )
@@ -210,7 +213,8 @@ def _warn(text: str) -> None:
 def _size(tensor: Tensor, dim: int) -> int:
     if not tensor._data.ndim:
         raise IndexError(
-            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim"
+            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a"
+            " 0-dim"
             " tensor to a number"
         )
     return int(tensor._data.shape[dim])
@@ -263,7 +267,8 @@ def _index(shape: tuple[int, ...], arrays: dict[int, Array]) -> tuple[Any, ...]:
         for k, n in enumerate(each.shape):
             if n != shape[dim + k]:
                 raise IndexError(
-                    f"The shape of the mask {list(each.shape)} at index {k} does not match the shape of the indexed tensor"
+                    f"The shape of the mask {list(each.shape)} at index {k} does not match the shape of the indexed"
+                    " tensor"
                     f" {list(shape)} at index {dim + k}"
                 )
         if len(arrays) == 1:
@@ -299,7 +304,7 @@ def _getitem(self: Tensor, key: Any) -> Tensor:
     tensor, index = _locate(self, key, writing=False)
     if index is not None:
         return index_(tensor, index)  # type: ignore[no-any-return]
-    return alias(self) if tensor is self else tensor  # type: ignore[no-any-return]
+    return alias(self) if tensor is self else tensor
 
 
 @method("__setitem__")
@@ -343,7 +348,7 @@ def _type_name(value: object) -> str:
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
-# ---- along one dimension, by a vector of indices -----------------------------------------------------------------------
+# ---- along one dimension, by a vector of indices ---------------------------------------------------------------------
 
 
 def _vector(index: Array, name: str) -> Array:
@@ -405,7 +410,8 @@ def index_add(self: Array, dim: int, index: Array, source: Array, *, alpha: Any 
     count = source.shape[dim] if source.ndim else 1
     if places.size != count:
         raise RuntimeError(
-            f"index_add_(): Number of indices ({places.size}) should be equal to source.size(dim): ({count}), for dim: {dim}"
+            f"index_add_(): Number of indices ({places.size}) should be equal to source.size(dim): ({count}), for dim:"
+            f" {dim}"
         )
     mine, its = (tuple(n for d, n in enumerate(each.shape) if d != dim) for each in (self, source))
     if mine != its:
@@ -467,7 +473,7 @@ def index_fill(self: Array, dim: int, index: Array, value: ArrayOrNumber) -> Arr
     return result
 
 
-# ---- gather and scatter ------------------------------------------------------------------------------------------------
+# ---- gather and scatter ----------------------------------------------------------------------------------------------
 
 
 def _grid(index: Array, dim: int, shape: Size, name: str) -> tuple[Array, ...]:
@@ -496,8 +502,10 @@ def gather(self: Array, dim: int, index: Array, *, sparse_grad: bool = False) ->
         raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
     if self.ndim and index.ndim and not _fits(index.shape, self.shape, dim):
         raise RuntimeError(
-            f"Size does not match at dimension {next(d for d, (i, n) in enumerate(zip(index.shape, self.shape)) if i > n and d != dim)}"
-            f" expected index {list(index.shape)} to be no larger than self {list(self.shape)} apart from dimension {dim}"
+            "Size does not match at dimension"
+            f" {next(d for d, (i, n) in enumerate(zip(index.shape, self.shape)) if i > n and d != dim)}"
+            f" expected index {list(index.shape)} to be no larger than self {list(self.shape)} apart from dimension"
+            f" {dim}"
         )
     grid = _grid(index, dim, self.shape, "gather")
     return np.asarray(self.reshape(1)[grid or 0] if not self.ndim else self[grid or int(index)]).reshape(index.shape)
@@ -584,7 +592,8 @@ def _scatter(name: str, put: Any) -> Any:
             raise RuntimeError("reduce argument must be either add or multiply.")
         if isinstance(src, Tensor):
             warnings.warn(
-                "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a future PyTorch"
+                "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a future"
+                " PyTorch"
                 " release. Use torch.scatter_reduce instead for more reduction options.",
                 UserWarning,
                 stacklevel=2,
@@ -595,7 +604,7 @@ def _scatter(name: str, put: Any) -> Any:
         return put(OPS["scatter_reduce"], [self, dim, index, src, kind, True])  # type: ignore[no-any-return]
 
     function.__doc__ = "The elements of `src`, or one value, written at the places that `index` names along a dimension."
-    return composite(function, name=name)
+    return composite(name=name)(function)
 
 
 scatter = _scatter("scatter", apply)
@@ -686,7 +695,7 @@ def _identity(reduce: str, dtype: np.dtype[Any]) -> Any:
     return limits.min if reduce == "amax" else limits.max
 
 
-# ---- by flat indices, by masks -----------------------------------------------------------------------------------------
+# ---- by flat indices, by masks ---------------------------------------------------------------------------------------
 
 
 @linear(self=lambda xp, grad, index, self_shape: xp.take_backward(grad, self_shape, index))
@@ -741,7 +750,7 @@ def masked_select(self: Array, mask: Array) -> Array:
         data, where = np.broadcast_arrays(self, mask)
     except ValueError:
         raise broadcast_error(mask.shape, np.shape(self)) from None
-    return data[where]
+    return data[where]  # type: ignore[no-any-return]
 
 
 @internal(self=lambda xp, grad, mask: xp.masked_select(grad, mask))
@@ -799,7 +808,7 @@ def argwhere(self: Tensor) -> Tensor:
     return nonzero(self)  # type: ignore[no-any-return]
 
 
-# ---- writing to what a view would be, out of place ---------------------------------------------------------------------
+# ---- writing to what a view would be, out of place -------------------------------------------------------------------
 
 
 def _embed(self: Array, src: Array, part: Any) -> Array:

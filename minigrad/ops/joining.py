@@ -44,11 +44,13 @@ def split_with_sizes(self: Array, split_sizes: Any, dim: int = 0) -> tuple[Array
     dim = wrap_dim(dim, self.ndim)
     if min(split_sizes, default=0) < 0:
         raise RuntimeError(
-            f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(split_sizes)}"
+            "split_with_sizes expects split_sizes have only non-negative entries, but got"
+            f" split_sizes={list(split_sizes)}"
         )
     if sum(split_sizes) != self.shape[dim]:
         raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {self.shape[dim]} (input tensor's size at dimension"
+            f"split_with_sizes expects split_sizes to sum exactly to {self.shape[dim]} (input tensor's size at"
+            " dimension"
             f" {dim}), but got split_sizes={list(split_sizes)}"
         )
     return _parts(self, split_sizes, dim)
@@ -124,7 +126,8 @@ def cat(tensors: Arrays, dim: int = 0) -> Array:
         for d, (wanted, got) in enumerate(zip(first.shape, each.shape, strict=True)):
             if d != dim and wanted != got:
                 raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {dim}. Expected size {wanted} but got size {got} for"
+                    f"Sizes of tensors must match except in dimension {dim}. Expected size {wanted} but got size {got}"
+                    " for"
                     f" tensor number {number} in the list."
                 )
     return np.concatenate(joined, dim, dtype=dtype, casting="unsafe")
@@ -187,7 +190,8 @@ def _split_along(name: str, least: int) -> None:
         ndim = self._data.ndim
         if ndim < least:
             raise RuntimeError(
-                f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {ndim} dimensions!"
+                f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {ndim}"
+                " dimensions!"
             )
         dim = {"hsplit": int(ndim > 1), "vsplit": 0, "dsplit": 2}[name]
         if isinstance(indices_or_sections, int) and self._data.shape[dim] % indices_or_sections:
@@ -195,16 +199,16 @@ def _split_along(name: str, least: int) -> None:
                 f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension"
                 f" {self._data.shape[dim]} is not divisible by the split_size {indices_or_sections}!"
             )
-        return tensor_split(self, indices_or_sections, dim)  # type: ignore[no-any-return]
+        return tensor_split(self, indices_or_sections, dim)
 
     function.__doc__ = f"As `tensor_split` along the dimension that torch's {name} means, into equal parts."
-    composite(function, name=name)
+    composite(name=name)(function)
 
 
 for _name, _least in {"hsplit": 1, "vsplit": 2, "dsplit": 3}.items():
     _split_along(_name, _least)
 
-# ---- joining in other ways ---------------------------------------------------------------------------------------------
+# ---- joining in other ways -------------------------------------------------------------------------------------------
 
 
 def _at_least(ndim: int) -> Any:
@@ -220,13 +224,13 @@ def _at_least(ndim: int) -> Any:
         if have >= ndim:
             return tensor
         if not have:
-            return reshape(tensor, (1,) * ndim)  # type: ignore[no-any-return]
+            return reshape(tensor, (1,) * ndim)
         if have == 1:
             tensor = unsqueeze(tensor, 0)
-        return unsqueeze(tensor, -1) if ndim == 3 else tensor  # type: ignore[no-any-return]
+        return unsqueeze(tensor, -1) if ndim == 3 else tensor
 
     function.__doc__ = f"Tensors with ones added to their shapes until they have {ndim} dimensions."
-    return composite(function, name=f"atleast_{ndim}d", method=False)
+    return composite(name=f"atleast_{ndim}d", method=False)(function)
 
 
 atleast_1d, atleast_2d, atleast_3d = _at_least(1), _at_least(2), _at_least(3)
@@ -261,7 +265,7 @@ def dstack(tensors: Any) -> Tensor:
 def column_stack(tensors: Any) -> Tensor:
     """Tensors joined along the second dimension, vectors as columns."""
     found = [each if each._data.ndim > 1 else reshape(each, (-1, 1)) for each in _listed(tensors, "column_stack")]
-    return hstack(found)  # type: ignore[no-any-return]
+    return hstack(found)
 
 
 def _blocks(xp: Any, grad: Any, shapes: Sequence[Size]) -> list[Any]:
@@ -280,7 +284,8 @@ def _block_diag(tensors: Arrays) -> Array:
     for number, each in enumerate(tensors):
         if each.ndim > 2:
             raise RuntimeError(
-                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {number} has {each.ndim} dimensions"
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {number} has {each.ndim}"
+                " dimensions"
             )
     blocks = [np.atleast_2d(each) for each in tensors]
     result = np.zeros(np.sum([each.shape for each in blocks], 0), _common(tensors))
@@ -327,7 +332,8 @@ def broadcast_shapes(*shapes: Any) -> TorchSize:
             if shape[k] not in (1, found[k]):
                 if found[k] != 1:
                     raise RuntimeError(
-                        f"Attempting to broadcast a dimension of length {shape[k]} at {k}! Mismatching argument at index"
+                        f"Attempting to broadcast a dimension of length {shape[k]} at {k}! Mismatching argument at"
+                        " index"
                         f" {number} had {shape}; but expected shape should be broadcastable to {found}"
                     )
                 found[k] = shape[k]
@@ -390,7 +396,7 @@ def combinations(self: Tensor, r: int = 2, with_replacement: bool = False) -> Te
     return stack([each.masked_select(mask) for each in meshgrid(*[self] * r, indexing="ij")], 1)  # type: ignore[no-any-return]
 
 
-# ---- repeating ---------------------------------------------------------------------------------------------------------
+# ---- repeating -------------------------------------------------------------------------------------------------------
 
 
 def _unrepeat(xp: Any, grad: Any, shape: Size, repeats: Any) -> Any:
@@ -462,7 +468,7 @@ def _counts(repeats: Tensor) -> Array:
     return counts
 
 
-# ---- turning and shifting ----------------------------------------------------------------------------------------------
+# ---- turning and shifting --------------------------------------------------------------------------------------------
 
 
 @linear(self=lambda xp, grad, dims: xp.flip(grad, dims))
@@ -478,7 +484,7 @@ def _flip_along(name: str, dim: int) -> None:
         return flip(self, (dim,))  # type: ignore[no-any-return]
 
     function.__doc__ = f"The tensor with dimension {dim} reversed."
-    composite(function, name=name)
+    composite(name=name)(function)
 
 
 _flip_along("flipud", 0)
@@ -534,7 +540,7 @@ def _triangle_indices(name: str, function: Any) -> None:
         return make(np.array(function(row, offset, col)).astype(kind), None)
 
     indices.__doc__ = f"The rows and columns of the elements of the {name[:4]}: (2, count)."
-    composite(indices, name=name, method=False)
+    composite(name=name, method=False)(indices)
 
 
 _triangle_indices("tril_indices", np.tril_indices)

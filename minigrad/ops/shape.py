@@ -94,7 +94,8 @@ def integers(given: Sequence[Any], name: str, argument: str = "size", position: 
     for number, each in enumerate(given):
         if isinstance(each, bool) or not isinstance(each, (int, np.integer, Tensor)):
             raise TypeError(
-                f"{name}(): argument '{argument}' (position {position}) must be tuple of ints, but found element of type"
+                f"{name}(): argument '{argument}' (position {position}) must be tuple of ints, but found element of"
+                " type"
                 f" {type(each).__name__} at pos {number}"
             )
     return tuple(map(int, given))
@@ -118,7 +119,8 @@ def infer_size(size: Sequence[int], count: int) -> tuple[int, ...]:
         raise RuntimeError(f"shape '{list(size)}' is invalid for input of size {count}")
     if not known:
         raise RuntimeError(
-            f"cannot reshape tensor of 0 elements into shape {list(size)} because the unspecified dimension size -1 can be"
+            f"cannot reshape tensor of 0 elements into shape {list(size)} because the unspecified dimension size -1"
+            " can be"
             " any value and is ambiguous"
         )
     return (*size[:free], count // known, *size[free + 1 :])
@@ -166,8 +168,8 @@ def reshape(self: Tensor, *size: Any, shape: Any = None) -> Tensor:
     if data.flags.c_contiguous:
         return apply(OPS["view"], [self, size])  # type: ignore[no-any-return]
     if _viewed(data, size) is not None:
-        return _reshape_alias(self, size)
-    return _unsafe_view(RECORDED.clone(self, memory_format="contiguous"), size)
+        return _reshape_alias(self, size)  # type: ignore[no-any-return]
+    return _unsafe_view(RECORDED.clone(self, memory_format="contiguous"), size)  # type: ignore[no-any-return]
 
 
 @composite
@@ -201,7 +203,8 @@ def unflatten(self: Tensor, dim: int, sizes: Any) -> Tensor:
         sizes = infer_size(sizes, size)
     except RuntimeError:
         raise RuntimeError(
-            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} ({size}) in the input tensor"
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} ({size}) in the input"
+            " tensor"
         ) from None
     return view(self, (*self._data.shape[:dim], *sizes, *self._data.shape[dim + 1 :]))  # type: ignore[no-any-return]
 
@@ -220,7 +223,8 @@ def expand(self: Array, size: Size, *, implicit: bool = False) -> Array:
     lead = len(size) - data.ndim
     if lead < 0:
         raise RuntimeError(
-            f"expand({_typed(data)}{{{list(data.shape)}}}, size={list(size)}): the number of sizes provided ({len(size)})"
+            f"expand({_typed(data)}{{{list(data.shape)}}}, size={list(size)}): the number of sizes provided"
+            f" ({len(size)})"
             f" must be greater or equal to the number of dimensions in the tensor ({data.ndim})"
         )
     shape, strides = list(size), [0] * len(size)
@@ -268,7 +272,7 @@ def view_as(self: Tensor, other: Tensor) -> Tensor:
 @composite
 def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     """The tensor in another's shape."""
-    return reshape(self, other._data.shape)  # type: ignore[no-any-return]
+    return reshape(self, other._data.shape)
 
 
 @linear(view=True, self=lambda xp, grad, dim0, dim1: xp.transpose(grad, dim0, dim1))
@@ -326,7 +330,8 @@ def movedim(self: Tensor, source: Any, destination: Any) -> Tensor:
     given = [(each,) if isinstance(each, int) else tuple(each) for each in (source, destination)]
     if len(given[0]) != len(given[1]):
         raise RuntimeError(
-            f"movedim: Invalid source or destination dims: source ({list(given[0])} dims) should contain the same number of"
+            f"movedim: Invalid source or destination dims: source ({list(given[0])} dims) should contain the same"
+            " number of"
             f" dims as destination ({list(given[1])} dims)"
         )
     from_, to = (tuple(wrap_dim(each, ndim) for each in dims) for dims in given)
@@ -391,7 +396,7 @@ def select(self: Array, dim: int, index: int) -> Array:
         raise IndexError(
             f"select(): index {index} out of range for tensor of size {list(self.shape)} at dimension {dim}"
         )
-    return self[at(dim, index)]
+    return self[at(dim, index)]  # type: ignore[no-any-return]
 
 
 
@@ -408,7 +413,7 @@ def select_backward(self: Array, input_sizes: Any, dim: int, index: int) -> Arra
     self=lambda xp, grad, self_shape, dim, start, end, step: xp.slice_backward(grad, self_shape, dim, start, end, step),
 )
 def slice_(self: Array, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Array:
-    return self[at(wrap_dim(dim, self.ndim), slice(start, end, step))]
+    return self[at(wrap_dim(dim, self.ndim), slice(start, end, step))]  # type: ignore[no-any-return]
 
 
 @internal(self=lambda xp, grad, dim, start, end, step: xp.slice(grad, dim, start, end, step))
@@ -431,7 +436,7 @@ def narrow(self: Tensor, dim: int, start: Any, length: int) -> Tensor:
     start += size if start < 0 else 0
     if start + length > size:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
-    return slice_(self, dim, start, start + length)
+    return slice_(self, dim, start, start + length)  # type: ignore[no-any-return]
 
 
 @linear(view=True, returns=tuple, self=lambda xp, grads, dim: xp.stack(grads, dim))
@@ -606,7 +611,8 @@ def as_strided(self: Tensor, size: Any, stride: Any, storage_offset: int | None 
     need, have = (start + last) * data.itemsize if math.prod(size) else 0, extent(base)
     if need > have:
         raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {start}, and itemsize {data.itemsize}"
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {start}, and itemsize"
+            f" {data.itemsize}"
             f" requiring a storage size of {need} are out of bounds for storage of size {have}"
         )
     memory = _as_strided(base, (have // data.itemsize,), (data.itemsize,)) if base.dtype == data.dtype else base
@@ -628,8 +634,10 @@ def _get_t(self: Tensor) -> Tensor:
         _warn("Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.")
     elif ndim > 2:
         _warn(
-            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an"
-            " error in a future release. Consider `x.mT` to transpose batches of matrices or `x.permute(*torch.arange(x.ndim"
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will"
+            " throw an"
+            " error in a future release. Consider `x.mT` to transpose batches of matrices or"
+            " `x.permute(*torch.arange(x.ndim"
             " - 1, -1, -1))` to reverse the dimensions of a tensor."
         )
     return permute(self, tuple(range(ndim))[::-1])  # type: ignore[no-any-return]
@@ -658,7 +666,7 @@ def _get_h(self: Tensor) -> Tensor:
         )
     else:
         self = transpose(self, 0, 1)
-    return self.conj() if self.is_complex() else self  # type: ignore[no-any-return]
+    return self.conj() if self.is_complex() else self
 
 
 def _get_mh(self: Tensor) -> Tensor:
@@ -670,7 +678,7 @@ def _get_mh(self: Tensor) -> Tensor:
         raise RuntimeError(f"tensor.mH is only supported on matrices or batches of matrices. Got {ndim}-D tensor.")
     else:
         self = transpose(self, -2, -1)
-    return self.conj() if self.is_complex() else self  # type: ignore[no-any-return]
+    return self.conj() if self.is_complex() else self
 
 
 @composite
