@@ -420,9 +420,12 @@ def _prepare(op: Op, args: Sequence[Any]) -> tuple[list[Any], list[Any], list[Ed
             raise _combination_error(op, args)
         else:
             raise argument_error(op, i, given)
-    if len(op.numbers) == len(op.operands) and op.name not in WRAPPING:
-        if not any(isinstance(args[i], Tensor) for i in op.numbers):
-            raise _combination_error(op, args)
+    if (
+        len(op.numbers) == len(op.operands)
+        and op.name not in WRAPPING
+        and not any(isinstance(args[i], Tensor) for i in op.numbers)
+    ):
+        raise _combination_error(op, args)
     if op.promote:
         _promote(op, args, raws)
     return args, raws, edges, need
@@ -481,7 +484,8 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
         raise NotImplementedError(f'"{op.refusal}" not implemented for \'{_dtype.from_numpy(dtype).legacy_name}\'')
     for i in places:
         if isinstance(args[i], _NUMBER):
-            raws[i] = dtype.type(args[i])
+            # Integers wrap around, as in torch; numpy's types refuse them.
+            raws[i] = np.asarray(args[i]).astype(dtype)[()] if dtype.kind in "iu" else dtype.type(args[i])
             args[i] = Saved(raws[i], CONSTANT, None)
         elif raws[i].dtype != dtype:
             raws[i] = raws[i].astype(dtype)

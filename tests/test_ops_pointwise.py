@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from against_torch import check
 
 import minigrad
@@ -19,6 +20,11 @@ TABLE = np.arange(6.0).reshape(2, 3) / 4 - 0.5
 WHOLE = np.array([3, -2, 0, 5])
 FLAGS = np.array([True, False])
 COMPLEX = np.array([1 + 2j, -0.5 - 0.3j, 0.2 + 0j])
+
+def names(text: str) -> list[str]:
+    """The words of a text."""
+    return text.split()
+
 
 INPUTS = {
     "edges": EDGES,
@@ -34,13 +40,17 @@ INPUTS = {
     "complex": COMPLEX,
 }
 
-UNARY = """abs sgn sqrt rsqrt reciprocal square log log2 log10 log1p exp exp2 expm1 tanh sigmoid sinh cosh asin acos
-atan asinh acosh atanh sin cos tan round frac positive erf erfc erfinv sinc logit deg2rad rad2deg angle real conj isnan isinf
-isfinite isposinf isneginf signbit logical_not bitwise_not isreal neg sign special.entr special.ndtr resolve_conj
-""".split()
-REAL = "floor ceil trunc fix nan_to_num".split()  # torch's refusals of complex tensors have words of their own
-ACTIVATIONS = """celu elu gelu hardshrink hardswish hardtanh leaky_relu logsigmoid relu relu6 selu softplus softshrink
-softsign sigmoid tanh""".split()
+UNARY = names(
+    "abs sgn sqrt rsqrt reciprocal square log log2 log10 log1p exp exp2 expm1 tanh sigmoid sinh cosh asin "
+    "acos atan asinh acosh atanh sin cos tan round frac positive erf erfc erfinv sinc logit deg2rad rad2deg "
+    "angle real conj isnan isinf isfinite isposinf isneginf signbit logical_not bitwise_not isreal neg sign "
+    "special.entr special.ndtr resolve_conj"
+)
+REAL = names("floor ceil trunc fix nan_to_num")  # torch's refusals of complex tensors have words of their own
+ACTIVATIONS = names(
+    "celu elu gelu hardshrink hardswish hardtanh leaky_relu logsigmoid relu relu6 selu softplus softshrink "
+    "softsign sigmoid tanh"
+)
 
 
 @pytest.mark.parametrize("kind", INPUTS)
@@ -66,7 +76,7 @@ POSITIVE = np.array([0.3, 1.0, 2.5, 7.0])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_special(dtype: str) -> None:
     values = np.array([-1.5, -0.5, -0.0, 0.0, 0.3, 0.9, 4.0], dtype)
-    for name in "i0 special.i0e special.i1 special.i1e special.erfcx special.log_ndtr special.ndtri".split():
+    for name in names("i0 special.i0e special.i1 special.i1e special.erfcx special.log_ndtr special.ndtri"):
         check(name, values)
     for name in ["lgamma", "digamma", "special.gammaln", "special.digamma", "special.psi"]:
         check(name, np.append(values, [nan, inf]).astype(dtype), orders=name != "special.psi" and "gammaln" in name)
@@ -114,14 +124,18 @@ PAIRS: dict[str, tuple[Any, Any]] = {
     "int and number": (np.array([3, 4]), 2),
     "int and fraction": (np.array([3, 4]), 2.5),
     "bool and number": (FLAGS, 2),
+    "byte and wider": (np.array([1, 200], "u1"), 300),
+    "byte and negative": (np.array([1, 200], "u1"), -1),
     "complex number": (np.array([3.0, 4.0]), 1j),
     "number first": (2.0, np.array([-1.5, 0.0, 0.5, 2.0, nan, inf])),
     "zero first": (0.0, np.array([-1.5, 0.0, 0.5, 2.0, nan, inf])),
     "text": (np.ones(2), "a"),
 }
-BINARY = """add sub rsub mul div floor_divide pow maximum minimum fmax fmin atan2 hypot remainder fmod xlogy copysign
-nextafter eq ne lt le gt ge logical_and logical_or logical_xor special.xlog1py""".split()
-INTEGER = "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift gcd lcm".split()
+BINARY = names(
+    "add sub rsub mul div floor_divide pow maximum minimum fmax fmin atan2 hypot remainder fmod xlogy "
+    "copysign nextafter eq ne lt le gt ge logical_and logical_or logical_xor special.xlog1py"
+)
+INTEGER = names("bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift gcd lcm")
 
 
 @pytest.mark.parametrize("kind", PAIRS)
@@ -138,21 +152,25 @@ def test_binary(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [each for each in PAIRS if each != "text"])
 def test_operators(kind: str) -> None:
-    names = "add sub mul truediv floordiv mod pow eq ne lt le gt ge".split()
+    functions = names("add sub mul truediv floordiv mod pow eq ne lt le gt ge")
     if kind != "unequal":  # floats are refused first, where torch looks at shapes first
-        names += "and_ or_ xor lshift rshift".split()
-    for name in names:
+        functions += names("and_ or_ xor lshift rshift")
+    for name in functions:
         function = getattr(operator, name)
         check(lambda e, *both, f=function: f(*both), *PAIRS[kind], errors="type" if kind == "unequal" else "text")
 
 
 def test_aliases() -> None:
-    for name in """absolute negative arccos arcsin arctan arccosh arcsinh arctanh special.expit special.exp2
-        special.expm1 special.log1p special.sinc special.round special.logit special.erf special.erfc special.erfinv special.i0
-        resolve_neg fix""".split():
+    for name in names(
+        "absolute negative arccos arcsin arctan arccosh arcsinh arctanh special.expit special.exp2 "
+        "special.expm1 special.log1p special.sinc special.round special.logit special.erf special.erfc "
+        "special.erfinv special.i0 resolve_neg fix"
+    ):
         check(name, np.array([0.3, 0.7]))
-    for name in """subtract multiply divide true_divide arctan2 less less_equal greater greater_equal not_equal
-        special.xlogy""".split():
+    for name in names(
+        "subtract multiply divide true_divide arctan2 less less_equal greater greater_equal not_equal "
+        "special.xlogy"
+    ):
         check(name, np.array([0.3, 0.7]), np.array([0.7, 0.7]))
 
 
@@ -167,9 +185,11 @@ def test_sums_of_exponentials() -> None:
     check("float_power", WHOLE, 2)
 
 
-INPLACE = """abs sign sgn sqrt rsqrt reciprocal square log log2 log10 log1p exp exp2 expm1 tanh sigmoid relu sinh cosh
-asin acos atan sin cos tan floor ceil round trunc frac erf erfc erfinv i0 sinc logit deg2rad rad2deg logical_not nan_to_num
-neg absolute arccos fix""".split()
+INPLACE = names(
+    "abs sign sgn sqrt rsqrt reciprocal square log log2 log10 log1p exp exp2 expm1 tanh sigmoid relu sinh "
+    "cosh asin acos atan sin cos tan floor ceil round trunc frac erf erfc erfinv i0 sinc logit deg2rad "
+    "rad2deg logical_not nan_to_num neg absolute arccos fix"
+)
 
 
 @pytest.mark.parametrize("values", [np.array([0.3, 0.7]), WHOLE, TABLE.T], ids=["float", "int", "transposed"])
@@ -180,8 +200,10 @@ def test_inplace(values: Any) -> None:
 
 def test_inplace_binary() -> None:
     x, y = np.array([0.3, 0.7]), np.array([0.2, 2.0])
-    for name in """add sub mul div true_divide pow remainder fmod xlogy copysign eq ne lt le gt ge less multiply
-        divide subtract clamp_min clamp_max""".split():
+    for name in names(
+        "add sub mul div true_divide pow remainder fmod xlogy copysign eq ne lt le gt ge less multiply divide "
+        "subtract clamp_min clamp_max"
+    ):
         inplace = name + "_"
         for pair in ((x, y), (x, 2.0), (TABLE + 2, np.arange(1.0, 4)), (np.ones(1), np.ones(3)), (x.astype("f4"), y)):
             check(lambda e, a, b, f=inplace: getattr(a * 1, f)(b), *pair)
@@ -247,6 +269,17 @@ def test_clamp() -> None:
     check("clamp", TABLE, np.array(0.1), np.array([1.0, 0.0, 0.2]))
     check("clamp", EDGES, low, 1.0)
     check("clamp", EDGES.astype("f4"), low)
+
+
+def test_closeness() -> None:
+    near = EDGES * (1 + 1e-6)
+    for call in (
+        lambda e, x, y: e.isclose(x, y), lambda e, x, y: e.isclose(x, y, rtol=1e-7), lambda e, x, y: x.allclose(y),
+        lambda e, x, y: e.allclose(x, y, equal_nan=True), lambda e, x, y: e.isclose(x, y, 0.0, 1e-6, True),
+        lambda e, x, y: (e.equal(x, y), e.equal(x[:10], x[:10]), x.equal(x[:3])),
+    ):  # fmt: skip
+        check(call, EDGES, near)
+    check("isclose", WHOLE, WHOLE + 1)
 
 
 def test_where() -> None:
@@ -336,7 +369,7 @@ WITH_ARGUMENTS: dict[str, list[tuple[Any, ...]]] = {
     "hardswish": [()],
     "logsigmoid": [()],
 }
-WRITABLE = "celu elu hardtanh leaky_relu threshold relu relu6 selu silu hardswish".split()
+WRITABLE = names("celu elu hardtanh leaky_relu threshold relu relu6 selu silu hardswish")
 
 
 @pytest.mark.parametrize("name", WITH_ARGUMENTS)
@@ -353,9 +386,9 @@ def test_activation_arguments(name: str) -> None:
             check(lambda e, x, f=apply: f(e, x * 1, True), LINE)
             check(lambda e, x, f=apply: f(e, x, inplace=True), LINE)  # a leaf
     for function in (f"{name}_", f"nn.functional.{name}_"):
-        if name in ("celu", "relu", "selu", "threshold") or "." in function and name in ("elu", "hardtanh", "leaky_relu"):
+        if hasattr(torch.nn.functional if "." in function else torch, name + "_"):
             path = operator.attrgetter(function)
-            check(lambda e, x, g=WITH_ARGUMENTS[name][0]: path(e)(x * 1, *g), LINE)
+            check(lambda e, x, path=path, g=WITH_ARGUMENTS[name][0]: path(e)(x * 1, *g), LINE)
 
 
 def test_gelu_and_prelu() -> None:

@@ -96,9 +96,9 @@ def inplace_slope(name: str, cause: str = "") -> Callable[[Any], None]:
     def check(slope: Any) -> None:
         if slope < 0:
             raise RuntimeError(
-                f"In-place {name} backward calculation is triggered with a negative slope which is not supported. This"
-                " is caused by calling in-place forward function with a negative slope, please call out-of-place version"
-                f" instead.{cause}"
+                f"In-place {name} backward calculation is triggered with a negative slope which is not supported."
+                " This is caused by calling in-place forward function with a negative slope, please call out-of-place"
+                f" version instead.{cause}"
             )
 
     return check

@@ -166,10 +166,29 @@ binary("floor_divide", floor_quotient, numbers=BOTH, kinds="iuf", refusal="div_f
        self=not_implemented("floor_divide"), other=not_implemented("floor_divide"))  # fmt: skip
 
 
+def exponent(self: Any, other: Any) -> str:
+    """Promotion as usual, of integers to a power that is none of theirs refused."""
+    if isinstance(self, Tensor) and self._data.dtype.kind in "iu" and isinstance(other, int):
+        if other < 0:
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+        check_fits(self, other)
+    return "keep"
+
+
+def check_fits(self: Tensor, *numbers: Any) -> None:
+    """RuntimeError when a Python integer is too large for a tensor of integers."""
+    dtype = self._data.dtype
+    if dtype.kind not in "iu":
+        return
+    high = np.iinfo(dtype).max
+    low = -high if dtype.kind == "u" else np.iinfo(dtype).min  # torch lets unsigned types wrap around once
+    for each in numbers:
+        if isinstance(each, int) and not low <= each <= high:
+            raise RuntimeError(f"value cannot be converted to type {dtype.name}_t without overflow")
+
+
 def power(self: Any, other: Any) -> Any:
     if self.dtype.kind in "iu":
-        if np.ndim(other) == 0 and type(other) is not np.ndarray and other < 0:
-            raise RuntimeError("Integers to negative integer powers are not allowed.")
         whole = np.power(self, np.maximum(other, 0))
         # Inverses are truncated: only those of 1 and -1 are not 0.
         inverse = np.where(np.abs(self) == 1, np.power(self, other & 1), 0)
@@ -184,7 +203,7 @@ def power_slope(xp: Any, grad: Any, self: Any, other: Any, other_number: bool) -
 
 
 binary(
-    "pow", power, numbers=BOTH, kinds="iufc", refusal="pow", node=overloads("Pow", 1, 0, 2), self=power_slope,
+    "pow", power, promote=exponent, numbers=BOTH, kinds="iufc", refusal="pow", node=overloads("Pow", 1, 0, 2), self=power_slope,
     other=lambda xp, grad, self, other, result: grad * xp.where(
         (self == 0) & ((xp.real(other) if is_complex(other) else other) >= 0), 0, result * xp.log(self)
     ),
@@ -262,13 +281,38 @@ binary("bitwise_right_shift", np.right_shift, numbers=BOTH, kinds="iu", refusal=
 unary("bitwise_not", np.invert, promote="keep", kinds="biu", refusal="bitwise_not_cpu")
 unary("logical_not", np.logical_not, promote="keep")
 
-for name, test in [("isnan", np.isnan), ("isinf", np.isinf), ("isfinite", np.isfinite), ("isreal", np.isreal)]:
+TESTS: Final[dict[str, Callable[..., Any]]] = {
+    "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite, "isreal": np.isreal,
+}  # fmt: skip
+for name, test in TESTS.items():
     unary(name, test, promote="keep", inplace=False)
-for name, test in [("isposinf", np.isposinf), ("isneginf", np.isneginf)]:
-    unary(name, test, promote="keep", inplace=False, kinds="biuf",
+for name, infinite in [("isposinf", np.isposinf), ("isneginf", np.isneginf)]:
+    unary(name, infinite, promote="keep", inplace=False, kinds="biuf",
           refusal=RuntimeError(f"{name} does not support complex inputs."))  # fmt: skip
 unary("signbit", lambda self: np.signbit(self) if self.dtype.kind != "b" else np.zeros_like(self), promote="keep",
-      inplace=False, kinds="biuf", refusal=NotImplementedError("signbit is not implemented for complex tensors."))  # fmt: skip
+      inplace=False, kinds="biuf",
+      refusal=NotImplementedError("signbit is not implemented for complex tensors."))  # fmt: skip
+
+
+@op(promote="keep")
+def isclose(
+    self: Array, other: Array, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Any:
+    """Where the two differ by at most `atol + rtol * |other|`, or are equal."""
+    near = (self == other) | (np.isfinite(other) & (np.abs(self - other) <= atol + np.abs(rtol * other)))
+    return near | (np.isnan(self) & np.isnan(other)) if equal_nan else near
+
+
+@composite
+def allclose(self: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether all elements of the two are close, as `isclose` says."""
+    return bool(np.all(isclose(self.detach(), other.detach(), rtol, atol, equal_nan)._data))
+
+
+@composite
+def equal(self: Tensor, other: Tensor) -> bool:
+    """Whether the two have the same shape and elements."""
+    return self._data.shape == other._data.shape and bool(np.all(self._data == other._data))
 
 
 # ---- complex numbers -------------------------------------------------------------------------------------------------
@@ -381,9 +425,11 @@ def larger(mask: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 
 ORDERED: Final = "biuf"
-binary("maximum", np.maximum, kinds=ORDERED, refusal=RuntimeError("maximum not implemented for complex tensors."),
+binary("maximum", np.maximum, kinds=ORDERED, inplace=False,
+       refusal=RuntimeError("maximum not implemented for complex tensors."),
        self=larger(lambda a, b: a < b), other=larger(lambda a, b: a > b))  # fmt: skip
-binary("minimum", np.minimum, kinds=ORDERED, refusal=RuntimeError("minimum not implemented for complex tensors."),
+binary("minimum", np.minimum, kinds=ORDERED, inplace=False,
+       refusal=RuntimeError("minimum not implemented for complex tensors."),
        self=larger(lambda a, b: a > b), other=larger(lambda a, b: a < b))  # fmt: skip
 binary("fmax", np.fmax, kinds=ORDERED, refusal=RuntimeError("fmax not implemented for complex tensors."), inplace=False,
        self=lambda xp, grad, self, other: pass_where(xp, (self >= other) | xp.isnan(other), grad),
@@ -396,13 +442,19 @@ binary("fmin", np.fmin, kinds=ORDERED, refusal=RuntimeError("fmin not implemente
 NO_COMPLEX_CLAMP: Final = NotImplementedError("clamp is not supported for complex types")
 
 
-def bounds(min: Any, max: Any) -> str:
+def bounds(self: Tensor, min: Any, max: Any) -> str:
     """Promotion as usual, of bounds that are both tensors or both numbers."""
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if min is not None and max is not None and isinstance(min, Tensor) != isinstance(max, Tensor):
         got = f"Tensor, {type(min).__name__}, {type(max).__name__}"
         raise TypeError(f"clamp() received an invalid combination of arguments - got ({got}), but expected one of:")
+    check_fits(self, min, max)
+    return "keep"
+
+
+def bound(self: Tensor, other: Any) -> str:
+    check_fits(self, other)
     return "keep"
 
 
@@ -430,7 +482,7 @@ def clamp(self: Array, min: ArrayOrNumber | None = None, max: ArrayOrNumber | No
 
 
 @op(
-    promote="keep", inplace=True, node=lambda min: f"ClampMinBackward{0 if is_number(min) else 1}",
+    promote=lambda self, min: bound(self, min), inplace=True, node=lambda min: f"ClampMinBackward{0 if is_number(min) else 1}",
     kinds=ORDERED, refusal=NO_COMPLEX_CLAMP,
     self=lambda xp, grad, self, min: pass_where(xp, self >= min, grad),
     min=lambda xp, grad, self, min: pass_where(xp, self < min, grad),
@@ -440,7 +492,7 @@ def clamp_min(self: Array, min: ArrayOrNumber) -> Array:
 
 
 @op(
-    promote="keep", inplace=True, node=lambda max: f"ClampMaxBackward{0 if is_number(max) else 1}",
+    promote=lambda self, max: bound(self, max), inplace=True, node=lambda max: f"ClampMaxBackward{0 if is_number(max) else 1}",
     kinds=ORDERED, refusal=NO_COMPLEX_CLAMP,
     self=lambda xp, grad, self, max: pass_where(xp, self <= max, grad),
     max=lambda xp, grad, self, max: pass_where(xp, self > max, grad),
