@@ -248,7 +248,7 @@ def torch_vander(x: Tensor, N: int | None = None, increasing: bool = False) -> T
     if x._data.ndim != 1:
         raise RuntimeError("x must be a one-dimensional tensor.")
     powers = vander(x, N=N)
-    return powers if increasing else F.flip(powers, (1,))  # type: ignore[no-any-return]
+    return powers if increasing else F.flip(powers, (1,))
 
 
 @composite(name="linalg.tensorinv")
