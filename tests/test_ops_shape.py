@@ -299,7 +299,8 @@ def written(tensor: Any, key: Any, value: Any) -> Any:
 """)
 def test_writes(source: str) -> None:
     code = compile(source, source, "eval")
-    check(lambda engine, x, w: eval(code, {"T": engine, "x": x, "w": w, "I": engine.tensor, "written": written}), CUBE, WAVE)
+    names = {"written": written}
+    check(lambda engine, x, w: eval(code, names | {"T": engine, "x": x, "w": w, "I": engine.tensor}), CUBE, WAVE)
 
 
 @table("""

@@ -29,8 +29,12 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     return self if self.is_contiguous() else clone(self, memory_format="contiguous")
 
 
-@internal(inplace=True, node="torch::autograd::CopyBackwards",
-          self=lambda xp, grad: xp.zeros(grad.shape, grad), src=lambda xp, grad, src_dtype: xp.cast(grad, src_dtype))  # fmt: skip
+@internal(
+    inplace=True,
+    node="torch::autograd::CopyBackwards",
+    self=lambda xp, grad: xp.zeros(grad.shape, grad),
+    src=lambda xp, grad, src_dtype: xp.cast(grad, src_dtype),
+)
 def copy(self: Array, src: ArrayOrNumber, non_blocking: bool = False) -> Array:
     given = cast_array(np.asarray(src), self.dtype)
     if given.shape == self.shape:
@@ -198,7 +202,9 @@ _new("new_full", _creation.full)
 
 
 @method()
-def new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def new_tensor(
+    self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A new tensor of this data, of this tensor's type unless `dtype` says otherwise."""
     _check_device(device)
     return _creation.tensor(data, dtype=self.dtype if dtype is None else dtype, requires_grad=requires_grad)

@@ -390,13 +390,6 @@ def index_select_backward(self: Array, input_sizes: Any, dim: int, index: Array)
     return result
 
 
-def _same_but(self: Array, dim: int, index: Array, source: Array, name: str) -> None:
-    if index.size != (source.shape[dim] if source.ndim else 1):
-        raise IndexError(
-            f"{name}(): Number of indices ({index.size}) should be equal to source.size(dim) ({source.shape[dim]})"
-        )
-
-
 @linear(
     inplace=True,
     self=lambda grad: grad,
@@ -439,10 +432,14 @@ def index_copy(self: Array, dim: int, index: Array, source: Array) -> Array:
             "index_copy_(): self and source expected to have the same dtype, but got"
             f" (self) {wanted} and (source) {given}"
         )
-    _same_but(self, dim, places, source, "index_copy_")
-    wrong = _outside(places, 0, self.shape[dim] if self.ndim else 1)
+    count, size = (each.shape[dim] if each.ndim else 1 for each in (source, self))
+    if places.size != count:
+        raise IndexError(
+            f"index_copy_(): Number of indices ({places.size}) should be equal to source.size(dim) ({count})"
+        )
+    wrong = _outside(places, 0, size)
     if wrong is not None:
-        raise IndexError(f"index_copy_(): index {wrong} is out of bounds for dimension {dim} with size {self.shape[dim]}")
+        raise IndexError(f"index_copy_(): index {wrong} is out of bounds for dimension {dim} with size {size}")
     result = np.array(self)
     (result if self.ndim else result.reshape(1))[at(dim, places)] = source
     return result
@@ -501,21 +498,23 @@ def gather(self: Array, dim: int, index: Array, *, sparse_grad: bool = False) ->
     if index.ndim != self.ndim and index.ndim + self.ndim > 1:
         raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
     if self.ndim and index.ndim and not _fits(index.shape, self.shape, dim):
+        pairs = enumerate(zip(index.shape, self.shape, strict=True))
+        wrong = next(d for d, (i, n) in pairs if i > n and d != dim)
         raise RuntimeError(
-            "Size does not match at dimension"
-            f" {next(d for d, (i, n) in enumerate(zip(index.shape, self.shape)) if i > n and d != dim)}"
-            f" expected index {list(index.shape)} to be no larger than self {list(self.shape)} apart from dimension"
-            f" {dim}"
+            f"Size does not match at dimension {wrong} expected index {list(index.shape)} to be no larger than self"
+            f" {list(self.shape)} apart from dimension {dim}"
         )
     grid = _grid(index, dim, self.shape, "gather")
-    return np.asarray(self.reshape(1)[grid or 0] if not self.ndim else self[grid or int(index)]).reshape(index.shape)
+    if not self.ndim:
+        return np.full(index.shape, self)
+    return np.asarray(self[grid or int(index)]).reshape(index.shape)
 
 
 @internal(self=lambda xp, grad, dim, index: xp.gather(grad, dim, index))
 def gather_backward(self: Array, input_sizes: Any, dim: int, index: Array) -> Array:
     result = np.zeros(input_sizes, self.dtype)
-    index = np.asarray(index)
-    np.add.at(result.reshape(result.shape or 1), _grid(index, wrap_dim(dim, result.ndim), result.shape, "gather") or 0, self)
+    places = _grid(np.asarray(index), wrap_dim(dim, result.ndim), result.shape, "gather")
+    np.add.at(result.reshape(result.shape or 1), places or 0, self)
     return result
 
 
@@ -531,8 +530,8 @@ def _scatter_places(self: Array, dim: int, index: Array, src: Array | None, name
         if src.ndim != index.ndim and index.size and src.ndim + index.ndim > 1:
             raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
     if self.ndim and index.ndim and index.size:
-        fits = _fits(index.shape, self.shape, dim) and (src is None or not src.ndim or _fits(index.shape, src.shape, None))
-        if not fits:
+        in_src = src is None or not src.ndim or _fits(index.shape, src.shape, None)
+        if not (in_src and _fits(index.shape, self.shape, dim)):
             also = "" if src is None else f" and to be no larger size than src {list(src.shape)}"
             raise RuntimeError(
                 f"Expected index {list(index.shape)} to be no larger than self {list(self.shape)} apart from dimension"
@@ -584,7 +583,9 @@ def scatter_add(self: Array, dim: int, index: Array, src: Array) -> Array:
 
 
 def _scatter(name: str, put: Any) -> Any:
-    def function(self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: Any = None) -> Tensor:
+    def function(
+        self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: Any = None
+    ) -> Tensor:
         src = value if src is None else src
         if reduce is None:
             return put(OPS["scatter_at"], [self, dim, index, src])  # type: ignore[no-any-return]
@@ -603,7 +604,7 @@ def _scatter(name: str, put: Any) -> Any:
         kind = "sum" if reduce == "add" else "prod"
         return put(OPS["scatter_reduce"], [self, dim, index, src, kind, True])  # type: ignore[no-any-return]
 
-    function.__doc__ = "The elements of `src`, or one value, written at the places that `index` names along a dimension."
+    function.__doc__ = "The elements of `src`, or one value, written where `index` says along a dimension."
     return composite(name=name)(function)
 
 
