@@ -213,7 +213,7 @@ def test_pooling_refuses(case: Any) -> None:
 # ---- padding and interpolation ---------------------------------------------------------------------------------------
 
 PADS: list[tuple[str, Any, dict[str, Any]]] = [
-    *(("pad", x, {"pad": pad, "mode": mode}) for mode in ("reflect", "replicate", "circular", "constant") for x, pad in (
+    *(("pad", x, {"pad": p, "mode": mode}) for mode in ("reflect", "replicate", "circular", "constant") for x, p in (
         (P1, (2, 3)), (P1[0], (1, 0)), (P1, (-2, 1)), (P1, (-1, -2)), (P2, (1, 2, 3, 0)), (P2, (0, -1, 2, 2)),
         (P2[0], (1, 1, 1, 1)), (P3, (1, 0, 2, 1, 3, 1)), (P2.transpose(0, 1, 3, 2), (1, 2, 3, 0)),
         (P1.astype("f4"), (0, 0)), (P1[:0], (1, 1)), (np.arange(8).reshape(2, 4), (2, 1)), (P1.astype("c16"), (1, 1)),
@@ -357,7 +357,9 @@ LAYERS: list[tuple[Any, ...]] = [
     ("unfold", data(2, 2), {"kernel_size": 1}),
     ("fold", data(2, 12, 6), {"output_size": (3, 4), "kernel_size": 2}),
     ("fold", data(12, 6), {"output_size": (5, 6), "kernel_size": 2, "stride": 2, "padding": (0, 0)}),
-    ("fold", data(2, 12, 4), {"output_size": (4, 5), "kernel_size": (3, 2), "dilation": (1, 2), "stride": (2, 2), "padding": 1}),
+    ("fold", data(2, 12, 4), {
+        "output_size": (4, 5), "kernel_size": (3, 2), "dilation": (1, 2), "stride": (2, 2), "padding": 1,
+    }),
     ("fold", data(1, 3, 4), {"output_size": (3, 3), "kernel_size": 2}),
     ("fold", data(1, 4, 5), {"output_size": (3, 3), "kernel_size": 2}),
     ("fold", data(4), {"output_size": (3, 3), "kernel_size": 2}),
@@ -425,7 +427,8 @@ def test_dropout_keeps_the_mean() -> None:
     out.sum().backward()
     np.testing.assert_array_equal(x.grad.numpy(), values)
     channels = minigrad.nn.functional.dropout2d(minigrad.ones(40, 50, 3, 3), 0.5).numpy()
-    assert (channels == channels[:, :, :1, :1]).all() and 0 < (channels[:, :, 0, 0] > 0).mean() < 1
+    assert (channels == channels[:, :, :1, :1]).all()
+    assert 0.4 < (channels[:, :, 0, 0] > 0).mean() < 0.6
 
 
 Q, K, U = data(2, 3, 5, 4), data(2, 3, 6, 4, seed=1), data(2, 3, 6, 4, seed=2)
@@ -467,7 +470,7 @@ NORMALIZATIONS: list[tuple[Any, ...]] = [
     *(("batch_norm", x, None, None, weight, bias, {"training": True})
       for x in (N2, N3, data(2, 3, 4, 2), N3.astype("f4"), N3.transpose(2, 1, 0))
       for weight, bias in ((None, None), (G.astype(x.dtype), None), (G.astype(x.dtype), H.astype(x.dtype)))),
-    *(("batch_norm", x, data(3, seed=5).astype(x.dtype), (data(3, seed=6) ** 2).astype(x.dtype), weight, bias, {"grad_for": (0, 3, 4)})
+    *(("batch_norm", x, G.astype(x.dtype), (H**2).astype(x.dtype), weight, bias, {"grad_for": (0, 3, 4)})
       for x in (N2, N3, data(2, 3, 4, 2), N3.astype("f4"))
       for weight, bias in ((None, None), (G.astype(x.dtype), None), (G.astype(x.dtype), H.astype(x.dtype)))),
     ("batch_norm", N3, None, None, G, H, {"training": True, "eps": 0.3}),
@@ -504,7 +507,8 @@ NORMALIZATIONS: list[tuple[Any, ...]] = [
     ("group_norm", N4.astype("f4"), 2, G6, {}),
     ("group_norm", N4, 0, {}),
     *(("layer_norm", x, shape, weight, bias, {})
-      for x, shape in ((N3, (5,)), (N3, (3, 5)), (N3, (4, 3, 5)), (N3.transpose(2, 0, 1), (3,)), (N3.astype("f4"), (5,)))
+      for x, shape in (
+          (N3, (5,)), (N3, (3, 5)), (N3, (4, 3, 5)), (N3.transpose(2, 0, 1), (3,)), (N3.astype("f4"), (5,)))
       for weight, bias in ((None, None), (data(*shape).astype(x.dtype), None),
                            (data(*shape).astype(x.dtype), data(*shape, seed=7).astype(x.dtype)))),
     ("layer_norm", N3, (5,), None, data(5), {"eps": 0.2, "orders": 1}),
@@ -562,110 +566,115 @@ def test_running_statistics(name: str) -> None:
 
 # ---- losses ----------------------------------------------------------------------------------------------------------
 
-I, T, R = data(3, 4), data(3, 4, seed=8), 1 / (1 + np.exp(-data(3, 4, seed=9)))
+X, T, R = data(3, 4), data(3, 4, seed=8), 1 / (1 + np.exp(-data(3, 4, seed=9)))
 S = np.sign(data(3, 4, seed=5))
 KINKS = np.array([-2.0, -1, -0.5, 0, 0.5, 1, 2, np.nan, np.inf])
 C = ints(1, 0, 3)
+DISTANCES = ("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss")
 REDUCTIONS = [{"reduction": each} for each in ("none", "mean", "sum")]
 LOSSES: list[tuple[Any, ...]] = [
-    *((name, I, T, {**r, **more}) for r in REDUCTIONS for name, more in (
+    *((name, X, T, {**r, **more}) for r in REDUCTIONS for name, more in (
         ("l1_loss", {}), ("mse_loss", {}), ("smooth_l1_loss", {}), ("smooth_l1_loss", {"beta": 0.5}),
         ("smooth_l1_loss", {"beta": 0}), ("huber_loss", {}), ("huber_loss", {"delta": 0.7}),
         ("kl_div", {"log_target": True}), ("binary_cross_entropy_with_logits", {}),
     )),
-    *((name, I, T, {**r, "weight": R}) for r in REDUCTIONS for name in ("l1_loss", "mse_loss", "huber_loss")),
-    *((name, I.astype("f4"), T.astype("f4"), {}) for name in ("mse_loss", "smooth_l1_loss", "huber_loss")),
-    *((name, KINKS, np.zeros(9), {"reduction": "none"}) for name in ("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss")),
-    *((name, data(0), data(0), r) for r in REDUCTIONS for name in ("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss")),
-    *((name, I, data(3, 1), {}) for name in ("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss")),
-    *((name, I, data(3, 3), {}) for name in ("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss")),
-    *((name, ints(1, 2), ints(3, 4), {}) for name in ("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss")),
-    *((name, I.astype("f4"), t, {"grad_for": (0,)}) for name in ("l1_loss", "mse_loss", "smooth_l1_loss")
+    *((name, X, T, {**r, "weight": R}) for r in REDUCTIONS for name in ("l1_loss", "mse_loss", "huber_loss")),
+    *((name, X.astype("f4"), T.astype("f4"), {}) for name in ("mse_loss", "smooth_l1_loss", "huber_loss")),
+    *((name, KINKS, np.zeros(9), {"reduction": "none"}) for name in DISTANCES),
+    *((name, data(0), data(0), r) for r in REDUCTIONS for name in DISTANCES),
+    *((name, X, data(3, 1), {}) for name in DISTANCES),
+    *((name, X, data(3, 3), {}) for name in DISTANCES),
+    *((name, ints(1, 2), ints(3, 4), {}) for name in DISTANCES),
+    *((name, X.astype("f4"), t, {"grad_for": (0,)}) for name in ("l1_loss", "mse_loss", "smooth_l1_loss")
       for t in (ints(3, 4, 5, 6), T)),
-    *((name, I.astype("c16"), T.astype("c16"), {}) for name in ("mse_loss", "smooth_l1_loss", "huber_loss")),
-    *((name, I, T, {"reduction": "max"}) for name in ("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss", "kl_div")),
-    *((name, I, T, {"reduction": "max", "weight": R}) for name in ("l1_loss", "mse_loss", "huber_loss")),
-    *((name, I, T, {"weight": V}) for name in ("l1_loss", "mse_loss", "huber_loss")),
-    *(("mse_loss", I, T, {"size_average": a, "reduce": b}) for a in (None, True, False) for b in (True, False)),
-    ("smooth_l1_loss", I, T, {"beta": -1.0}),
-    ("huber_loss", I, T, {"delta": 0.0}),
-    *(("soft_margin_loss", I, S, {**r, "grad_for": (0,)}) for r in REDUCTIONS),
-    ("soft_margin_loss", I, ints(1, -1, 1, 1), {}),
-    ("soft_margin_loss", I, S, {}),
+    *((name, X.astype("c16"), T.astype("c16"), {}) for name in ("mse_loss", "smooth_l1_loss", "huber_loss")),
+    *((name, X, T, {"reduction": "max"}) for name in ("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss", "kl_div")),
+    *((name, X, T, {"reduction": "max", "weight": R}) for name in ("l1_loss", "mse_loss", "huber_loss")),
+    *((name, X, T, {"weight": V}) for name in ("l1_loss", "mse_loss", "huber_loss")),
+    *(("mse_loss", X, T, {"size_average": a, "reduce": b}) for a in (None, True, False) for b in (True, False)),
+    ("smooth_l1_loss", X, T, {"beta": -1.0}),
+    ("huber_loss", X, T, {"delta": 0.0}),
+    *(("soft_margin_loss", X, S, {**r, "grad_for": (0,)}) for r in REDUCTIONS),
+    ("soft_margin_loss", X, ints(1, -1, 1, 1), {}),
+    ("soft_margin_loss", X, S, {}),
     *(("binary_cross_entropy", R, T * 0.2 + 0.5, r) for r in REDUCTIONS),
     ("binary_cross_entropy", R, R[::-1], {"weight": data(4)}),
     ("binary_cross_entropy", R.astype("f4"), R[::-1].astype("f4"), {}),
-    ("binary_cross_entropy", ints(0.0, 1, 0, 1, 0.5), ints(0.0, 1, 1, 0, 0.5), {"reduction": "none", "grad_for": (0,), "orders": 1}),
-    ("binary_cross_entropy", I + 5, R, {}),
+    ("binary_cross_entropy", ints(0.0, 1, 0, 1, 0.5), ints(0.0, 1, 1, 0, 0.5),
+     {"reduction": "none", "grad_for": (0,), "orders": 1}),
+    ("binary_cross_entropy", X + 5, R, {}),
     ("binary_cross_entropy", R, R[:2], {}),
     ("binary_cross_entropy", R.astype("f4"), R, {}),
     ("binary_cross_entropy", R, R, data(4), {}),
-    *(("binary_cross_entropy_with_logits", I * 300, T, r) for r in REDUCTIONS),
-    *(("binary_cross_entropy_with_logits", I, R, {**r, "weight": data(4), "pos_weight": R}) for r in REDUCTIONS),
-    ("binary_cross_entropy_with_logits", I.astype("f4"), R, {}),
-    ("binary_cross_entropy_with_logits", I, R[:2], {}),
-    ("binary_cross_entropy_with_logits", I, R, data(4), {}),
+    *(("binary_cross_entropy_with_logits", X * 300, T, r) for r in REDUCTIONS),
+    *(("binary_cross_entropy_with_logits", X, R, {**r, "weight": data(4), "pos_weight": R}) for r in REDUCTIONS),
+    ("binary_cross_entropy_with_logits", X.astype("f4"), R, {}),
+    ("binary_cross_entropy_with_logits", X, R[:2], {}),
+    ("binary_cross_entropy_with_logits", X, R, data(4), {}),
     ("binary_cross_entropy_with_logits", KINKS, np.full(9, 0.3), {"reduction": "none"}),
-    *(("kl_div", I, R, r) for r in [*REDUCTIONS, {"reduction": "batchmean"}]),
-    ("kl_div", I, np.zeros((3, 4)), {"grad_for": (0,)}),
-    ("kl_div", I, ints(1, 2, 3, 4), {}),
+    *(("kl_div", X, R, r) for r in [*REDUCTIONS, {"reduction": "batchmean"}]),
+    ("kl_div", X, np.zeros((3, 4)), {"grad_for": (0,)}),
+    ("kl_div", X, ints(1, 2, 3, 4), {}),
     *(("nll_loss", x, t, {**r, **more}) for r in REDUCTIONS for x, t in (
-        (I, C), (I.T, ints(1, 0, 2, 2)), (data(4), np.array(2)), (data(2, 4, 3), ints([0, 1, 3], [3, 3, 2])),
-        (data(2, 4, 2, 3), np.arange(12).reshape(2, 2, 3) % 4), (data(2, 4, 2, 3, 1), np.arange(12).reshape(2, 2, 3, 1) % 4),
+        (X, C), (X.T, ints(1, 0, 2, 2)), (data(4), np.array(2)), (data(2, 4, 3), ints([0, 1, 3], [3, 3, 2])),
+        (data(2, 4, 2, 3), np.arange(12).reshape(2, 2, 3) % 4),
+        (data(2, 4, 2, 3, 1), np.arange(12).reshape(2, 2, 3, 1) % 4),
     ) for more in ({}, {"ignore_index": 3}, {"weight": data(x.shape[x.ndim > 1]) ** 2, "ignore_index": 0})),
     *(("cross_entropy", x, t, {**r, **more}) for r in REDUCTIONS for x, t in (
-        (I, C), (data(4), np.array(2)), (data(2, 4, 3), ints([0, 1, 3], [3, 3, 2])),
+        (X, C), (data(4), np.array(2)), (data(2, 4, 3), ints([0, 1, 3], [3, 3, 2])),
         (data(2, 4, 2, 3), np.arange(12).reshape(2, 2, 3) % 4),
     ) for more in ({}, {"ignore_index": 3, "label_smoothing": 0.2},
                    {"weight": data(4) ** 2, "ignore_index": 0, "label_smoothing": 0.1}, {"weight": data(4) ** 2})),
-    *(("cross_entropy", x, t, {**r, **more}) for r in REDUCTIONS for x, t in ((I, R), (data(4), R[0]), (data(2, 4, 3), data(2, 4, 3)))
+    *(("cross_entropy", x, t, {**r, **more}) for r in REDUCTIONS
+      for x, t in ((X, R), (data(4), R[0]), (data(2, 4, 3), data(2, 4, 3)))
       for more in ({}, {"label_smoothing": 0.2}, {"weight": data(4) ** 2, "label_smoothing": 0.2})),
-    ("cross_entropy", I.astype("f4"), C, {}),
-    ("cross_entropy", I * 1000, C, {}),
-    ("cross_entropy", np.where(I > 1, np.inf, I), C, {"reduction": "none"}),
-    *((name, I, ints(-100, -100, -100), r) for r in REDUCTIONS for name in ("nll_loss", "cross_entropy")),
+    ("cross_entropy", X.astype("f4"), C, {}),
+    ("cross_entropy", X * 1000, C, {}),
+    ("cross_entropy", np.where(X > 1, np.inf, X), C, {"reduction": "none"}),
+    *((name, X, ints(-100, -100, -100), r) for r in REDUCTIONS for name in ("nll_loss", "cross_entropy")),
     *((name, data(0, 4), np.zeros(0, int), r) for r in REDUCTIONS for name in ("nll_loss", "cross_entropy")),
     *((name, *case, {}) for name in ("nll_loss", "cross_entropy") for case in (
-        (I, C[:2]), (I, ints(0, 1, 4)), (I, ints(0, 1, -1)), (I, C.astype(float)), (I, C.astype("i4")), (I, C.astype("u1")),
-        (I, C, V), (I, C, data(4)), (data(2, 4, 5), np.zeros((2, 4), int)), (I, np.zeros((3, 1), int)),
+        (X, C[:2]), (X, ints(0, 1, 4)), (X, ints(0, 1, -1)), *((X, C.astype(kind)) for kind in ("f8", "i4", "u1")),
+        (X, C, V), (X, C, data(4)), (data(2, 4, 5), np.zeros((2, 4), int)), (X, np.zeros((3, 1), int)),
         (data(1, 2, 3, 3), np.zeros((1, 3, 3), int) + 5), (data(1, 2, 3, 3), np.zeros((1, 3, 2), int)),
     )),
-    ("nll_loss", I, C, {"weight": V}),
-    ("nll_loss", I, C, {"weight": data(4).astype("f4")}),
+    ("nll_loss", X, C, {"weight": V}),
+    ("nll_loss", X, C, {"weight": data(4).astype("f4")}),
     ("nll_loss", data(1, 2, 3, 3), np.zeros((1, 3, 3), int), {"weight": V}),
     ("nll_loss", data(), np.array(0), {}),
-    ("cross_entropy", I, C, {"label_smoothing": 2.0}),
-    ("cross_entropy", I, R, {"ignore_index": 1}),
-    ("cross_entropy", I, R, {"weight": V}),
-    ("cross_entropy", I, C, {"reduction": "max"}),
-    ("cross_entropy", I.astype(int), C, {}),
-    *(("hinge_embedding_loss", I, S, {**r, "margin": 0.4, "grad_for": (0,)}) for r in REDUCTIONS),
-    ("hinge_embedding_loss", I, ints(1, -1, 0, 1), {}),
-    *(("margin_ranking_loss", I, T, S, {**r, "margin": 0.4, "grad_for": (0, 1)}) for r in REDUCTIONS),
-    ("margin_ranking_loss", I, I, S, {}),
-    ("margin_ranking_loss", V, V, I, {}),
+    ("cross_entropy", X, C, {"label_smoothing": 2.0}),
+    ("cross_entropy", X, R, {"ignore_index": 1}),
+    ("cross_entropy", X, R, {"weight": V}),
+    ("cross_entropy", X, C, {"reduction": "max"}),
+    ("cross_entropy", X.astype(int), C, {}),
+    *(("hinge_embedding_loss", X, S, {**r, "margin": 0.4, "grad_for": (0,)}) for r in REDUCTIONS),
+    ("hinge_embedding_loss", X, ints(1, -1, 0, 1), {}),
+    *(("margin_ranking_loss", X, T, S, {**r, "margin": 0.4, "grad_for": (0, 1)}) for r in REDUCTIONS),
+    ("margin_ranking_loss", X, X, S, {}),
+    ("margin_ranking_loss", V, V, X, {}),
     ("margin_ranking_loss", V, V, data(4), {}),
-    *(("cosine_embedding_loss", I, T, ints(1, -1, 1), {**r, "margin": -0.4}) for r in REDUCTIONS),
+    *(("cosine_embedding_loss", X, T, ints(1, -1, 1), {**r, "margin": -0.4}) for r in REDUCTIONS),
     ("cosine_embedding_loss", V, data(3, seed=4), np.array(-1), {}),
-    ("cosine_embedding_loss", I, T, I, {}),
-    ("cosine_embedding_loss", I, T, ints(1, 1, 1, 1), {}),
+    ("cosine_embedding_loss", X, T, X, {}),
+    ("cosine_embedding_loss", X, T, ints(1, 1, 1, 1), {}),
     ("cosine_embedding_loss", P1, P1, ints(1, 1), {}),
-    *(("triplet_margin_loss", I, T, R, {**r, **more}) for r in REDUCTIONS for more in ({}, {"swap": True, "margin": 3.0}, {"p": 1})),
-    ("triplet_margin_loss", I, T, R, {"margin": 0.0}),
-    ("triplet_margin_loss", I, T, V, {}),
-    *(("triplet_margin_with_distance_loss", I, T, R, {**r, "swap": True}) for r in REDUCTIONS),
-    *(("poisson_nll_loss", I, R * 3, {**r, **more}) for r in REDUCTIONS for more in ({}, {"full": True})),
+    *(("triplet_margin_loss", X, T, R, {**r, **more}) for r in REDUCTIONS
+      for more in ({}, {"swap": True, "margin": 3.0}, {"p": 1})),
+    ("triplet_margin_loss", X, T, R, {"margin": 0.0}),
+    ("triplet_margin_loss", X, T, V, {}),
+    *(("triplet_margin_with_distance_loss", X, T, R, {**r, "swap": True}) for r in REDUCTIONS),
+    *(("poisson_nll_loss", X, R * 3, {**r, **more}) for r in REDUCTIONS for more in ({}, {"full": True})),
     ("poisson_nll_loss", R, R * 3, {"log_input": False}),
     ("poisson_nll_loss", R, R, {"reduction": "max"}),
-    *(("gaussian_nll_loss", I, T, R, {**r, **more}) for r in REDUCTIONS for more in ({}, {"full": True}, {"eps": 0.5})),
-    ("gaussian_nll_loss", I, T, R[:, 0].copy(), {}),
-    ("gaussian_nll_loss", I, T, R[:, :1].copy(), {}),
-    ("gaussian_nll_loss", I, T, 0.5, {}),
-    ("gaussian_nll_loss", I, T, -R, {}),
-    ("gaussian_nll_loss", I, T, -0.5, {}),
-    ("gaussian_nll_loss", I, T, data(3, 2) ** 2, {}),
-    ("gaussian_nll_loss", I, T, R, {"reduction": "max"}),
-    *(("multilabel_soft_margin_loss", I, R, {**r, **more}) for r in REDUCTIONS for more in ({}, {"weight": data(4)})),
+    *(("gaussian_nll_loss", X, T, R, {**r, **more}) for r in REDUCTIONS for more in ({}, {"full": True}, {"eps": 0.5})),
+    ("gaussian_nll_loss", X, T, R[:, 0].copy(), {}),
+    ("gaussian_nll_loss", X, T, R[:, :1].copy(), {}),
+    ("gaussian_nll_loss", X, T, 0.5, {}),
+    ("gaussian_nll_loss", X, T, -R, {}),
+    ("gaussian_nll_loss", X, T, -0.5, {}),
+    ("gaussian_nll_loss", X, T, data(3, 2) ** 2, {}),
+    ("gaussian_nll_loss", X, T, R, {"reduction": "max"}),
+    *(("multilabel_soft_margin_loss", X, R, {**r, **more}) for r in REDUCTIONS for more in ({}, {"weight": data(4)})),
 ]  # fmt: skip
 
 
@@ -694,3 +703,28 @@ def test_warnings() -> None:
             texts.append([(str(each.message), each.category) for each in caught])
         assert texts[1] == texts[0]
         assert all(each.filename == __file__ for each in caught)
+
+
+# ---- third order -----------------------------------------------------------------------------------------------------
+
+THIRD: list[tuple[Any, ...]] = [
+    ("conv2d", data(1, 2, 4, 4), data(2, 2, 2, 2), data(2), {"padding": 1}),
+    ("layer_norm", data(2, 4), (4,), data(4), data(4, seed=2), {}),
+    ("batch_norm", data(4, 2), None, None, data(2), data(2, seed=2), {"training": True}),
+    ("glu", data(2, 4), {}),
+    ("cross_entropy", data(3, 4), C, {"label_smoothing": 0.1}),
+    ("binary_cross_entropy_with_logits", data(3, 4), data(3, 4, seed=1), {}),
+    ("bilinear", data(2, 3), data(2, 4), data(5, 3, 4), {}),
+    ("scaled_dot_product_attention", data(3, 4), data(5, 4), data(5, 4, seed=1), {}),
+]
+
+
+@pytest.mark.parametrize("case", THIRD, ids=case_id)
+def test_third_order(case: Any) -> None:
+    name, *arguments, kwargs = case
+
+    def call(engine: Any, *tensors: Any) -> Any:
+        out = functional(name, **kwargs)(engine, *tensors)
+        return (out * out).sum()  # so that no operation is linear
+
+    check(call, *arguments, orders=3, grad_fn=False)

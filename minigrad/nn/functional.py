@@ -10,5 +10,5 @@ _PREFIX = "nn.functional."
 _FUNCTIONS = {
     _name.removeprefix(_PREFIX): _function for _name, _function in _PUBLIC.items() if _name.startswith(_PREFIX)
 }
-__all__ = sorted(_FUNCTIONS)
+__all__ = [*sorted(_FUNCTIONS)]  # noqa: PLE0604
 globals().update(_FUNCTIONS)

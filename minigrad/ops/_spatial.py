@@ -46,5 +46,6 @@ def padded(data: np.ndarray[Any, Any], low: Ints, high: Ints, value: Any = 0) ->
     n = len(low)
     spatial = tuple(a + s + b for a, s, b in zip(low, data.shape[-n:], high))
     result = np.full((*data.shape[:-n], *spatial), value, data.dtype)
-    result[(..., *(slice(a, a + s) for a, s in zip(low, data.shape[-n:])))] = data
+    inside: tuple[Any, ...] = (..., *(slice(a, a + s) for a, s in zip(low, data.shape[-n:])))
+    result[inside] = data
     return result

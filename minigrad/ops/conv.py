@@ -1,7 +1,7 @@
 """Convolution and its relatives: transposed convolution, unfold and fold, linear and bilinear layers.
 
-A convolution is linear in its input and in its weight. Its gradients are two more maps of the same kind, and those of all
-three are again among the three:
+A convolution is linear in its input and in its weight. Its gradients are two more maps of the same kind, and those of
+all three are again among the three:
 
     convolution            (input, weight) -> output
     convolution_transpose  (output, weight) -> input
@@ -110,7 +110,7 @@ def _rows(y: Array, groups: int) -> Array:
 def _product(a: Array, b: Array) -> Array:
     """The matrix product; sums of half precision are taken in single precision."""
     if a.dtype == np.float16:
-        return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(np.float16)
+        return _product(a.astype(np.float32), b.astype(np.float32)).astype(np.float16)
     return np.matmul(a, b)  # type: ignore[no-any-return]
 
 
@@ -123,25 +123,25 @@ def _sum_windows(columns: Array, spatial: Ints, stride: Ints, padding: Ints, dil
         max(m + 2 * p, (k - 1) * e + (c - 1) * s + 1)
         for m, p, k, e, c, s in zip(spatial, padding, kernel, dilation, count, stride)
     )
-    total = np.zeros((columns.shape[0], columns.shape[d + 1], *reach), columns.dtype)
+    total: Array = np.zeros((columns.shape[0], columns.shape[d + 1], *reach), columns.dtype)
     if columns.size:
         for place, where in offsets(kernel, stride, dilation, count):
-            total[where] += columns[(slice(None), *place)]
-    return total[(..., *(slice(p, p + m) for p, m in zip(padding, spatial)))]
+            part: tuple[Any, ...] = (slice(None), *place)
+            total[where] += columns[part]
+    return total[(..., *(slice(p, p + m) for p, m in zip(padding, spatial)))]  # type: ignore[arg-type]
 
 
 def _with_bias(out: Array, bias: Array | None) -> Array:
     if bias is None:
         return np.ascontiguousarray(out)
-    return np.add(out, bias.reshape(-1, *(1,) * (out.ndim - 2)), order="C")  # type: ignore[no-any-return]
+    return np.add(out, bias.reshape(-1, *(1,) * (out.ndim - 2)), order="C")
 
 
 # ---- convolution as users know it ------------------------------------------------------------------------------------
 
 
-def _check(n: int, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, transposed: bool, **given: Ints) -> None:
-    """Torch's errors for what does not fit together."""
-    w = weight.shape
+def _check_arguments(n: int, weight: Tensor, groups: int, **given: Ints) -> None:
+    """Torch's errors for numbers out of range, or too many of them."""
     if weight.ndim < 3:
         raise RuntimeError("weight should have at least three dimensions")
     if groups <= 0:
@@ -157,6 +157,11 @@ def _check(n: int, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, 
             raise RuntimeError(f"negative {name} is not supported")
         if "padding" not in name and min(values) <= 0:
             raise RuntimeError(f"non-positive {name} is not supported")
+
+
+def _check_shapes(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, transposed: bool) -> None:
+    """Torch's errors for tensors that do not fit together."""
+    w = weight.shape
     if w[0] < groups:
         raise RuntimeError(
             f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size"
@@ -164,8 +169,8 @@ def _check(n: int, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, 
         )
     if w[0] % groups:
         raise RuntimeError(
-            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size"
-            f" [{list(w)}] instead"
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of"
+            f" size [{list(w)}] instead"
         )
     channels = w[0] if transposed else w[1] * groups
     setting = f"transposed={int(transposed)}" if transposed else f"groups={groups}"
@@ -180,18 +185,25 @@ def _check(n: int, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, 
             f"Given {'transposed=1, ' * transposed}weight of size {list(w)}, expected bias to be 1-dimensional with"
             f" {outputs} elements, but got bias of size {list(bias.shape)} instead"
         )
-    if not transposed:
-        kernel = tuple(d * (k - 1) + 1 for k, d in zip(w[2:], given["dilation"]))
-        spatial = tuple(m + 2 * p for m, p in zip(x.shape[2:], given["padding"]))
-        if any(k > m for k, m in zip(kernel, spatial)):
-            raise RuntimeError(
-                f"Calculated padded input size per channel: ({' x '.join(map(str, spatial))}). Kernel size:"
-                f" ({' x '.join(map(str, kernel))}). Kernel size can't be greater than actual input size"
-            )
+
+
+def _check_size(x: Tensor, weight: Tensor, padding: Ints, dilation: Ints) -> None:
+    """Torch's error for an input smaller than the kernel."""
+    kernel = tuple(d * (k - 1) + 1 for k, d in zip(weight.shape[2:], dilation))
+    spatial = tuple(m + 2 * p for m, p in zip(x.shape[2:], padding))
+    if any(k > m for k, m in zip(kernel, spatial)):
+        raise RuntimeError(
+            f"Calculated padded input size per channel: ({' x '.join(map(str, spatial))}). Kernel size:"
+            f" ({' x '.join(map(str, kernel))}). Kernel size can't be greater than actual input size"
+        )
+
+
+def _check_types(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """Torch's errors for tensors of different types."""
     if x.dtype is not weight.dtype and kind(x) == "Float":
         raise RuntimeError(
-            f"Input type ({x.dtype.tensor_type}) and weight type ({weight.dtype.tensor_type}) should be the same or input"
-            " should be a MKLDNN tensor and weight is a dense tensor"
+            f"Input type ({x.dtype.tensor_type}) and weight type ({weight.dtype.tensor_type}) should be the same or"
+            " input should be a MKLDNN tensor and weight is a dense tensor"
         )
     if x.dtype is not weight.dtype:
         raise RuntimeError(f"expected scalar type {kind(x)} but found {kind(weight)}")
@@ -243,7 +255,10 @@ def _conv(n: int) -> Any:
                 raise RuntimeError(f"Invalid padding string: '{padding}'")
             if low != high:
                 x = F.constant_pad_nd(x, [each for a, b in zip(low[::-1], high[::-1]) for each in (0, b - a)], 0)
-            _check(n, x, weight, bias, groups, False, stride=steps, padding=low, dilation=spread)
+            _check_arguments(n, weight, groups, stride=steps, padding=low, dilation=spread)
+            _check_shapes(x, weight, bias, groups, transposed=False)
+            _check_size(x, weight, low, spread)
+            _check_types(x, weight, bias)
             result: Tensor = convolution(x, weight, bias, steps, low, spread, groups)
             return result
 
@@ -273,13 +288,16 @@ def _conv_transpose(n: int) -> Any:
             d = weight.ndim - 2
             steps, low, spread = per_dim(stride, d), per_dim(padding, d), per_dim(dilation, d)
             extra = per_dim(output_padding, d)
-            _check(n, x, weight, bias, groups, True, stride=steps, padding=low, dilation=spread, output_padding=extra)
+            _check_arguments(n, weight, groups, stride=steps, padding=low, dilation=spread, output_padding=extra)
+            _check_shapes(x, weight, bias, groups, transposed=True)
+            _check_types(x, weight, bias)
             if any(e >= s and e >= k for e, s, k in zip(extra, steps, spread)):
                 names = ("depth", "height", "width")[-max(d, 2) :]
+                listed = {"output_padding": (0, *extra), "stride": (1, *steps), "dilation": (1, *spread)}
                 said = " ".join(
                     f"{what}_{name}: {value}"
-                    for what, values, unused in (("output_padding", extra, 0), ("stride", steps, 1), ("dilation", spread, 1))
-                    for name, value in zip(names, values if d > 1 else (unused, *values))
+                    for what, values in listed.items()
+                    for name, value in zip(names, values if d == 1 else values[1:])
                 )
                 raise RuntimeError(
                     f"output padding must be smaller than either stride or dilation, but got {said}"
@@ -297,8 +315,8 @@ def _conv_transpose(n: int) -> Any:
 
 
 for _n in (1, 2, 3):
-    composite(_conv(_n), name=f"nn.functional.conv{_n}d", method=False, aliases=[f"conv{_n}d"])
-    composite(_conv_transpose(_n), name=f"nn.functional.conv_transpose{_n}d", method=False, aliases=[f"conv_transpose{_n}d"])
+    for _name, _function in ((f"conv{_n}d", _conv(_n)), (f"conv_transpose{_n}d", _conv_transpose(_n))):
+        composite(name=f"nn.functional.{_name}", method=False, aliases=[_name])(_function)
 
 
 # ---- unfold and fold -------------------------------------------------------------------------------------------------
@@ -338,7 +356,7 @@ def _count(spatial: Ints, kernel: Ints, dilation: Ints, padding: Ints, stride: I
 def _pairs(kernel: Any, dilation: Any, padding: Any, stride: Any) -> tuple[Ints, Ints, Ints, Ints]:
     """The arguments of unfold and fold, checked."""
     found = tuple(per_dim(each, 2) for each in (kernel, dilation, padding, stride))
-    for name, short, (high, wide) in zip(("kernel size", "dilation", "padding", "stride"), "kdps", found):
+    for name, (high, wide) in zip(("kernel size", "dilation", "padding", "stride"), found):
         if name == "padding" and min(high, wide) < 0:
             raise RuntimeError(f"padding should be non-negative, but got pad_height: {high} pad_width: {wide}")
         if name != "padding" and min(high, wide) <= 0:
@@ -358,14 +376,15 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
         wrap_dim(2, input.ndim)
     if input.ndim not in (3, 4) or 0 in shape[-3:]:
         raise RuntimeError(
-            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but"
-            f" got: {shape}"
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input,"
+            f" but got: {shape}"
         )
     count = _count(tuple(shape[-2:]), kernel, spread, low, step)
     if min(count) < 1:
         raise RuntimeError(
-            f"Given input with spatial size {tuple(shape[-2:])}, kernel_size={kernel}, dilation={spread}, padding={low},"
-            f" calculated shape of the array of sliding blocks as {count}, but its components must be at least one."
+            f"Given input with spatial size {tuple(shape[-2:])}, kernel_size={kernel}, dilation={spread},"
+            f" padding={low}, calculated shape of the array of sliding blocks as {count}, but its components must be at"
+            " least one."
         )
     result: Tensor = im2col(input, kernel, spread, low, step)
     return result
@@ -380,8 +399,8 @@ def fold(
     spatial, shape = per_dim(output_size, 2), list(input.shape)
     if input.ndim not in (2, 3) or 0 in shape[-2:]:
         raise RuntimeError(
-            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input,"
-            f" but got: {shape}"
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for"
+            f" input, but got: {shape}"
         )
     if shape[-2] % prod(kernel):
         raise RuntimeError(
@@ -391,8 +410,9 @@ def fold(
     count = _count(spatial, kernel, spread, low, step)
     if shape[-1] != prod(count):
         raise RuntimeError(
-            f"Given output_size={spatial}, kernel_size={kernel}, dilation={spread}, padding={low}, stride={step}, expected"
-            f" size of input's dimension 2 to match the calculated number of sliding blocks {count[0]} * {count[1]} ="
+            f"Given output_size={spatial}, kernel_size={kernel}, dilation={spread}, padding={low}, stride={step},"
+            f" expected size of input's dimension 2 to match the calculated number of sliding blocks {count[0]} *"
+            f" {count[1]} ="
             f" {prod(count)}, but got input.size(2)={shape[-1]}."
         )
     result: Tensor = col2im(input, spatial, kernel, spread, low, step)

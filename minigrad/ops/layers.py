@@ -1,4 +1,4 @@
-"""Layers that are neither convolutions nor normalizations: linear maps, embeddings, attention, moving channels, dropout."""
+"""Other layers: linear maps, embeddings, gates, moving channels, attention, dropout."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     for n, each in ((1, input1), (2, input2)):
         if each.shape[-1] != weight.shape[n]:
             raise RuntimeError(
-                f"bilinear(): input{n} size does not match weight size: got {each.shape[-1]} but expected {weight.shape[n]}"
+                f"bilinear(): input{n} size does not match weight size: got {each.shape[-1]} but expected"
+                f" {weight.shape[n]}"
             )
     if bias is not None and bias.shape[0] != weight.shape[0]:
         raise RuntimeError(
@@ -103,12 +104,15 @@ def embedding_gradient(grad_rows: Array, indices: Array, count: int, padding: in
 def embedding_taken(rows: Array, indices: Array, padding: int, by_count: bool) -> Array:
     """The adjoint of `embedding_gradient`."""
     weights = _row_weights(indices.reshape(-1), padding, by_count, rows)
-    return np.take(rows, indices, 0) * weights.reshape(*indices.shape, 1)
+    found: Array = np.take(rows, indices, 0)
+    return found * weights.reshape(*indices.shape, 1)
 
 
 def _row_weights(flat: Array, padding: int, by_count: bool, like: Array) -> Array:
-    weights = (flat != padding).astype(like.dtype)
-    return weights / np.bincount(flat)[flat].astype(like.dtype) if by_count and len(flat) else weights
+    weights: Array = (flat != padding).astype(like.dtype)
+    if by_count and len(flat):
+        weights /= np.bincount(flat)[flat].astype(like.dtype)
+    return weights
 
 
 @composite(name="nn.functional.embedding", method=False)
@@ -208,8 +212,10 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 # ---- channels and space ----------------------------------------------------------------------------------------------
 
 
-@linear_op(name="nn.functional.pixel_shuffle", aliases=["pixel_shuffle"], method=False, node="PixelShuffleBackward0",
-           self=lambda xp, grad, upscale_factor: xp.nn_functional_pixel_unshuffle(grad, upscale_factor))  # fmt: skip
+@linear_op(
+    name="nn.functional.pixel_shuffle", aliases=["pixel_shuffle"], method=False, node="PixelShuffleBackward0",
+    self=lambda xp, grad, upscale_factor: xp.nn_functional_pixel_unshuffle(grad, upscale_factor),
+)  # fmt: skip
 def pixel_shuffle(self: Array, upscale_factor: int) -> Array:
     """(*, C * r * r, H, W) to (*, C, H * r, W * r)."""
     r = upscale_factor
@@ -229,8 +235,10 @@ def pixel_shuffle(self: Array, upscale_factor: int) -> Array:
     return parts.reshape(*lead, c // (r * r), h * r, w * r)
 
 
-@linear_op(name="nn.functional.pixel_unshuffle", aliases=["pixel_unshuffle"], method=False, node="PixelUnshuffleBackward0",
-           self=lambda xp, grad, downscale_factor: xp.nn_functional_pixel_shuffle(grad, downscale_factor))  # fmt: skip
+@linear_op(
+    name="nn.functional.pixel_unshuffle", aliases=["pixel_unshuffle"], method=False, node="PixelUnshuffleBackward0",
+    self=lambda xp, grad, downscale_factor: xp.nn_functional_pixel_shuffle(grad, downscale_factor),
+)  # fmt: skip
 def pixel_unshuffle(self: Array, downscale_factor: int) -> Array:
     """(*, C, H * r, W * r) to (*, C * r * r, H, W)."""
     r = downscale_factor
@@ -244,15 +252,17 @@ def pixel_unshuffle(self: Array, downscale_factor: int) -> Array:
     for name, place, size in (("height", -2, h), ("width", -1, w)):
         if size % r:
             raise RuntimeError(
-                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({place})={size} is not"
-                f" divisible by {r}"
+                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({place})={size} is"
+                f" not divisible by {r}"
             )
     parts = np.moveaxis(self.reshape(*lead, c, h // r, r, w // r, r), (-3, -1), (-4, -3))
     return parts.reshape(*lead, c * r * r, h // r, w // r)
 
 
-@linear_op(name="nn.functional.channel_shuffle", aliases=["channel_shuffle"], method=False, node="ChannelShuffleBackward0",
-           self=lambda xp, grad, groups: xp.nn_functional_channel_shuffle(grad, grad.shape[1] // groups))  # fmt: skip
+@linear_op(
+    name="nn.functional.channel_shuffle", aliases=["channel_shuffle"], method=False, node="ChannelShuffleBackward0",
+    self=lambda xp, grad, groups: xp.nn_functional_channel_shuffle(grad, grad.shape[1] // groups),
+)  # fmt: skip
 def channel_shuffle(self: Array, groups: int) -> Array:
     """Interleave `groups` groups of the channels of (N, C, *spatial)."""
     if self.ndim < 3:
@@ -323,16 +333,16 @@ def scaled_dot_product_attention(
 ) -> Tensor:
     """softmax(query @ key.T * scale + mask) @ value, over (..., L, E), (..., S, E) and (..., S, V).
 
-    A boolean mask says what may be attended to, another is added to the scores; `is_causal` masks what comes later.
-    `scale` is by default 1/sqrt(E). `enable_gqa` repeats the heads (dimension -3) of key and value to match the query's.
+    A boolean mask says what may be attended to, another is added to the scores; `is_causal` masks later columns.
+    `scale` is by default 1/sqrt(E). `enable_gqa` repeats heads (dimension -3) of key and value to match the query's.
     Dropout of probabilities is not supported.
     """
     tensors = (query, key, value)
     if len({each.dtype for each in tensors}) > 1:
         names = [each.dtype.cpp_name for each in tensors]
         raise RuntimeError(
-            f"Expected query, key, and value to have the same dtype, but got query.dtype: {names[0]} key.dtype: {names[1]}"
-            f" and value.dtype: {names[2]} instead."
+            f"Expected query, key, and value to have the same dtype, but got query.dtype: {names[0]} key.dtype:"
+            f" {names[1]} and value.dtype: {names[2]} instead."
         )
     if min(each.ndim for each in tensors) < 2:
         dims = [each.ndim for each in tensors]
@@ -387,6 +397,7 @@ def scaled_dot_product_attention(
 
 
 def _dropout(name: str, features: bool) -> Callable[..., Tensor]:
+    @composite(name=f"nn.functional.{name}", method=False)
     def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         """In training, zero each element (or channel) with probability `p`, and divide the others by 1 - p.
 
@@ -397,12 +408,12 @@ def _dropout(name: str, features: bool) -> Callable[..., Tensor]:
         if not training or p == 0 or not input.numel():
             return input
         shape = (*input.shape[:2], *(1,) * (input.ndim - 2)) if features else tuple(input.shape)
-        kept = np.random.random_sample(shape) >= p
+        kept = np.random.random_sample(shape) >= p  # noqa: NPY002  (what np.random.seed governs)
         factors = make(np.where(kept, 1 / (1 - p) if p < 1 else 0, 0).astype(input._data.dtype), None)
         result: Tensor = input.mul_(factors) if inplace else input * factors
         return result
 
-    return composite(dropout, name=f"nn.functional.{name}", method=False)  # type: ignore[no-any-return]
+    return dropout
 
 
 _dropout("dropout", features=False)

@@ -1,7 +1,7 @@
 """Losses.
 
-Those that are one operation in torch are one here: a numpy function of each element, its slope, and a reduction; slopes are
-written with recorded operations, so that they can be differentiated again. The others are compositions, as in torch.
+Those that are one operation in torch are one here: a numpy function of each element, its slope, and a reduction; the
+slopes are formulas, so that they can be differentiated again. The others are compositions, as in torch.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def _legacy(size_average: bool | None, reduce: bool | None, reduction: str) -> s
         return reduction
     found = "none" if reduce is False else "sum" if size_average is False else "mean"
     warnings.warn(
-        f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.", stacklevel=CALLER + 1
+        f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.",
+        stacklevel=CALLER + 1,
     )
     return found
 
@@ -55,7 +56,8 @@ def _reduced(losses: Array, reduction: int) -> Array:
     if reduction == NONE:
         return losses
     total = np.add.reduce(losses, axis=None)
-    return total if reduction == SUM else np.divide(total, losses.dtype.type(losses.size))  # type: ignore[no-any-return]
+    count = losses.dtype.type(losses.size)
+    return total if reduction == SUM else np.divide(total, count)  # type: ignore[no-any-return]
 
 
 def _spread(grad: Any, like: Any, reduction: int) -> Any:
@@ -72,8 +74,8 @@ def _reduce(losses: Tensor, reduction: int) -> Tensor:
 def _warn_size(input: Tensor, target: Tensor) -> None:
     if target.shape != input.shape:
         warnings.warn(
-            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will likely"
-            " lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will"
+            " likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
             stacklevel=CALLER + 1,
         )
 
@@ -207,7 +209,7 @@ def _check_weight(input: Tensor, weight: Tensor) -> None:
 def _refuse_integers(kernel: str, a: Tensor, b: Tensor) -> None:
     for each in (a, b):
         refuse_kinds(kernel, each, "c")
-    if a._data.dtype.kind not in "f" and b._data.dtype.kind not in "f":
+    if b._data.dtype.kind != "f":
         refuse_kinds(kernel, a, "biu")
 
 
@@ -347,7 +349,7 @@ def bce_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """`binary_cross_entropy` of the input's sigmoid, accurate for all inputs; `pos_weight` multiplies positive targets."""
+    """`binary_cross_entropy` of the input's sigmoid, accurate for all inputs; `pos_weight` weights positive targets."""
     number = _number(_legacy(size_average, reduce, reduction))
     if target.shape != input.shape:
         raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
@@ -392,10 +394,11 @@ def negative_log_likelihood(
     self: Array, target: Array, coefficients: Array, total: float, reduction: int, called: str
 ) -> Array:
     """The target classes' elements times negative coefficients, reduced; `total` is the coefficients' sum."""
-    losses = np.where(target < 0, self.dtype.type(0), -(RAW.nll_pick(self, target) * coefficients))
+    losses: Array = np.where(target < 0, self.dtype.type(0), -(RAW.nll_pick(self, target) * coefficients))
     if reduction == NONE:
         return losses
-    return np.add.reduce(losses, axis=None) / self.dtype.type(total if reduction == MEAN else 1)  # type: ignore[no-any-return]
+    found: Array = np.add.reduce(losses, axis=None)
+    return found / self.dtype.type(total) if reduction == MEAN else found
 
 
 def _negative_log_likelihood(
@@ -408,7 +411,7 @@ def _negative_log_likelihood(
         given = target.shape[0] if target.ndim else 1
         raise ValueError(f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({given}).")
     flat = x.ndim <= 2
-    if x.ndim in (3,) or x.ndim > 4:
+    if x.ndim == 3 or x.ndim > 4:
         wanted = [x.shape[0], *x.shape[2:]]
         if list(target.shape) != wanted:
             raise RuntimeError(f"Expected target size {wanted}, got {list(target.shape)}")
@@ -531,8 +534,8 @@ def _soft_cross_entropy(
     classes = input.shape[dim]
     if weight is not None and tuple(weight.shape) != (classes,):
         raise RuntimeError(
-            f"cross_entropy: weight tensor should be defined either for all {classes} classes or no classes but got weight"
-            f" tensor of shape: {list(weight.shape)}"
+            f"cross_entropy: weight tensor should be defined either for all {classes} classes or no classes but got"
+            f" weight tensor of shape: {list(weight.shape)}"
         )
     logs = input.log_softmax(dim)
     if smoothing:
@@ -569,9 +572,9 @@ def kl_div(
         reduction = _legacy(size_average, reduce, reduction)
     elif reduction == "mean":
         warnings.warn(
-            "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides only"
-            " by the batch size, and aligns with the KL div math definition.'mean' will be changed to behave the same as"
-            " 'batchmean' in the next major release.",
+            "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides"
+            " only by the batch size, and aligns with the KL div math definition.'mean' will be changed to behave the"
+            " same as 'batchmean' in the next major release.",
             stacklevel=CALLER,
         )
     number = SUM if reduction == "batchmean" else _number(reduction)
@@ -616,8 +619,8 @@ def margin_ranking(
     number = _number(_legacy(size_average, reduce, reduction))
     if not input1.ndim == input2.ndim == target.ndim:
         raise RuntimeError(
-            f"margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: {input1.size()},"
-            f" input2: {input2.size()}, target: {target.size()} "
+            "margin_ranking_loss : All input tensors should have same dimension but got sizes: input1:"
+            f" {input1.size()}, input2: {input2.size()}, target: {target.size()} "
         )
     return _reduce((-target * (input1 - input2) + margin).clamp_min(0), number)
 
@@ -730,7 +733,7 @@ def poisson_nll(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Minus the log-likelihood of Poisson counts; `full` adds Stirling's approximation of what the input cannot change."""
+    """Minus the log-likelihood of Poisson counts; `full` adds what the input cannot change, by Stirling's formula."""
     number = _number(_legacy(size_average, reduce, reduction))
     losses = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
@@ -743,12 +746,12 @@ def poisson_nll(
 def gaussian_nll(
     input: Tensor,
     target: Tensor,
-    var: Tensor | float,
+    var: Any,
     full: bool = False,
     eps: float = 1e-6,
     reduction: str = "mean",
 ) -> Tensor:
-    """Minus the log-likelihood of normal variables; a variance below `eps` counts as `eps`. `full` adds the constant."""
+    """Minus the log-likelihood of normal variables; variances are at least `eps`. `full` adds the constant."""
     if isinstance(var, float):
         if var < 0:
             raise ValueError("var has negative entry/entries")
@@ -763,10 +766,10 @@ def gaussian_nll(
             raise ValueError("var is of incorrect size")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not valid")
-    var = var.clone()
+    variance = var.clone()
     with no_grad():
-        var.clamp_(min=eps)
-    losses = 0.5 * (var.log() + (input - target) ** 2 / var)
+        variance.clamp_(min=eps)
+    losses = 0.5 * (variance.log() + (input - target) ** 2 / variance)
     if full:
         losses = losses + 0.5 * math.log(2 * math.pi)
     return _reduce(losses, _number(reduction))

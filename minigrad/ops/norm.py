@@ -1,8 +1,8 @@
 """Normalization over a batch, a layer, groups or instances.
 
 They differ only in what is averaged over, so one operation serves all. It has three outputs: the normalized tensor, and
-the mean and the variance it used. Its gradient is written with these outputs, which depend on the input in turn: that is
-how gradients of gradients come out right.
+the mean and the variance that it used. Its gradient is written with these outputs, which depend on the input in turn:
+that is how gradients of gradients come out right.
 """
 
 from __future__ import annotations
@@ -58,8 +58,9 @@ def _unit(xp: Any, input: Any, mean: Any, variance: Any, split: Ints, eps: float
     method=False, function=False, returns=Normalized, node=lambda called: called,
     input=lambda xp, grads, input, weight, mean, variance, layout, eps: _gradient(
         xp, grads, input, weight, mean, variance, layout, eps),
-    weight=lambda xp, given, input, mean, variance, weight_shape, layout, eps: None if given[0] is None else _affine_sum(
-        xp, given[0] * _unit(xp, input, mean, variance, layout[0], eps), layout[2], weight_shape),
+    weight=lambda xp, given, input, mean, variance, weight_shape, layout, eps: (
+        None if given[0] is None else _affine_sum(
+            xp, given[0] * _unit(xp, input, mean, variance, layout[0], eps), layout[2], weight_shape)),
     bias=lambda xp, given, bias_shape, layout: None if given[0] is None else _affine_sum(
         xp, given[0], layout[2], bias_shape),
 )  # fmt: skip
@@ -117,8 +118,8 @@ def _check_types(x: Tensor, *parameters: Tensor | None) -> None:
 def _check_shape(what: str, parameter: Tensor | None, shape: Ints) -> None:
     if parameter is not None and tuple(parameter.shape) != shape:
         raise RuntimeError(
-            f"Expected {what} to be of same shape as normalized_shape, but got {what} of shape {list(parameter.shape)} and"
-            f" normalized_shape = {list(shape)}"
+            f"Expected {what} to be of same shape as normalized_shape, but got {what} of shape"
+            f" {list(parameter.shape)} and normalized_shape = {list(shape)}"
         )
 
 
@@ -254,7 +255,7 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalize over the trailing dimensions, whose shape is `normalized_shape`; weight and bias have this shape too."""
+    """Normalize over the trailing dimensions, of the shape `normalized_shape`; weight and bias have this shape too."""
     if isinstance(normalized_shape, int):
         raise TypeError("layer_norm(): argument 'normalized_shape' (position 2) must be tuple of ints, not int")
     wanted = _trailing(input, normalized_shape, ", ")
@@ -293,8 +294,8 @@ def group_norm(
     for name, each in (("weight", weight), ("bias", bias)):
         if each is not None and tuple(each.shape) != shape[1:2]:
             raise RuntimeError(
-                f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape"
-                f" {list(each.shape)} and input of shape {list(shape)}"
+                f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of"
+                f" shape {list(each.shape)} and input of shape {list(shape)}"
             )
     refuse_kinds("GroupNormKernelImpl", input, "biuc")
     _check_types(input, weight, bias)

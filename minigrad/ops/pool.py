@@ -1,7 +1,7 @@
 """Pooling over sliding and over adaptive windows, in one, two and three dimensions.
 
-Averages are sparse linear maps along each dimension (`resample`). Maxima remember where in its plane each was found; their
-gradient puts numbers there, whose gradient takes them from there.
+Averages are sparse linear maps along each dimension (`resample`). Maxima remember where in its plane each was found:
+their gradient puts numbers there, whose gradient takes them from there.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def plane_put(self: Array, indices: Array, spatial: Ints, distinct: bool) -> Arr
     """Zeros (..., *spatial) with elements added at their numbers in their plane; `distinct` says that none repeats."""
     planes, size = prod(self.shape[: -len(spatial)]), prod(spatial)
     result = np.zeros((*self.shape[: -len(spatial)], *spatial), self.dtype)
-    flat = (indices.reshape(planes, prod(indices.shape[-len(spatial) :])) + np.arange(planes)[:, None] * size).reshape(-1)
+    count = prod(indices.shape[-len(spatial) :])
+    flat = (indices.reshape(planes, count) + np.arange(planes)[:, None] * size).reshape(-1)
     if distinct:
         result.reshape(-1)[flat] = self.reshape(-1)
     else:
@@ -140,7 +141,7 @@ def adaptive_max_pool(self: Array, size: Ints, called: str) -> tuple[Array, Arra
 
 
 def _count(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> int:
-    """How many windows fit; with `ceil` a last one may reach beyond the input, if it starts inside or in the padding."""
+    """How many windows fit; with `ceil` a last one may reach beyond the input, if it starts before its end."""
     found = (size + 2 * padding - dilation * (kernel - 1) - 1 + (stride - 1 if ceil else 0)) // stride + 1
     return found - 1 if ceil and (found - 1) * stride >= size + padding else found
 
@@ -152,7 +153,8 @@ def _windows(
     shape = list(x.shape)
     kernels, paddings, dilations = per_dim(kernel, n), per_dim(padding, n), per_dim(dilation, n)
     strides = kernels if stride is None or stride in ([], ()) else per_dim(stride, n)
-    for label, values in (("kernel_size", kernels), ("stride", strides), ("padding", paddings), ("dilation", dilations)):
+    given = {"kernel_size": kernels, "stride": strides, "padding": paddings, "dilation": dilations}
+    for label, values in given.items():
         if len(values) != n:
             counted = {1: "one int", 2: "two ints", 3: "three ints"}[n]
             raise RuntimeError(f"{name}: {label} must either be a single int, or a tuple of {counted}")
@@ -160,7 +162,8 @@ def _windows(
         raise RuntimeError(
             "non-empty 3D or 4D (batch mode) tensor expected for input"
             if name == "max_pool2d"
-            else f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got:{shape}"
+            else f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but"
+            f" got:{shape}"
         )
     for k, s, p, d in zip(kernels, strides, paddings, dilations):
         if s == 0:
@@ -179,7 +182,8 @@ def _windows(
             raise RuntimeError(f"{label} should be greater than zero, but got {said}")
     if 0 in shape[1:] or x.ndim == n + 1 and 0 in shape:
         raise RuntimeError(
-            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got:{shape}"
+            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but"
+            f" got:{shape}"
         )
     sizes = zip(shape[-n:], kernels, strides, paddings, dilations)
     count = tuple(_count(m, k, s, p, d, ceil) for m, k, s, p, d in sizes)
@@ -240,7 +244,8 @@ def _check_max_pool1d(x: Tensor, kernel: Any, stride: Any, padding: Any, dilatio
     shape = list(x.shape)
     if x.ndim not in (2, 3) or 0 in shape[1:] or x.ndim == 2 and 0 in shape:
         raise RuntimeError(
-            f"max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:{shape}"
+            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but"
+            f" got:{shape}"
         )
     named = {"kernel_size": kernel, "stride": kernel if stride is None else stride, "padding": padding}
     values = {}
@@ -361,8 +366,8 @@ def _adaptive_size(name: str, x: Tensor, n: int, size: Any) -> Ints:
             if n == 1 and "avg" in name:
                 shape, place, said = [*shape[:-1], 1, shape[-1]], i + (i == x.ndim - 1), name.replace("1d", "2d")
             raise RuntimeError(
-                f"{said}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {shape} with"
-                f" dimension {place} being empty"
+                f"{said}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {shape}"
+                f" with dimension {place} being empty"
             )
     return sizes
 

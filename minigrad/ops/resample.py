@@ -95,12 +95,14 @@ def _as_slice(indices: Array) -> Any:
 
 @internal(
     node=lambda called: called,
-    self=lambda xp, grad, maps, scale: xp.resample(grad, [each.transposed for each in maps], scale, "ResampleBackward0"),
+    self=lambda xp, grad, maps, scale: xp.resample(
+        grad, [each.transposed for each in maps], scale, "ResampleBackward0"),
 )  # fmt: skip
 def resample(self: Array, maps: Any, scale: Any, called: str) -> Array:
     """Apply one map along each of the trailing dimensions, and divide by `scale`."""
     if self.dtype.kind in "iu" and scale != 1:
-        return np.trunc(resample_array(self.astype(np.float64), maps) / scale).astype(self.dtype)
+        means: Array = np.trunc(resample_array(self.astype(np.float64), maps) / scale)
+        return means.astype(self.dtype)
     found = resample_array(self, maps)
     return found if scale == 1 else np.divide(found, found.dtype.type(scale), out=found)
 
@@ -212,8 +214,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if mode != "circular" and 0 in shape[input.ndim - n - 1 :]:
         raise RuntimeError(
-            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions"
-            f" for input, but got: {shape}"
+            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with possibly 0 batch size and other non-zero"
+            f" dimensions for input, but got: {shape}"
         )
     chosen, called = _MODES[mode]
     maps = []
@@ -238,7 +240,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 
 
 def _means(size: int, starts: Array, stops: Array, divisors: Array) -> tuple[Taps, int]:
-    """The map to sums over [start, stop), divided: by weights, or if all divisors are equal, by that number given back."""
+    """The map to sums over [start, stop), divided: by weights, or if all divisors are equal, by the number returned."""
     first, last = np.maximum(starts, 0), np.minimum(stops, size)
     indices = first[:, None] + np.arange(int(np.max(last - first, initial=0)))
     indices = np.where(indices < last[:, None], indices, size)
@@ -295,8 +297,9 @@ def _nearest(exact: bool) -> Callable[..., Taps]:
 def _source(size: int, count: int, align: bool, given: float | None, real: Any) -> Array:
     """Where the outputs lie between the inputs."""
     scale = _scale(size, count, align, given, real)
-    each = np.arange(count, dtype=real)
-    return scale * each if align else scale * (each + real(0.5)) - real(0.5)
+    each: Array = np.arange(count, dtype=real)
+    found: Array = scale * each if align else scale * (each + real(0.5)) - real(0.5)
+    return found
 
 
 @cache
@@ -346,7 +349,7 @@ def _antialias(width: int, kernel: Callable[[Array], Array]) -> Callable[..., Ta
 
 
 def _triangle(x: Array) -> Array:
-    return np.maximum(1 - x, 0)
+    return np.maximum(1 - x, 0)  # type: ignore[no-any-return]
 
 
 def _cubic_kernel(x: Array) -> Array:
@@ -366,6 +369,42 @@ _ANTIALIASED = {
     "bilinear": _antialias(2, _triangle),
     "bicubic": _antialias(4, _cubic_kernel),
 }
+
+
+def _output_size(
+    spatial: list[int], size: Any, scale_factor: Any, recompute: bool, mode: str
+) -> tuple[list[int], list[float | None]]:
+    """The output's size, and the scales where these are to be used as given."""
+    n = len(spatial)
+    if size is not None and scale_factor is not None:
+        raise ValueError("only one of size or scale_factor should be defined")
+    if size is None and scale_factor is None:
+        raise ValueError("either size or scale_factor should be defined")
+    given, what, form = (size, "output size", "o") if scale_factor is None else (scale_factor, "scale_factor", "s")
+    if isinstance(given, (list, tuple)) and len(given) != n:
+        label = "output size of" if form == "o" else "scale_factor of shape"
+        count = "Input and output" if form == "o" else "Input and scale_factor"
+        raise ValueError(
+            f"{count} must have the same number of spatial dimensions, but got input with spatial dimensions of"
+            f" {spatial} and {label} {given}. Please provide input tensor in (N, C, d1, d2, ...,dK) format and {what}"
+            f" in ({form}1, {form}2, ...,{form}K) format."
+        )
+    values = list(given) if isinstance(given, (list, tuple)) else [given] * n
+    scales: list[float | None] = [None] * n
+    if scale_factor is None:
+        if not all(isinstance(each, (int, np.integer)) for each in values):
+            raise TypeError(
+                "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], but got size"
+                f" with types {[type(each) for each in values]}"
+            )
+        if recompute:
+            raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
+        output = [int(each) for each in values]
+    else:
+        output = [math.floor(a * b) for a, b in zip(spatial, values)]
+        if not recompute and mode != "area":
+            scales = values
+    return output, scales
 
 
 @composite(name="nn.functional.interpolate")
@@ -388,34 +427,7 @@ def interpolate(
             "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear"
         )
     n, spatial = input.ndim - 2, list(input.shape[2:])
-    if size is not None and scale_factor is not None:
-        raise ValueError("only one of size or scale_factor should be defined")
-    if size is None and scale_factor is None:
-        raise ValueError("either size or scale_factor should be defined")
-    given, what, form = (size, "output size", "o") if scale_factor is None else (scale_factor, "scale_factor", "s")
-    if isinstance(given, (list, tuple)) and len(given) != n:
-        label = "output size of" if form == "o" else "scale_factor of shape"
-        count = "Input and output" if form == "o" else "Input and scale_factor"
-        raise ValueError(
-            f"{count} must have the same number of spatial dimensions, but got input with spatial dimensions of {spatial}"
-            f" and {label} {given}. Please provide input tensor in (N, C, d1, d2, ...,dK) format and {what} in"
-            f" ({form}1, {form}2, ...,{form}K) format."
-        )
-    values = list(given) if isinstance(given, (list, tuple)) else [given] * n
-    scales: list[float | None] = [None] * n
-    if scale_factor is None:
-        if not all(isinstance(each, (int, np.integer)) for each in values):
-            raise TypeError(
-                "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], but got size"
-                f" with types {[type(each) for each in values]}"
-            )
-        if recompute_scale_factor:
-            raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
-        output = [int(each) for each in values]
-    else:
-        output = [math.floor(a * b) for a, b in zip(spatial, values)]
-        if not recompute_scale_factor and mode != "area":
-            scales = values
+    output, scales = _output_size(spatial, size, scale_factor, bool(recompute_scale_factor), mode)
     if antialias and not (mode in _ANTIALIASED and n == 2):
         raise ValueError(
             "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input"
@@ -426,8 +438,8 @@ def interpolate(
         return result
     if mode not in _INTERPOLATIONS or n not in (1, 2, 3) or mode == "bicubic" and n != 2:
         raise NotImplementedError(
-            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.ndim}D) for the modes: nearest | linear"
-            f" | bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got {mode})"
+            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.ndim}D) for the modes: nearest |"
+            f" linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got {mode})"
         )
     dims, called, taps, kernel = _INTERPOLATIONS[mode]
     if n not in dims:
@@ -436,7 +448,8 @@ def interpolate(
         names = "DHW"[3 - n :]
         before, after = (", ".join(f"{a}: {b}" for a, b in zip(names, each)) for each in (spatial, output))
         raise RuntimeError(
-            f"Input and output sizes should be greater than 0, but got input ({before}){' and' * (n == 1)} output ({after})"
+            f"Input and output sizes should be greater than 0, but got input ({before}){' and' * (n == 1)} output"
+            f" ({after})"
         )
     if input.shape[1] == 0:
         raise RuntimeError(f"Non-empty {n + 2}D data tensor expected but got a tensor with sizes {list(input.shape)}")
