@@ -105,7 +105,7 @@ def binary(
     name: str,
     forward: Callable[..., Any],
     *,
-    promote: str = "keep",
+    promote: str | Callable[..., str] = "keep",
     numbers: Sequence[str] = (),
     kinds: str = "biufc",
     refusal: str | Exception = "",

@@ -95,7 +95,8 @@ def sub(self: ArrayOrNumber, other: ArrayOrNumber, *, alpha: Any = 1) -> Any:
 
 
 @op(
-    promote=subtraction, method=False, node=lambda other: "RsubBackward1" if is_number(other) else "RsubBackward0",
+    promote=subtraction, method=False, quick=lambda self, other: np.subtract(other, self),
+    node=lambda other: "RsubBackward1" if is_number(other) else "RsubBackward0",
     self=lambda grad, alpha: -grad if alpha == 1 else grad * -alpha, other=lambda grad: grad,
 )  # fmt: skip
 def rsub(self: Array, other: ArrayOrNumber, *, alpha: Any = 1) -> Any:
@@ -203,7 +204,8 @@ def power_slope(xp: Any, grad: Any, self: Any, other: Any, other_number: bool) -
 
 
 binary(
-    "pow", power, promote=exponent, numbers=BOTH, kinds="iufc", refusal="pow", node=overloads("Pow", 1, 0, 2), self=power_slope,
+    "pow", power, promote=exponent, numbers=BOTH, kinds="iufc", refusal="pow",
+    node=overloads("Pow", 1, 0, 2), self=power_slope,
     other=lambda xp, grad, self, other, result: grad * xp.where(
         (self == 0) & ((xp.real(other) if is_complex(other) else other) >= 0), 0, result * xp.log(self)
     ),
@@ -482,7 +484,8 @@ def clamp(self: Array, min: ArrayOrNumber | None = None, max: ArrayOrNumber | No
 
 
 @op(
-    promote=lambda self, min: bound(self, min), inplace=True, node=lambda min: f"ClampMinBackward{0 if is_number(min) else 1}",
+    promote=lambda self, min: bound(self, min), inplace=True,
+    node=lambda min: f"ClampMinBackward{0 if is_number(min) else 1}",
     kinds=ORDERED, refusal=NO_COMPLEX_CLAMP,
     self=lambda xp, grad, self, min: pass_where(xp, self >= min, grad),
     min=lambda xp, grad, self, min: pass_where(xp, self < min, grad),
@@ -492,7 +495,8 @@ def clamp_min(self: Array, min: ArrayOrNumber) -> Array:
 
 
 @op(
-    promote=lambda self, max: bound(self, max), inplace=True, node=lambda max: f"ClampMaxBackward{0 if is_number(max) else 1}",
+    promote=lambda self, max: bound(self, max), inplace=True,
+    node=lambda max: f"ClampMaxBackward{0 if is_number(max) else 1}",
     kinds=ORDERED, refusal=NO_COMPLEX_CLAMP,
     self=lambda xp, grad, self, max: pass_where(xp, self <= max, grad),
     max=lambda xp, grad, self, max: pass_where(xp, self > max, grad),
