@@ -349,6 +349,7 @@ LINALG = {
     "torch.cholesky": (lambda t, a: (t.cholesky(a), a.cholesky(True)), S),
     "cholesky_ex": (lambda t, a: t.linalg.cholesky_ex(a), S),
     "cholesky_solve": (lambda t, b, a: (t.cholesky_solve(b, a), b.cholesky_solve(a, upper=True)), B, A),
+    "cholesky_inverse": (lambda t, a: (t.cholesky_inverse(a), a.cholesky_inverse(upper=True)), A),
     "qr": (lambda t, a: t.linalg.qr(a), T),
     "qr wide": (lambda t, a: t.linalg.qr(a), W),
     "qr complete": (lambda t, a: t.linalg.qr(a, "complete"), W),

@@ -514,8 +514,23 @@ def cholesky_solve(self: Array, input2: Array, upper: bool = False) -> Array:
     for name, each in (("b", self), ("u", input2)):
         if each.ndim < 2:
             raise RuntimeError(f"{name} should have at least 2 dimensions, but has {each.ndim} dimensions instead")
-    lower = np.conj(input2.mT) if upper else input2
-    return m.substitute(np.conj(lower.mT), m.substitute(lower, self, False, False), True, False)
+    return _solve_by_cholesky(self, input2, upper)
+
+
+def _solve_by_cholesky(B: Array, factor: Array, upper: bool) -> Array:
+    lower = np.conj(factor.mT) if upper else factor
+    return m.substitute(np.conj(lower.mT), m.substitute(lower, B, False, False), True, False)
+
+
+def _cholesky_inverse_vjp(xp: Any, grad: Any, self: Any, result: Any, upper: bool) -> Any:
+    both = result @ (grad + adjoint(xp, grad)) @ result
+    return -(self @ both) if upper else -(both @ self)
+
+
+@op(holomorphic=False, self=_cholesky_inverse_vjp)
+def cholesky_inverse(self: Array, upper: bool = False) -> Array:
+    check_square(self, "cholesky_inverse")
+    return _solve_by_cholesky(np.broadcast_to(np.eye(self.shape[-1], dtype=self.dtype), self.shape), self, upper)
 
 
 # ---- QR --------------------------------------------------------------------------------------------------------------
