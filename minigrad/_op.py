@@ -532,6 +532,8 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
     target: Tensor = args[0]
     if not isinstance(target, Tensor):
         raise argument_error(op, 0, target)
+    if target._view is not None and target._view.made and target.requires_grad:
+        check_inplace(target)  # before its edge is asked for, which such a view may not have
     args, raws, edges, need = _prepare(op, args)
     if need and op.formulas:
         check_inplace(target)
