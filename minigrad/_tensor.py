@@ -492,11 +492,15 @@ class Tensor:
         return id(self)
 
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
-        function = self.grad_fn
+        try:
+            function = self.grad_fn
+            name = None if function is None else function.name().rpartition("::")[2]
+        except RuntimeError:  # a view that cannot follow a write to its base
+            name = "Invalid"
         return tensor_str(
             self.materialize(),
             requires_grad=self.requires_grad,
-            grad_fn_name=None if function is None else function.name().rpartition("::")[2],
+            grad_fn_name=name,
         )
 
     def __format__(self, spec: str) -> str:
