@@ -50,7 +50,7 @@ def index_(self: Array, index: Any) -> Array:
     return np.array(np.asarray(self)[index], order="C")
 
 
-@internal(node="IndexBackwardBackward0", self=lambda xp, grad, index: xp.index(grad, index))
+@internal(node="IndexPutImplBackward0", self=lambda xp, grad, index: xp.index(grad, index))
 def index_backward(self: Array, input_sizes: Any, index: Any) -> Array:
     """Zeros, with elements added at `index`."""
     result = np.zeros(input_sizes, self.dtype)
@@ -135,8 +135,8 @@ def _parts(key: Any) -> tuple[Any, ...]:
     """The entries of an index: a sequence that holds slices or sequences counts as a tuple, as it does in torch."""
     if isinstance(key, tuple):
         return key
-    if isinstance(key, list) and len(key) < 32 and any(
-        isinstance(each, (Tensor, np.ndarray, list, tuple, slice, type(None), type(...))) for each in key
+    if isinstance(key, (list, str)) and len(key) < 32 and any(
+        isinstance(each, (Tensor, np.ndarray, list, tuple, slice, str, type(None), type(...))) for each in key
     ):
         _warn(
             "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch"
@@ -155,6 +155,7 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
     if taken > self._data.ndim and not (self._data.ndim == 0 and len(entries) == 1):
         raise IndexError(f"too many indices for tensor of dimension {self._data.ndim}")
     tensor, dim, arrays = self, 0, dict[int, Array]()
+    passed = 0  # dimensions of `self` that the entries so far stand for
     for entry in entries:
         if isinstance(entry, bool):
             entry = make(np.array(entry), None)
@@ -164,17 +165,22 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
             tensor, dim = unsqueeze(tensor, dim), dim + 1
         elif entry is ...:
             dim += self._data.ndim - taken
+            passed += self._data.ndim - taken
         elif isinstance(entry, int):
             size = _size(tensor, dim)
             if not -size <= entry < size:
-                raise IndexError(f"index {entry} is out of bounds for dimension {dim} with size {size}")
+                raise IndexError(f"index {entry} is out of bounds for dimension {passed} with size {size}")
             tensor = select(tensor, dim, entry)
+            passed += 1
         elif isinstance(entry, slice):
+            if not tensor._data.ndim:
+                raise IndexError("slice() cannot be applied to a 0-dim tensor.")
             start, stop, step = _bounds(entry, _size(tensor, dim))
             whole = not start and stop == _size(tensor, dim) and step == 1
             if not whole or len(entries) == 1 and not writing:
                 tensor = slice_(tensor, dim, start, stop, step)
             dim += 1
+            passed += 1
         else:
             array = _as_places(entry._data)
             if array.dtype.kind == "b" and not array.ndim:
@@ -182,6 +188,7 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
                 array = np.zeros(int(array), np.int64)
             arrays[dim] = array
             dim += array.ndim if array.dtype.kind == "b" else 1
+            passed += _width(entry)
     return tensor, _index(tensor._data.shape, arrays) if arrays else None
 
 
@@ -305,6 +312,12 @@ def _getitem(self: Tensor, key: Any) -> Tensor:
     if index is not None:
         return index_(tensor, index)  # type: ignore[no-any-return]
     return alias(self) if tensor is self else tensor
+
+
+@method("__delitem__")
+def _delitem(self: Tensor, key: Any) -> None:
+    """TypeError: a tensor keeps its elements."""
+    raise TypeError("Tensor does not support deleting items")
 
 
 @method("__setitem__")

@@ -632,7 +632,7 @@ def _get_t(self: Tensor) -> Tensor:
     ndim = self._data.ndim
     if not ndim:
         _warn("Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.")
-    elif ndim > 2:
+    elif ndim != 2:
         _warn(
             "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will"
             " throw an"
