@@ -185,8 +185,8 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 def _glu_gradient(xp: Any, grad: Any, self: Any, dim: int) -> Any:
     dim %= self.ndim
     half = self.shape[dim] // 2
-    gate = xp.sigmoid(xp.narrow(self, dim, half, half))
-    return xp.cat([grad * gate, grad * xp.narrow(self, dim, 0, half) * (gate * (1 - gate))], dim)
+    gate = xp.sigmoid(xp.slice(self, dim, half, 2 * half, 1))
+    return xp.cat([grad * gate, grad * xp.slice(self, dim, 0, half, 1) * (gate * (1 - gate))], dim)
 
 
 @op(method=False, function=False, node="GluBackward0",
