@@ -9,6 +9,9 @@ from against_torch import check
 
 import minigrad
 
+# torch warns, once per process, of functions that it calls deprecated; they are tested all the same.
+pytestmark = pytest.mark.filterwarnings("ignore:(?s).*deprecated:UserWarning")
+
 
 def noise(*shape: int, dtype: str = "float64") -> np.ndarray:
     """Numbers that are all different, the same ones in every run; of full rank."""
