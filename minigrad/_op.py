@@ -549,7 +549,8 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
     if recording:
         node = op.plan(need, args).record(edges, args, raws, target._data, target._cell)
         if aliases:  # what was saved of them is gone
-            node.versions = [v - any(s is each for each in aliases) for s, v in zip(node.saved, node.versions)]
+            saved = node.saved or ()
+            node.versions = [v - any(s is each for each in aliases) for s, v in zip(saved, node.versions, strict=True)]
         rebase_history(target, node)
     return target
 
