@@ -44,9 +44,9 @@ UNARY = names(
     "abs sgn sqrt rsqrt reciprocal square log log2 log10 log1p exp exp2 expm1 tanh sigmoid sinh cosh asin "
     "acos atan asinh acosh atanh sin cos tan round frac positive erf erfc erfinv sinc logit deg2rad rad2deg "
     "angle real conj isnan isinf isfinite isposinf isneginf signbit logical_not bitwise_not isreal neg sign "
-    "special.entr special.ndtr resolve_conj"
+    "special.entr special.ndtr floor ceil trunc resolve_conj"
 )
-REAL = names("floor ceil trunc fix nan_to_num")  # torch's refusals of complex tensors have words of their own
+REAL = names("nan_to_num")  # torch does not differentiate it for complex tensors
 ACTIVATIONS = names(
     "celu elu gelu hardshrink hardswish hardtanh leaky_relu logsigmoid relu relu6 selu softplus softshrink "
     "softsign sigmoid tanh"

@@ -198,8 +198,8 @@ def power(self: Any, other: Any) -> Any:
 
 
 def power_slope(xp: Any, grad: Any, self: Any, other: Any, other_number: bool) -> Any:
-    if other_number and other == 0:
-        return zeros(xp, grad)
+    if other_number:
+        return zeros(xp, grad) if other == 0 else grad * (other * self ** (other - 1))
     return xp.where(other == 0, 0, grad * (other * self ** (other - 1)))
 
 
@@ -585,7 +585,7 @@ unary("rad2deg", lambda self: self * (180 / math.pi), lambda grad: grad * (180 /
 def over_square(xp: Any, value: Any, self: Any, other: Any) -> Any:
     """`value / (self² + other²)`, 0 at the origin."""
     square = self * self + other * other
-    return xp.where(square == 0, 0, value / square)
+    return value * xp.where(square == 0, 0, 1 / square)
 
 
 binary("atan2", np.arctan2, promote="float", kinds="f", refusal="atan2_cpu", aliases=["arctan2"],
@@ -604,10 +604,21 @@ def signs(self: Any) -> Any:
     return ((self > 0) * 1 - (self < 0)).astype(self.dtype)
 
 
+def stepped(name: str, step: Callable[..., Any]) -> Callable[[Any], Any]:
+    """A rounding function, which torch refuses for bools in other words than for complex numbers."""
+
+    def forward(self: Any) -> Any:
+        if self.dtype.kind == "b":
+            raise NotImplementedError(f"\"{name}_vml_cpu\" not implemented for 'Bool'")
+        return step(self)
+
+    return forward
+
+
 STEPS: Final = [("floor", np.floor, []), ("ceil", np.ceil, []), ("trunc", np.trunc, ["fix"])]
 for name, step, also in STEPS:
-    unary(name, step, lambda xp, grad: zeros(xp, grad), promote="keep", kinds="iuf", refusal=f"{name}_vml_cpu",
-          aliases=also)  # fmt: skip
+    unary(name, stepped(name, step), lambda xp, grad: zeros(xp, grad), promote="keep", kinds=ORDERED,
+          refusal=NotImplementedError(f"{name} is not supported for complex inputs"), aliases=also)  # fmt: skip
 unary("frac", lambda self: self - np.trunc(self), lambda grad: grad, promote="keep", kinds="f", refusal="frac_cpu")
 unary("sign", signs, lambda xp, grad: zeros(xp, grad),
       promote="keep", kinds=ORDERED,
@@ -729,8 +740,8 @@ def addcdiv(self: Array, tensor1: Array, tensor2: Array, *, value: Any = 1) -> A
 
 
 METHODS: Final[dict[str, Any]] = {
-    "real": property(real),
-    "imag": property(imag),
+    "real": property(real, lambda self, value: self.real.copy_(value)),
+    "imag": property(imag, lambda self, value: self.imag.copy_(value)),
     "where": lambda self, condition, other: where(condition, self, other),
 }
 for name, method in METHODS.items():
