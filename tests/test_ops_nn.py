@@ -186,6 +186,25 @@ def test_pooling(case: Any) -> None:
     run(name, x, **kwargs)
 
 
+UNPOOLED: list[tuple[Any, ...]] = [
+    ("max_unpool1d", data(1, 2, 3), ints([[[0, 3, 4], [1, 2, 5]]])[0], {"kernel_size": 2}),
+    ("max_unpool2d", data(1, 1, 2, 2), ints([[[0, 3], [8, 11]]]), {"kernel_size": 2, "output_size": (5, 4)}),
+    ("max_unpool3d", data(1, 1, 1, 1, 2), np.array([[[[[1, 6]]]]]), {"kernel_size": 2}),
+    ("max_unpool1d", data(1, 1, 2), np.array([[[0, 9]]]), {"kernel_size": 2}),
+    ("max_unpool1d", data(1, 1, 2), np.array([[[0, 3]]]), {"kernel_size": 2, "output_size": (9,)}),
+    ("max_unpool1d", data(1, 1, 3), np.array([[[0, 3]]]), {"kernel_size": 2}),
+    ("max_unpool1d", data(1, 1, 2), np.array([[[0, 3]]], "i4"), {"kernel_size": 2}),
+    *((f"lp_pool{d}d", x, p, {"kernel_size": 2}) for d, x in ((1, P1), (2, P2), (3, P3)) for p in (2, 3, np.inf)),
+    ("lp_pool2d", P2, 2.0, {"kernel_size": (2, 3), "stride": 1, "ceil_mode": True}),
+]
+
+
+@pytest.mark.parametrize("case", UNPOOLED, ids=case_id)
+def test_unpooling_and_norms(case: Any) -> None:
+    name, *arguments, kwargs = case
+    run(name, *arguments, **kwargs)
+
+
 BAD_POOLS: list[tuple[str, Any, dict[str, Any]]] = [
     *((f"{what}_pool{d}d", x, kwargs) for what in ("avg", "max") for d, x in ((1, P1), (2, P2)) for kwargs in (
         {"kernel_size": 0}, {"kernel_size": 2, "stride": 0}, {"kernel_size": 2, "padding": 2},
@@ -648,6 +667,13 @@ LOSSES: list[tuple[Any, ...]] = [
     ("cross_entropy", X, R, {"weight": V}),
     ("cross_entropy", X, C, {"reduction": "max"}),
     ("cross_entropy", X.astype(int), C, {}),
+    *(("multi_margin_loss", x, t, {**r, "p": p, "margin": 0.7, "weight": w, "orders": 1})
+      for r in REDUCTIONS for p in (1, 2) for w in (None, data(4) ** 2) for x, t in ((X, C), (data(4), np.array(2)))),
+    *(("multi_margin_loss", *case, {}) for case in (
+        (X, ints(0, 1, 4)), (X, C, 3), (X, C[:2]), (X, C, 1, 1.0, data(4)), (data(2, 3, 4), C), (X.astype(int), C),
+        (X, C.astype(float)),
+    )),
+    ("multi_margin_loss", X, C, {"weight": V}),
     *(("hinge_embedding_loss", X, S, {**r, "margin": 0.4, "grad_for": (0,)}) for r in REDUCTIONS),
     ("hinge_embedding_loss", X, ints(1, -1, 0, 1), {}),
     *(("margin_ranking_loss", X, T, S, {**r, "margin": 0.4, "grad_for": (0, 1)}) for r in REDUCTIONS),

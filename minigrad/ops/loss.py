@@ -589,6 +589,76 @@ def kl_div(
 # ---- margins ---------------------------------------------------------------------------------------------------------
 
 
+def _multi_margin_slope(
+    xp: Any, grad: Any, self: Any, target: Any, others: Any, reduction: int, p: int, margin: float
+) -> Any:
+    n, classes = others.shape
+    x, chosen = xp.reshape(self, (n, classes)), xp.reshape(target, (n,))
+    if reduction == MEAN:
+        grad = grad / n
+    elif reduction == NONE:
+        grad = xp.reshape(grad, (n, 1))
+    above = margin - xp.reshape(xp.nll_pick(x, chosen), (n, 1)) + x
+    slope = xp.where(above > 0, others if p == 1 else others * above * 2, 0) * grad
+    return xp.reshape(slope - xp.nll_place(xp.sum(slope, 1), chosen, (n, classes)), tuple(self.shape))
+
+
+@op(
+    method=False, function=False,
+    self=lambda xp, grad, self, target, others, reduction, p, margin: _multi_margin_slope(
+        xp, grad, self, target, others, reduction, p, margin),
+)  # fmt: skip
+def multi_margin_loss(self: Array, target: Array, others: Array, reduction: int, p: int, margin: float) -> Array:
+    """`others` (N, C): the weight of each sum's terms, 0 for the target class."""
+    x = self.reshape(others.shape)
+    above = np.maximum(margin - RAW.nll_pick(x, target.reshape(-1))[:, None] + x, 0)
+    losses = np.add.reduce(others * above**p, axis=1).astype(self.dtype, copy=False)
+    return _reduced(losses if self.ndim > 1 else losses[0], reduction)
+
+
+@composite(name="nn.functional.multi_margin_loss", method=False)
+def multi_margin(
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The mean over classes of max(0, margin - input[target] + input[class]) ** p, times the target's weight."""
+    number = _number(_legacy(size_average, reduce, reduction))
+    if p not in (1, 2):
+        raise ValueError("only p == 1 and p == 2 supported")
+    if weight is not None and weight.ndim != 1:
+        raise ValueError("weight must be one-dimensional")
+    refuse_grad("multi_margin_loss", weight=weight)
+    if input.ndim > 2 or 0 in input.shape[1:]:
+        raise RuntimeError(
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}"
+        )
+    n, classes = (input.shape[0], input.shape[1]) if input.ndim == 2 else (1, input.numel())
+    if target.numel() != n or target.ndim > 1:
+        raise RuntimeError(
+            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples (batch"
+            f" size). Expected target size [{n}], but got {list(target.shape)}. Input has shape {list(input.shape)}."
+        )
+    if weight is not None and weight.numel() != classes:
+        raise RuntimeError(f"inconsistent weight size, expected {classes} but got {list(weight.shape)}")
+    refuse_kinds("multi_margin_loss_cpu_kernel", input, "biuc")
+    if kind(target) != "Long":
+        raise RuntimeError(f"expected scalar type Long but found {kind(target)}")
+    chosen = np.asarray(target._data).reshape(-1)
+    if ((chosen < 0) | (chosen >= classes)).any():
+        raise RuntimeError("target out of range")
+    others = (chosen[:, None] != np.arange(classes)).astype(input._data.dtype) / input._data.dtype.type(classes)
+    if weight is not None:
+        others = others * weight._data[chosen][:, None]
+    result: Tensor = multi_margin_loss(input, target, make(others, None), number, p, margin)
+    return result
+
+
 @composite(name="nn.functional.hinge_embedding_loss", method=False)
 def hinge_embedding(
     input: Tensor,

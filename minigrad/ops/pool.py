@@ -6,6 +6,7 @@ their gradient puts numbers there, whose gradient takes them from there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from math import prod
 from typing import Any, NamedTuple
@@ -13,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad._declare import composite
+from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
-from minigrad._op import Array
 from minigrad._tensor import Tensor
-from minigrad.ops._checks import refuse_kinds
+from minigrad.ops._checks import kind, refuse_kinds
 from minigrad.ops._spatial import Ints, offsets, padded, per_dim
 from minigrad.ops.resample import adaptive_means, adaptive_windows, sliding_means
 from minigrad.ops.shape import internal
@@ -417,3 +418,85 @@ for _n in (1, 2, 3):
     composite(_avg_pool(_n), name=f"nn.functional.avg_pool{_n}d", method=False)
     composite(_adaptive_avg_pool(_n), name=f"nn.functional.adaptive_avg_pool{_n}d", method=False)
     composite(_adaptive_max_pool(_n), name=f"nn.functional.adaptive_max_pool{_n}d", method=False)
+
+
+# ---- the way back, and powers ----------------------------------------------------------------------------------------
+
+
+@internal(
+    node=lambda called: called,
+    self=lambda xp, grad, indices, spatial: xp.plane_take(grad, indices, spatial, True),
+)  # fmt: skip
+def max_unpool(self: Array, indices: Array, spatial: Ints, called: str) -> Array:
+    return RAW.plane_put(self, indices, spatial, True)  # type: ignore[no-any-return]
+
+
+def _max_unpool(n: int) -> Any:
+    def max_unpool_nd(
+        input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+    ) -> Tensor:
+        """Put maxima back where `max_pool` found them, among zeros; `output_size` says which size it was."""
+        kernels, paddings = per_dim(kernel_size, n), per_dim(padding, n)
+        strides = kernels if stride is None else per_dim(stride, n)
+        default = [
+            (m - 1) * s + k - 2 * p for m, k, s, p in zip(input.shape[-n:], kernels, strides, paddings)
+        ]
+        size = default if output_size is None else list(output_size)
+        size = size[2:] if len(size) == n + 2 else size
+        if len(size) != n:
+            raise ValueError(
+                f"output_size should be a sequence containing {n} or {n + 2} elements, but it has a length of"
+                f" '{len(size)}'"
+            )
+        for i, (found, usual, step) in enumerate(zip(size, default, strides)):
+            if not usual - step < found < usual + step:
+                raise ValueError(
+                    f'invalid output_size "{output_size}" (dim {i} must be between {usual - step} and {usual + step})'
+                )
+        if kind(indices) != "Long":
+            raise RuntimeError(f"elements in indices should be type int64 but got: {kind(indices)}")
+        if input.shape != indices.shape:
+            tail = [1] if n == 1 else []
+            raise RuntimeError(
+                "Expected shape of indices to be same as that of the input tensor"
+                f" ({[*input.shape, *tail]}) but got indices tensor with shape: {[*indices.shape, *tail]}"
+            )
+        wrong = indices._data[(indices._data < 0) | (indices._data >= prod(size))]
+        if wrong.size:
+            volume = "x".join(map(str, [*size, 1] if n == 1 else size))
+            raise RuntimeError(
+                f"Found an invalid max index: {wrong.reshape(-1)[0]} (output volumes are of size {volume})"
+            )
+        called = f"MaxUnpool{max(n, 2)}DBackward0"
+        result: Tensor
+        if n == 1:
+            flat = (input.unsqueeze(-1), indices.unsqueeze(-1))
+            result = F.max_unpool(*flat, (*size, 1), called).squeeze(-1)
+        else:
+            result = F.max_unpool(input, indices, tuple(size), called)
+        return result
+
+    return max_unpool_nd
+
+
+def _lp_pool(n: int) -> Any:
+    def lp_pool(
+        input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+    ) -> Tensor:
+        """The p-norm of each window, for p = `norm_type`."""
+        result: Tensor
+        if abs(norm_type) == math.inf:
+            most = getattr(F, f"nn_functional_max_pool{n}d")
+            sign = 1 if norm_type > 0 else -1
+            result = most(sign * input.abs(), kernel_size, stride, 0, 1, ceil_mode)
+            return result if sign > 0 else -result
+        mean = getattr(F, f"nn_functional_avg_pool{n}d")(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
+        result = (mean.sign() * mean.abs().relu()).mul(prod(per_dim(kernel_size, n))).pow(1.0 / norm_type)
+        return result
+
+    return lp_pool
+
+
+for _n in (1, 2, 3):
+    composite(_max_unpool(_n), name=f"nn.functional.max_unpool{_n}d", method=False)
+    composite(_lp_pool(_n), name=f"nn.functional.lp_pool{_n}d", method=False)
