@@ -444,6 +444,10 @@ def test_dropout_keeps_the_mean() -> None:
     values = out.detach().numpy()
     assert set(np.unique(values)) == {np.float32(0), np.float32(1 / 0.75)}
     assert abs(values.mean() - 1) < 0.05
+    minigrad.manual_seed(7)
+    first = minigrad.nn.functional.dropout(x, 0.25)
+    minigrad.manual_seed(7)
+    np.testing.assert_array_equal(minigrad.nn.functional.dropout(x, 0.25).detach().numpy(), first.detach().numpy())
     out.sum().backward()
     np.testing.assert_array_equal(x.grad.numpy(), values)
     channels = minigrad.nn.functional.dropout2d(minigrad.ones(40, 50, 3, 3), 0.5).numpy()

@@ -401,14 +401,16 @@ def _dropout(name: str, features: bool) -> Callable[..., Tensor]:
     def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         """In training, zero each element (or channel) with probability `p`, and divide the others by 1 - p.
 
-        The choice is numpy's (`np.random`), not torch's.
+        The choice comes from minigrad's generator (`manual_seed` repeats it), not from torch's.
         """
         if p < 0.0 or p > 1.0:
             raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
         if not training or p == 0 or not input.numel():
             return input
         shape = (*input.shape[:2], *(1,) * (input.ndim - 2)) if features else tuple(input.shape)
-        kept = np.random.random_sample(shape) >= p  # noqa: NPY002  (what np.random.seed governs)
+        from minigrad._random import default_generator  # which is made of operations itself
+
+        kept = default_generator.draw("random", shape) >= p
         factors = make(np.where(kept, 1 / (1 - p) if p < 1 else 0, 0).astype(input._data.dtype), None)
         result: Tensor = input.mul_(factors) if inplace else input * factors
         return result
