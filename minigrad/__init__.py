@@ -1,13 +1,17 @@
 """minigrad: torch's autograd on numpy. `import minigrad as torch` runs torch code."""
 
-from minigrad import _operators, autograd, func, linalg, nn, special, utils
+from math import e, inf, nan, pi
+
+from minigrad import _operators, _queries, _storage, autograd, func, linalg, nn, special, utils
 from minigrad import ops as _ops
+from minigrad._creation import TYPED as _TYPED
 from minigrad._creation import (
     arange,
     as_tensor,
     asarray,
     empty,
     empty_like,
+    empty_strided,
     eye,
     from_numpy,
     full,
@@ -22,6 +26,7 @@ from minigrad._creation import (
     zeros_like,
 )
 from minigrad._declare import PUBLIC as _PUBLIC
+from minigrad._device import contiguous_format, device, layout, memory_format, preserve_format, strided
 from minigrad._dtype import (
     bool_ as bool,
 )
@@ -62,8 +67,42 @@ from minigrad._modes import (
     no_grad,
     set_grad_enabled,
 )
+from minigrad._queries import (
+    detach,
+    detach_,
+    is_complex,
+    is_floating_point,
+    is_inference,
+    is_nonzero,
+    is_signed,
+    is_storage,
+    is_tensor,
+    numel,
+    result_type,
+    typename,
+)
+from minigrad._random import (
+    Generator,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+    seed,
+    set_rng_state,
+)
 from minigrad._tensor import Tensor
 from minigrad._tensor_str import Size, set_printoptions
 
+newaxis = None
+
 _operators.install()
+_queries.install()
+globals().update(_TYPED)
 globals().update({_name: _function for _name, _function in _PUBLIC.items() if "." not in _name})

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import numpy as np
 
 from minigrad import _dtype
+from minigrad._device import check_device
 from minigrad._dtype import as_numpy, default_float
 from minigrad._modes import state
 from minigrad._tensor import Tensor, infer, make
+from minigrad._text import type_name
+
+_SEQUENCES: Final = (list, tuple, range)
 
 
-def finish(data: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
-    """A new leaf of this array."""
+def finish(data: Any, requires_grad: bool = False, out: Tensor | None = None, device: Any = None) -> Tensor:
+    """A new leaf of this array; with `out`, that tensor, with the array's elements."""
+    if device is not None:
+        check_device(device)
+    if out is not None:
+        from minigrad._op import store_out
+
+        return store_out("out", out, make(data, None), ())
     result = make(np.asarray(data), None)
     if state.inference:
         infer(result)
@@ -27,20 +37,22 @@ def finish(data: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
     return result
 
 
+# ---- from Python's numbers and numpy's arrays ------------------------------------------------------------------------
+
+
 def _inferred(data: Any) -> np.dtype[Any]:
     """The type of nested Python numbers: the widest category, floats as the default type."""
     if isinstance(data, Tensor):
         return data._data.dtype  # type: ignore[no-any-return]
     if isinstance(data, (np.ndarray, np.generic)):
-        return data.dtype
-    if isinstance(data, (list, tuple)):
-        kinds = [_inferred(each) for each in data]
-        if not kinds:
-            return default_float()
-        found = kinds[0]
-        for kind in kinds[1:]:
-            found = _dtype.promote(found, kind)
-        return found
+        return _dtype.from_numpy(data.dtype).numpy
+    if isinstance(data, _SEQUENCES):
+        found = None
+        for each in data:
+            kind = _inferred(each)
+            if kind is not found:
+                found = kind if found is None else _dtype.promote(found, kind)
+        return default_float() if found is None else found
     if isinstance(data, (bool, int, float, complex)):
         return _dtype.of_number(data)
     if isinstance(data, str):
@@ -48,32 +60,91 @@ def _inferred(data: Any) -> np.dtype[Any]:
     raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
 
 
-def _nested(data: Any) -> Any:
+def _shape(data: Any) -> tuple[int, ...]:
+    """The shape of nested sequences, by their first elements."""
+    shape: list[int] = []
+    while isinstance(data, _SEQUENCES):
+        shape.append(len(data))
+        if not data:
+            break
+        data = data[0]
+    if isinstance(data, str):
+        raise ValueError("too many dimensions 'str'")
+    return (*shape, *(data.shape if isinstance(data, np.ndarray) else ()))
+
+
+def _store(array: np.ndarray[Any, Any], data: Any, dim: int = 0) -> None:
+    """Write nested sequences to an array of their shape; torch's errors where they do not fit."""
+    if not array.ndim:
+        array[()] = _element(data, array.dtype)
+        return
+    if not isinstance(data, (*_SEQUENCES, np.ndarray)):
+        raise TypeError("not a sequence")
+    if len(data) != len(array):
+        raise ValueError(f"expected sequence of length {len(array)} at dim {dim} (got {len(data)})")
+    for place, each in enumerate(data):
+        _store(array[place, ...], each, dim + 1)
+
+
+def _element(value: Any, dtype: np.dtype[Any]) -> Any:
+    """One number as an element of a type."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        if math.prod(value.shape) != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        value = value.item()
+    if dtype.kind in "iu":
+        if isinstance(value, (float, np.floating)):
+            if not math.isfinite(value):
+                raise _overflow(dtype)
+            value = int(value)
+        if not hasattr(value, "__index__"):
+            raise TypeError(f"'{type(value).__name__}' object cannot be interpreted as an integer")
+        value = int(value)
+        if not -(2**63) <= value < 2**63:
+            raise ValueError("Overflow when unpacking long long")
+        limits = np.iinfo(dtype)
+        if not (limits.min or -limits.max) <= value <= limits.max:
+            raise _overflow(dtype)
+        return value & limits.max if dtype.kind == "u" else value
+    if dtype.kind == "f" and not hasattr(value, "__float__"):
+        raise TypeError(f"must be real number, not {type(value).__name__}")
+    return value
+
+
+def _overflow(dtype: np.dtype[Any]) -> RuntimeError:
+    return RuntimeError(f"value cannot be converted to type {dtype.name} without overflow")
+
+
+def _array(data: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Nested Python numbers as an array of a type."""
     if isinstance(data, Tensor):
-        return data._data
-    if isinstance(data, (list, tuple)):
-        return [_nested(each) for each in data]
-    return data
+        return np.array(data._data, dtype)
+    if isinstance(data, (np.ndarray, np.generic)):
+        _dtype.from_numpy(data.dtype)
+        return np.array(state.run(data.astype, dtype))
+    if isinstance(data, str):
+        raise TypeError("new(): invalid data type 'str'")
+    if isinstance(data, _SEQUENCES) and data and isinstance(data[0], np.ndarray):
+        warnings.warn(
+            "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider converting the list to a"
+            " single numpy.ndarray with numpy.array() before converting to a tensor.",
+            stacklevel=3,
+        )
+    try:
+        found = np.array(data)
+    except ValueError:
+        found = None
+    usual = found is not None and (found.dtype == dtype or found.dtype.kind == "f" and dtype.kind == "f")
+    if found is not None and usual and (found.size or found.ndim < 2):
+        return state.run(found.astype, dtype, copy=False)
+    result = np.zeros(_shape(data), dtype)
+    state.run(_store, result, data)
+    return result
 
 
-def _checked_shape(data: Any, dims: int = 0) -> tuple[int, ...]:
-    """The shape of nested sequences; ValueError with torch's text where lengths differ."""
-    if isinstance(data, (Tensor, np.ndarray, np.generic)):
-        return tuple(data.shape)
-    if not isinstance(data, (list, tuple)):
-        return ()
-    shapes = [_checked_shape(each, dims + 1) for each in data]
-    for each in shapes[1:]:
-        if len(each) != len(shapes[0]):
-            if not each:
-                raise TypeError("not a sequence")
-            raise ValueError(f"expected sequence of length {shapes[0][0] if shapes[0] else 1} at dim {dims + 1}")
-        if each and each[0] != shapes[0][0]:
-            raise ValueError(f"expected sequence of length {shapes[0][0]} at dim {dims + 1} (got {each[0]})")
-    return (len(data), *(shapes[0] if shapes else ()))
-
-
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+) -> Tensor:
     """A new tensor of nested numbers or of a copy of an array, as `torch.tensor`."""
     if isinstance(data, Tensor):
         warnings.warn(
@@ -81,13 +152,13 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
             " sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
             stacklevel=2,
         )
-    kind = _inferred(data) if dtype is None else as_numpy(dtype, "tensor")
-    if isinstance(data, (list, tuple)):
-        _checked_shape(data)
-    array = np.array(_nested(data))
-    if array.dtype == object:
-        raise OverflowError("Overflow when unpacking long long")
-    return finish(state.run(array.astype, kind), requires_grad)
+    if dtype is not None:
+        kind = as_numpy(dtype, "tensor")
+    else:
+        if isinstance(data, _SEQUENCES):
+            _shape(data)
+        kind = _inferred(data)
+    return finish(_array(data, kind), requires_grad, device=device)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -97,97 +168,200 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if isinstance(data, np.ndarray):
         made = from_numpy(data)
         return made if dtype is None else made.to(dtype)
-    return tensor(data, dtype=dtype)
+    return tensor(data, dtype=dtype, device=device)
 
 
-asarray = as_tensor
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of this data, sharing memory where it can unless `copy`; detached unless `requires_grad`."""
+    if copy is False and not isinstance(obj, (Tensor, np.ndarray)):
+        raise ValueError("can't alias arbitrary sequence into a tensor.")
+    found = as_tensor(obj, dtype, device)
+    if copy:
+        found = found.clone()
+    if requires_grad and not found.requires_grad:
+        return found.detach().requires_grad_()
+    return found if requires_grad or not found.requires_grad else found.detach()
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     """A tensor that shares the array's memory."""
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+        raise TypeError(f"expected np.ndarray (got {type_name(array)})")
+    if not array.flags.writeable:
+        warnings.warn(
+            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing"
+            " to this tensor will result in undefined behavior. You may want to copy the array to protect its data or make"
+            " it writable before converting it to a tensor. This type of warning will be suppressed for the rest of this"
+            " program.",
+            stacklevel=2,
+        )
     _dtype.from_numpy(array.dtype)
     if any(stride < 0 for stride in array.strides):
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently"
             " supported. (You can probably work around this by making a copy of your array  with array.copy().) "
         )
-    return finish(array, False)
+    return finish(array)
 
 
-def _size(size: Sequence[Any], name: str) -> tuple[int, ...]:
-    if len(size) == 1 and isinstance(size[0], (tuple, list)):
-        size = size[0]
-    for number, each in enumerate(size):
-        if not isinstance(each, (int, np.integer, Tensor)) or isinstance(each, bool):
-            raise TypeError(
-                f"{name}(): argument 'size' (position 1) must be tuple of ints, but found element of type"
-                f" {type(each).__name__} at pos {number}"
-            )
-        if int(each) < 0:
-            raise RuntimeError(f"Trying to create tensor with negative dimension {int(each)}: {list(size)}")
-    return tuple(int(each) for each in size)
+# ---- of a given size -------------------------------------------------------------------------------------------------
+
+
+def checked_size(size: Sequence[Any], name: str) -> tuple[int, ...]:
+    """Sizes given as one sequence or as separate arguments; TypeError or RuntimeError with torch's texts."""
+    separate = not (len(size) == 1 and isinstance(size[0], (tuple, list)))
+    for number, each in enumerate(size if separate else size[0]):
+        if isinstance(each, bool) or not hasattr(each, "__index__"):
+            given = type(each).__name__
+            if number:
+                reason = f'failed to unpack the object at pos {number + 1} with error "type must be tuple of ints,but got'
+                raise TypeError(f"{name}(): argument 'size' {reason} {given}\"")
+            reason = f"not {given}" if separate else f"but found element of type {given} at pos 0"
+            raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, {reason}")
+    found = tuple(int(each) for each in (size if separate else size[0]))
+    for each in found:
+        if each < 0:
+            if name == "zeros":
+                raise RuntimeError("zeros: Dimension size must be non-negative.")
+            raise RuntimeError(f"Trying to create tensor with negative dimension {each}: {list(found)}")
+    return found
 
 
 def _kind(dtype: Any, name: str) -> np.dtype[Any]:
     return default_float() if dtype is None else as_numpy(dtype, name)
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of zeros."""
-    return finish(np.zeros(_size(size, "zeros"), _kind(dtype, "zeros")), requires_grad)
+def sized(name: str, doc: str, create: Callable[[tuple[int, ...], np.dtype[Any]], Any]) -> Callable[..., Tensor]:
+    """A function `name(*size)` that makes tensors of a size with `create(size, type)`."""
+
+    def made(
+        *args: Any,
+        size: Any = None,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        out: Tensor | None = None,
+        layout: Any = None,
+        pin_memory: bool = False,
+        memory_format: Any = None,
+    ) -> Tensor:
+        if size is not None:
+            args = (size,)
+        elif not args:
+            raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
+        kind = out._data.dtype if dtype is None and out is not None else _kind(dtype, name)
+        return finish(create(checked_size(args, name), kind), requires_grad, out, device)
+
+    made.__name__ = made.__qualname__ = name
+    made.__doc__ = doc
+    return made
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor of ones."""
-    return finish(np.ones(_size(size, "ones"), _kind(dtype, "ones")), requires_grad)
+zeros = sized("zeros", "A tensor of zeros.", np.zeros)
+ones = sized("ones", "A tensor of ones.", np.ones)
+empty = sized("empty", "A tensor whose values mean nothing (zeros here).", np.zeros)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A tensor whose values mean nothing (zeros here)."""
-    return finish(np.zeros(_size(size, "empty"), _kind(dtype, "empty")), requires_grad)
-
-
-def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    out: Tensor | None = None,
+    layout: Any = None,
+) -> Tensor:
     """A tensor of one value, of the value's own type unless `dtype` says otherwise."""
-    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    value = fill_value.item() if isinstance(fill_value, (Tensor, np.generic)) else fill_value
+    if isinstance(size, int):
+        raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
+    if not isinstance(value, (bool, int, float, complex)):
+        raise TypeError(f"full(): argument 'fill_value' (position 2) must be Number, not {type(value).__name__}")
     kind = _dtype.of_number(value) if dtype is None else as_numpy(dtype, "full")
-    return finish(np.full(_size((size,), "full"), value, kind), requires_grad)
+    return finish(np.full(checked_size((size,), "full"), value, kind), requires_grad, out, device)
 
 
-def _like(name: str, make_array: Any) -> Any:
-    def like(
-        input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None
+def empty_strided(
+    size: Any, stride: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of a size whose elements lie at these strides in memory (zeros here)."""
+    size, kind = checked_size((size,), "empty_strided"), _kind(dtype, "empty_strided")
+    count = 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if all(size) else 0
+    strides = tuple(s * kind.itemsize for s in stride)
+    return finish(np.ndarray(size, kind, np.zeros(count, kind), 0, strides), requires_grad, device=device)
+
+
+def like(name: str, doc: str, create: Callable[[Any, np.dtype[Any]], Any]) -> Callable[..., Tensor]:
+    """A function `name(tensor)` that makes tensors of its shape, type and layout with `create(array, type)`."""
+
+    def made(
+        input: Tensor,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        memory_format: Any = None,
+        layout: Any = None,
     ) -> Tensor:
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
         kind = input._data.dtype if dtype is None else as_numpy(dtype, name)
-        return finish(make_array(input._data, kind), requires_grad)
+        return finish(create(input._data, kind), requires_grad, device=device)
 
-    like.__name__ = like.__qualname__ = name
-    like.__doc__ = f"As `{name.removesuffix('_like')}`, with the shape, type and layout of a tensor."
-    return like
-
-
-zeros_like = _like("zeros_like", np.zeros_like)
-ones_like = _like("ones_like", np.ones_like)
-empty_like = _like("empty_like", np.zeros_like)
+    made.__name__ = made.__qualname__ = name
+    made.__doc__ = doc
+    return made
 
 
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def _zeros_like(array: Any, kind: np.dtype[Any]) -> Any:
+    return np.zeros(array.shape, kind) if 0 in getattr(array, "strides", ()) else np.zeros_like(array, kind)
+
+
+zeros_like = like("zeros_like", "Zeros of the shape, type and layout of a tensor.", _zeros_like)
+ones_like = like("ones_like", "Ones of the shape, type and layout of a tensor.", np.ones_like)
+empty_like = like("empty_like", "A tensor like another, whose values mean nothing (zeros here).", _zeros_like)
+
+
+def full_like(
+    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **_: Any
+) -> Tensor:
     """As `full`, with the shape and type of a tensor."""
     kind = input._data.dtype if dtype is None else as_numpy(dtype, "full_like")
-    return finish(np.full_like(input._data, fill_value, kind), requires_grad)
+    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    return finish(np.full_like(input._data, value, kind), requires_grad, device=device)
 
 
-def arange(*args: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **named: Any) -> Tensor:
+# ---- sequences -------------------------------------------------------------------------------------------------------
+
+
+def _number(value: Any) -> Any:
+    return value.item() if isinstance(value, (Tensor, np.generic)) else value
+
+
+def arange(
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    out: Tensor | None = None,
+    **named: Any,
+) -> Tensor:
     """Numbers from `start` (0) to `end`, excluded, by `step` (1); integers if all three are."""
-    values = [each.item() if isinstance(each, Tensor) else each for each in args]
-    start, end, step = (0, *values, 1) if len(values) == 1 else (*values, 1)[:3] if values else (0, named["end"], 1)
-    start, end, step = named.get("start", start), named.get("end", end), named.get("step", step)
+    values = [_number(each) for each in (*args, *(named[key] for key in ("start", "end", "step") if key in named))]
+    if not 1 <= len(values) <= 3 or not all(isinstance(each, (int, float)) for each in values):
+        got = ", ".join(type(each).__name__ for each in values)
+        raise TypeError(
+            f"arange() received an invalid combination of arguments - got ({got}), but expected one of:\n * (Number end)\n"
+            " * (Number start, Number end)\n * (Number start, Number end, Number step = 1)"
+        )
+    start, end, step = (0, *values, 1) if len(values) == 1 else (*values, 1)[:3]
     if step == 0:
         raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start:g} -> {end:g}")
     if (end - start) * step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if dtype is not None:
@@ -195,17 +369,30 @@ def arange(*args: Any, dtype: Any = None, device: Any = None, requires_grad: boo
     else:
         kind = default_float() if any(isinstance(v, float) for v in (start, end, step)) else np.dtype(np.int64)
     count = math.ceil((end - start) / step)
-    return finish((start + np.arange(count) * step).astype(kind), requires_grad)
+    return finish((start + np.arange(count) * step).astype(kind), requires_grad, out, device)
 
 
 def linspace(
-    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """`steps` numbers from `start` to `end`, both included."""
-    first, last = (each.item() if isinstance(each, Tensor) else each for each in (start, end))
+    if isinstance(steps, bool) or not isinstance(steps, int):
+        got = ", ".join(type(each).__name__ for each in (start, end, steps))
+        raise TypeError(
+            f"linspace() received an invalid combination of arguments - got ({got}), but expected one of:\n"
+            " * (Number start, Number end, int steps)"
+        )
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
-    return finish(np.linspace(first, last, steps).astype(_kind(dtype, "linspace")), requires_grad)
+    numbers = np.linspace(_number(start), _number(end), steps)
+    return finish(numbers.astype(_kind(dtype, "linspace")), requires_grad, out, device)
 
 
 def logspace(
@@ -218,18 +405,63 @@ def logspace(
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The identity matrix."""
-    return finish(np.eye(n, m, dtype=_kind(dtype, "eye")), requires_grad)
+    for position, (name, size) in enumerate((("n", n), ("m", 0 if m is None else m)), 1):
+        if not hasattr(size, "__index__"):
+            raise TypeError(f"eye(): argument '{name}' (position {position}) must be int, not {type(size).__name__}")
+        if size < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {size}")
+    return finish(np.eye(n, m, dtype=_kind(dtype, "eye")), requires_grad, device=device)
 
 
-def scalar_tensor(value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A 0-d tensor."""
-    return finish(np.array(value, _kind(dtype, "scalar_tensor")), requires_grad)
+    return finish(np.array(value, _kind(dtype, "scalar_tensor")), requires_grad, device=device)
 
 
-def legacy_tensor(cls: type[Tensor], *args: Any, **kwargs: Any) -> Tensor:
-    """`Tensor(data)` or `Tensor(2, 3)`: of the default type."""
-    if len(args) == 1 and isinstance(args[0], Tensor):
-        return make(args[0].materialize(), None, cls)
-    if args and all(isinstance(each, int) for each in args):
-        return make(np.zeros(args, default_float()), None, cls)
-    return make(np.array(_nested(args[0]), default_float()), None, cls)
+# ---- constructors ----------------------------------------------------------------------------------------------------
+
+
+def legacy_tensor(cls: type[Tensor], dtype: np.dtype[Any], *args: Any, **kwargs: Any) -> Tensor:
+    """`Tensor(data)` or `Tensor(2, 3)`, of a type; TypeError for what torch does not take."""
+    check_device(kwargs.pop("device", None))
+    if kwargs:
+        got = ", ".join([*(type(a).__name__ for a in args), *(f"{k}={type(v).__name__}" for k, v in kwargs.items())])
+        raise TypeError(
+            f"new() received an invalid combination of arguments - got ({got}), but expected one of:\n"
+            " * (*, torch.device device = None)\n * (Tensor other)\n * (tuple of ints size)\n * (object data)"
+        )
+    if not args:
+        return make(np.empty(0, dtype), None, cls)
+    data = args[0]
+    if len(args) == 1 and isinstance(data, Tensor) and not (data._data.ndim == 0 and data._data.dtype.kind in "iu"):
+        return make(data.materialize(), None, cls)
+    if isinstance(data, int) or type(data) is not tuple and isinstance(data, tuple) or len(args) > 1:
+        return make(np.zeros(checked_size(args, "new"), dtype), None, cls)
+    if isinstance(data, (float, complex)):
+        raise TypeError(f"new(): data must be a sequence (got {type(data).__name__})")
+    return make(_array(data, dtype), None, cls)
+
+
+class _TypedMeta(type):
+    """Classes such as `FloatTensor`: a tensor is an instance if its elements have the type."""
+
+    def __instancecheck__(cls, other: object) -> bool:
+        return isinstance(other, Tensor) and other._data.dtype == cls.dtype.numpy  # type: ignore[attr-defined]
+
+    def __repr__(cls) -> str:
+        return f"<class 'torch.{cls.__name__}'>"
+
+
+def _typed(dtype: _dtype.dtype) -> Any:
+    def new(cls: Any, *args: Any, **kwargs: Any) -> Tensor:
+        if args and isinstance(args[0], Tensor) and args[0]._data.dtype != dtype.numpy:
+            raise TypeError(f"expected a tensor of type {dtype} (got {args[0].dtype})")
+        return legacy_tensor(Tensor, dtype.numpy, *args, **kwargs)
+
+    doc = f"`{dtype.legacy_name}Tensor(data)` or `(2, 3)`: a tensor of type {dtype}, as from before there were types."
+    return _TypedMeta(f"{dtype.legacy_name}Tensor", (), {"__new__": new, "__doc__": doc, "dtype": dtype})
+
+
+TYPED: Final = {
+    f"{each.legacy_name}Tensor": _typed(each) for each in _dtype.ALL if not each.is_complex
+}  # FloatTensor, LongTensor …

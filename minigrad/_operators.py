@@ -11,7 +11,8 @@ import numpy as np
 from minigrad._declare import PUBLIC
 from minigrad._tensor import Tensor
 
-_OPERANDS: Final = (Tensor, bool, int, float, complex, np.generic, np.ndarray)
+_NUMBERS: Final = (Tensor, bool, int, float, complex, np.generic)
+_OPERANDS: Final = (*_NUMBERS, np.ndarray)
 
 # Operator -> operation. The reflected form has its own in `_REFLECTED`, or is the same operation on a number first.
 _BINARY: Final = {
@@ -20,7 +21,8 @@ _BINARY: Final = {
     "lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift",
     "eq": "eq", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge",
 }  # fmt: skip
-_COMPARISONS: Final = {"eq", "ne", "lt", "le", "gt", "ge"}
+_ORDER: Final = ("lt", "le", "gt", "ge")  # not between tensors and arrays
+_COMPARISONS: Final = {"eq", "ne", *_ORDER}
 _COMMUTATIVE: Final = {"add", "mul", "and", "or", "xor"}
 _UNARY: Final = {"neg": "neg", "pos": "positive", "abs": "abs"}
 
@@ -50,12 +52,8 @@ def _operand(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _operands(name: str) -> tuple[type, ...]:
-    return (Tensor, np.ndarray) if name == "matmul" else _OPERANDS
-
-
 def _forward(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    operands = _operands(name)
+    operands = {"matmul": (Tensor, np.ndarray), **dict.fromkeys(_ORDER, _NUMBERS)}.get(name, _OPERANDS)
 
     def operator(self: Tensor, other: Any) -> Any:
         if type(other) is not Tensor:
@@ -69,7 +67,7 @@ def _forward(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _reflected(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    operands = _operands(name)
+    operands = Tensor if name == "matmul" else _NUMBERS  # as in torch, an array on the left is refused
 
     def operator(self: Tensor, other: Any) -> Any:
         if not isinstance(other, operands):

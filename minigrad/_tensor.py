@@ -61,11 +61,9 @@ class Tensor:
     __array_priority__ = 1000  # numpy's operators leave mixed operations to ours
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        if args or kwargs:
-            from minigrad._creation import legacy_tensor
+        from minigrad._creation import legacy_tensor
 
-            return legacy_tensor(cls, *args, **kwargs)
-        return make(np.empty(0, _dtype.default_float()), None, cls)
+        return legacy_tensor(cls, _dtype.default_float(), *args, **kwargs)
 
     if TYPE_CHECKING:  # what declarations install: methods, and operators
 
@@ -427,6 +425,11 @@ class Tensor:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         array = self.numpy()
         return array if dtype is None else array.astype(dtype, copy=False)
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
+        from minigrad._creation import from_numpy as shared
+
+        return shared(np.asarray(array).view(np.uint8) if array.dtype.kind == "b" else np.asarray(array))
 
     def item(self) -> Any:
         """The only element as a Python number."""

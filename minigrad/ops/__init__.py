@@ -3,6 +3,7 @@
 from minigrad.ops import (
     activation,  # noqa: F401
     calculus,
+    complex,
     conv,
     conversion,
     distance,

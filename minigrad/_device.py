@@ -1,0 +1,91 @@
+"""Where and how a tensor's elements lie, as torch names it: `device`, `layout`, `memory_format`; here always the CPU."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_KINDS: Final = (
+    "cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, vulkan, mps, meta, hpu, mtia,"
+    " privateuseone"
+)
+
+
+class device:
+    """A place for tensors, `device("cpu")` or `device("cpu", 0)`; compares and prints as torch's."""
+
+    __module__ = "minigrad"
+    __slots__ = ("index", "type")
+
+    def __init__(self, type: str | device, index: int | None = None) -> None:
+        if isinstance(type, device):
+            type, index = type.type, type.index
+        if not isinstance(type, str):
+            raise TypeError(f"device(): argument 'type' (position 1) must be str, not {type.__class__.__name__}")
+        name, colon, number = type.partition(":")
+        if name not in _KINDS.split(", "):
+            raise RuntimeError(f"Expected one of {_KINDS} device type at start of device string: {name}")
+        if colon and not number.isdigit():
+            raise RuntimeError(f"Invalid device string: '{type}'")
+        self.type = name
+        self.index = int(number) if colon else index
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))
+
+    def __repr__(self) -> str:
+        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return device, (self.type, self.index)
+
+
+CPU: Final = device("cpu")
+
+
+def check_device(given: Any) -> None:
+    """Refuse every device but the CPU, with torch's words where torch without one has them."""
+    if given is None or given == "cpu":
+        return
+    kind = (given if isinstance(given, device) else device(given)).type
+    if kind == "cuda":
+        raise AssertionError("Torch not compiled with CUDA enabled")
+    if kind != "cpu":
+        raise NotImplementedError(f"minigrad computes on the CPU alone: there is no device '{kind}'")
+
+
+class _Named:
+    """A constant that prints as its name."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"torch.{self._name}"
+
+    def __reduce__(self) -> str:
+        return self._name
+
+
+class layout(_Named):
+    """How a tensor keeps its elements: always `strided` here."""
+
+    __module__ = "minigrad"
+
+
+class memory_format(_Named):
+    """The order of dimensions in memory that a copy is asked to have."""
+
+    __module__ = "minigrad"
+
+
+strided = layout("strided")
+contiguous_format = memory_format("contiguous_format")
+preserve_format = memory_format("preserve_format")

@@ -1,0 +1,182 @@
+"""What programs ask about tensors and what they do to elements one by one, outside of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad import _dtype
+from minigrad._declare import method
+from minigrad._device import CPU, device, layout, strided
+from minigrad._tensor import Tensor, readonly
+from minigrad._text import type_name
+
+__all__ = ["is_storage", "is_tensor", "numel", "result_type", "typename"]
+
+
+def is_tensor(obj: object) -> bool:
+    """Whether an object is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_storage(obj: object) -> bool:
+    """Whether an object is the memory of a tensor."""
+    from minigrad._storage import UntypedStorage
+
+    return isinstance(obj, UntypedStorage)
+
+
+def typename(obj: Any) -> str:
+    """The name of an object's type, with the elements' for a tensor."""
+    if isinstance(obj, Tensor):
+        return obj.dtype.tensor_type
+    kind = obj if isinstance(obj, type) else type(obj)
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+
+
+def _asking(name: str) -> Callable[[Tensor], Any]:
+    """A method as a function, which checks that it is given a tensor."""
+
+    def function(input: Tensor) -> Any:
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type_name(input)}")
+        return getattr(input, name)()
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = getattr(Tensor, name).__doc__
+    return function
+
+
+def result_type(tensor: Any, other: Any) -> _dtype.dtype:
+    """The type of an operation on two tensors or numbers."""
+    operands: list[_dtype.Operand] = []
+    for each in (tensor, other):
+        if isinstance(each, Tensor):
+            operands.append((each._data.dtype, each._data.ndim))
+        elif isinstance(each, (bool, int, float, complex)):
+            operands.append(each)
+        else:
+            got = ", ".join(type(each).__name__ for each in (tensor, other))
+            raise TypeError(
+                f"result_type() received an invalid combination of arguments - got ({got}), but expected one of:\n"
+                " * (Tensor tensor, Tensor other)\n * (Number scalar, Tensor tensor)\n * (Tensor tensor, Number other)\n"
+                " * (Number scalar1, Number scalar2)"
+            )
+    return _dtype.from_numpy(_dtype.result_type(operands))
+
+
+@method("is_nonzero")
+def _is_nonzero(self: Tensor) -> bool:
+    """Whether the only element is not zero."""
+    return bool(self)
+
+
+@method()
+def is_same_size(self: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have one shape."""
+    return bool(self._data.shape == other._data.shape)
+
+
+@method()
+def is_shared(self: Tensor) -> bool:
+    """Whether the memory is shared between processes: never."""
+    return False
+
+
+@method()
+def is_pinned(self: Tensor, device: Any = None) -> bool:
+    """Whether the memory is pinned: never."""
+    return False
+
+
+@method()
+def get_device(self: Tensor) -> int:
+    """The number of the device: -1 on the CPU."""
+    return -1
+
+
+@method()
+def is_distributed(self: Tensor) -> bool:
+    """Whether the elements lie on several machines: never."""
+    return False
+
+
+def _device(self: Tensor) -> device:
+    """Where the elements are: on the CPU."""
+    return CPU
+
+
+def _layout(self: Tensor) -> layout:
+    """How the elements are kept: at strides."""
+    return strided
+
+
+def _never(self: Tensor) -> bool:
+    """False: no tensor is this here."""
+    return False
+
+
+def _always(self: Tensor) -> bool:
+    """True, of every tensor here."""
+    return True
+
+
+def install() -> None:
+    """Give Tensor the attributes that are constant here; called once."""
+    _device.__name__, _layout.__name__ = "device", "layout"
+    Tensor.device, Tensor.layout, Tensor.is_cpu = readonly(_device), readonly(_layout), readonly(_always)
+    for kind in "cuda ipu maia meta mkldnn mps mtia nested quantized sparse sparse_csr vulkan xla xpu".split():
+        setattr(Tensor, f"is_{kind}", readonly(_never))
+
+
+@method()
+def as_subclass(self: Tensor, cls: type[Tensor]) -> Tensor:
+    """The tensor as a view that is an instance of a subclass."""
+    if not issubclass(cls, Tensor):
+        raise RuntimeError("Creating a Tensor subclass from a class that does not inherit from Tensor is not possible.")
+    view: Tensor = self[...]
+    made: Tensor = object.__new__(cls)
+    made.__dict__.update(view.__dict__)
+    return made
+
+
+@method()
+def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Tensor:
+    """Replace each element by what a function of it gives."""
+    return _each(self, "apply_", callable)
+
+
+@method()
+def map_(self: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
+    """Replace each element by what a function of it and of another tensor's gives."""
+    return _each(self, "map_", callable, tensor)
+
+
+@method()
+def map2_(self: Tensor, x: Tensor, y: Tensor, callable: Callable[[Any, Any, Any], Any]) -> Tensor:
+    """Replace each element by what a function of it and of two other tensors' gives."""
+    return _each(self, "map2_", callable, x, y)
+
+
+def _each(self: Tensor, name: str, function: Callable[..., Any], *others: Tensor) -> Tensor:
+    for each in (self, *others):
+        if each.requires_grad:
+            raise RuntimeError(
+                f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead."
+            )
+    kind = _dtype.from_numpy(self._data.dtype)
+    for each in others:
+        if each.dtype is not kind:
+            raise TypeError(f"{name}: expected {kind.tensor_type} for 'other' (got {each.dtype.tensor_type})")
+    data = self.materialize()
+    arrays = [np.broadcast_to(each._data, data.shape) for each in others]
+    for place in np.ndindex(data.shape):
+        data[place] = function(data[place].item(), *(array[place].item() for array in arrays))
+    return self
+
+
+is_complex, is_floating_point, is_signed = map(_asking, ("is_complex", "is_floating_point", "is_signed"))
+is_inference, is_nonzero, numel = map(_asking, ("is_inference", "is_nonzero", "numel"))
+detach, detach_ = map(_asking, ("detach", "detach_"))
