@@ -11,11 +11,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, overload
 
-from minigrad._graph import Saved
-from minigrad._modes import SPECIAL, state
 from minigrad._op import (
     ALIASES,
-    CONSTANT,
     OPS,
     RAW,
     RECORDED,
@@ -26,8 +23,8 @@ from minigrad._op import (
     bind,
     store_out,
 )
+from minigrad._quick import quick_binary, quick_unary
 from minigrad._tensor import Tensor
-from minigrad._views import edge_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -242,8 +239,13 @@ def _expose_inplace(name: str, made: Callable[..., Any], aliases: Sequence[str])
 def _function(op: Op, quick: Callable[..., Any] | None) -> Callable[..., Any]:
     """The public function of an operation: a fast path for what is usual, `bind` and `apply` for the rest."""
     count = len(op.params)
+    tails = op.tails()
 
     def general(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs:
+            tail = tails.get(len(args))
+            if tail is not None:
+                return apply(op, args + tail)
         out = kwargs.pop("out", None)
         if kwargs or len(args) != count or op.keyword_only or op.variadic is not None:
             args = bind(op, args, kwargs)  # type: ignore[assignment]
@@ -257,79 +259,7 @@ def _function(op: Op, quick: Callable[..., Any] | None) -> Callable[..., Any]:
 
     if quick is None or 0 < len(op.formulas) < len(op.operands):
         return general
-    return _quick_unary(op, quick, general) if len(op.operands) == 1 else _quick_binary(op, quick, general)
+    return quick_unary(op, quick, general) if len(op.operands) == 1 else quick_binary(op, quick, general)
 
-
-def _quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]) -> Callable[..., Any]:
-    kinds = "".join(set(op.kinds) & set("fciub" if op.promote == "keep" else "fc"))
-    defaults = tuple(op.defaults.values())
-    new, recordable = object.__new__, bool(op.formulas)
-
-    def function(tensor: Any = _MISSING, /, *rest: Any, **kwargs: Any) -> Any:
-        mode = state.mode
-        if rest or kwargs or mode == SPECIAL or not isinstance(tensor, Tensor):
-            return general(tensor, *rest, **kwargs) if tensor is not _MISSING else general(**kwargs)
-        data = tensor._data
-        if data.dtype.kind not in kinds:
-            return general(tensor)
-        result = state.run(forward, data)
-        output: Tensor = new(Tensor)
-        output._data = result
-        output._cell = cell = [0]
-        edge = tensor._edge if tensor._view is None else edge_of(tensor)
-        if edge is None or mode or not recordable:
-            output._edge = None
-        else:
-            args = (tensor, *defaults)
-            output._edge = (op.plan(1, args).record((edge,), args, (data,), result, cell), 0)
-        return output
-
-    return function
-
-
-def _quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]) -> Callable[..., Any]:
-    kinds = "".join(set(op.kinds) & set("fciub" if op.promote == "keep" else "fc"))
-    defaults = tuple(op.defaults.values())
-    new, recordable, overloaded = object.__new__, bool(op.formulas), 1 in op.overloads
-    number_kind = "f" if 1 in op.numbers and "f" in kinds else None
-
-    def function(first: Any = _MISSING, second: Any = _MISSING, /, *rest: Any, **kwargs: Any) -> Any:
-        mode = state.mode
-        if rest or kwargs or mode == SPECIAL or not isinstance(first, Tensor) or second is _MISSING:
-            return general(*[each for each in (first, second) if each is not _MISSING], *rest, **kwargs)
-        x = first._data
-        dtype = x.dtype
-        kind = dtype.kind
-        if isinstance(second, Tensor):
-            y = second._data
-            if y.dtype is not dtype or kind not in kinds:
-                return general(first, second)
-            other = second._edge if second._view is None else edge_of(second)
-        elif kind == number_kind and (type(second) is float or type(second) is int):
-            y, other = dtype.type(second), None
-            second = Saved(y, CONSTANT, None)
-        else:
-            return general(first, second)
-        try:
-            result = state.run(forward, x, y)
-        except ValueError:  # shapes that do not broadcast: the general way finds the words
-            return general(first, second)
-        output: Tensor = new(Tensor)
-        output._data = result
-        output._cell = cell = [0]
-        edge = first._edge if first._view is None else edge_of(first)
-        if mode or edge is None and other is None or not recordable or result.dtype.kind not in "fc":
-            output._edge = None
-        else:
-            need = (edge is not None) + 2 * (other is not None)
-            args = (first, second, *defaults)
-            edges = (edge,) if overloaded and type(second) is Saved else (edge, other)
-            output._edge = (op.plan(need, args).record(edges, args, (x, y), result, cell), 0)
-        return output
-
-    return function
-
-
-_MISSING: Final = object()
 
 __all__ = ["PUBLIC", "binary", "composite", "method", "op", "unary"]

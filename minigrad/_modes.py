@@ -41,16 +41,19 @@ class _State(threading.local):
         quiet = contextvars.copy_context()
         quiet.run(np.seterr, all="ignore")
         self.run = quiet.run
+        self.fast = (self.mode, self.run)  # both in one look-up
 
     def set_grad_enabled(self, enabled: bool) -> None:
         self.grad_enabled = enabled
         if self.mode != SPECIAL:
             self.mode = RECORD if enabled else PLAIN
+            self.fast = (self.mode, self.run)
 
     def set(self, **changes: Any) -> None:
         self.__dict__.update(changes)
         special = self.inference or self.anomaly or self.saved_tensors_hooks or self.saved_tensors_disabled
         self.mode = SPECIAL if special else RECORD if self.grad_enabled else PLAIN
+        self.fast = (self.mode, self.run)
 
 
 state = _State()

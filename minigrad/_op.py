@@ -112,6 +112,18 @@ class Op:
         self.differentiable = {i for i, param in enumerate(self.params) if param in formulas}
         self.plans: dict[Any, Plan] = {}
 
+    def tails(self) -> dict[int, tuple[Any, ...]]:
+        """By how many arguments come, all by position: the defaults of the rest. Nothing where `bind` must look."""
+        if self.variadic is not None:
+            return {}
+        names = self.params
+        last = len(names) - self.keyword_only
+        return {
+            count: tuple(self.defaults[each] for each in names[count:])
+            for count in range(1, last + 1)
+            if all(each in self.defaults for each in names[count:])
+        }
+
     def ask(self, function: Callable[..., str], args: Sequence[Any]) -> str:
         """What a function of parameters answers for these arguments."""
         return function(*[args[self.params.index(each)] for each in _names(function)])
@@ -152,8 +164,14 @@ class Plan:
         results = [each for each in ("result", "results", *fields) if each in names and each not in op.params]
         self.saved_names = (*inputs, *results)
         self.saves_input = "self" in inputs
+        # For the fast paths: whether what is recorded is at most the inputs `self` and `other`, or the result alone.
+        self.saves_self, self.saves_other = self.saves_input, "other" in inputs
+        self.saves_result = results == ["result"]
+        self.self_first = inputs[:1] == ["self"]
+        self.simple = set(inputs) <= {"self", "other"} and not results or not inputs and self.saves_result
         self.could_save = {each for formula in op.formulas.values() for each in _names(formula)}
         self.extra_names = tuple(sorted(names - set(self.saved_names)))
+        self.simple = self.simple and not self.extra_names
         self.source = "\n".join(
             [*self._record_source(op, single, inputs, results), "", *self._vjp_source(op, active, inputs, results)]
         )
