@@ -250,7 +250,7 @@ class Shapes:
 
     def __init__(self, reference: Engine) -> None:
         self._engine = reference
-        self._known: dict[Any, tuple[tuple[tuple[int, ...], DType], ...] | None] = {}
+        self._known: dict[Any, tuple[tuple[tuple[int, ...], DType, bool], ...] | None] = {}
 
     def __call__(
         self,
@@ -258,12 +258,13 @@ class Shapes:
         op: str,
         args: tuple[Arg, ...],
         kwargs: tuple[tuple[str, Arg], ...],
-        operands: Mapping[int, Array | tuple[tuple[int, ...], str]],
-    ) -> tuple[tuple[tuple[int, ...], DType], ...] | None:
-        """(shape, dtype) of each result, or None when the reference refuses.
+        operands: Mapping[int, Array | tuple[tuple[int, ...], str, bool]],
+    ) -> tuple[tuple[tuple[int, ...], DType, bool], ...] | None:
+        """(shape, dtype, whether a gradient can flow to it) of each result, or None when the reference refuses the
+        operation or its backward.
 
-        `operands` gives the shape and dtype of each value that is referred to, or the constant itself where its
-        contents matter (indices and masks).
+        `operands` gives the shape and dtype of each value that is referred to and whether it requires a gradient, or
+        the constant itself where its contents matter (indices and masks).
         """
         given = tuple([(k, _shaped(a, operands)) for k, a in kwargs])
         key = (form, op, _shaped(args, operands), given)
@@ -277,22 +278,41 @@ class Shapes:
         op: str,
         args: tuple[Arg, ...],
         kwargs: tuple[tuple[str, Arg], ...],
-        operands: Mapping[int, Array | tuple[tuple[int, ...], str]],
-    ) -> tuple[tuple[tuple[int, ...], DType], ...] | None:
+        operands: Mapping[int, Array | tuple[tuple[int, ...], str, bool]],
+    ) -> tuple[tuple[tuple[int, ...], DType, bool], ...] | None:
         state = _Run(self._engine, Program((), ()))
         for i, known in operands.items():
-            data = to_numpy(known) if isinstance(known, Array) else np.full(known[0], 0.5, known[1])
-            state.values[i] = self._engine.leaf(data, False)
+            data = to_numpy(known) if isinstance(known, Array) else _stand_in(known[0], known[1])
+            graded = not isinstance(known, Array) and known[2] and form != "in-place"
+            state.values[i] = self._engine.leaf(data, graded)
         try:
             with quiet():
                 given = {k: state.argument(a) for k, a in kwargs}
-                made = self._engine.call(form, op, [state.argument(a) for a in args], given)
+                call = self._engine.call if form != "in-place" else _change(self._engine)
+                made = call(form, op, [state.argument(a) for a in args], given)
                 parts = made if isinstance(made, (tuple, list)) else (made,)
+                flags = [self._engine.flags(part) or (False, True) for part in parts]
                 arrays = [self._engine.numpy(part) for part in parts]
+                reached = [k for k, flag in enumerate(flags) if flag[0]]
+                if reached:  # torch refuses some cases only here
+                    ones = [self._engine.leaf(np.ones_like(arrays[k]), False) for k in reached]
+                    self._engine.backward_all([parts[k] for k in reached], ones, None, False, None)
         except Exception:  # noqa: BLE001 - a refusal by the reference, of whatever class
             return None
         names: list[Any] = [a.dtype.name for a in arrays]
-        return tuple((a.shape, name) for a, name in zip(arrays, names, strict=True))
+        return tuple((a.shape, name, flag[0]) for a, name, flag in zip(arrays, names, flags, strict=True))
+
+
+def _change(engine: Engine) -> Callable[..., Any]:
+    return lambda _, op, args, kwargs: engine.inplace(op, args[0], args[1:], kwargs)
+
+
+def _stand_in(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
+    """Numbers within most domains, which make every matrix positive definite."""
+    data = np.full(shape, 0.5, dtype)
+    if len(shape) > 1:
+        data += np.eye(shape[-2], shape[-1]).astype(dtype) * data.dtype.type(0.5)
+    return data
 
 
 def _shaped(arg: Any, operands: Mapping[int, Any]) -> Any:

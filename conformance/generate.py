@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
+import numpy as np
 
 from conformance import __version__
 from conformance.execute import Shapes
@@ -44,7 +45,7 @@ from conformance.program import (
     refs,
 )
 from conformance.vocabulary import OPERATIONS, Operation
-from conformance.vocabulary.operation import WIDE, Interval, hull
+from conformance.vocabulary.operation import WIDE, Interval, argument, hull
 
 T = TypeVar("T")
 
@@ -86,6 +87,8 @@ _SHAPES: dict[int, tuple[tuple[int, ...], ...]] = {
     1: ((3,), (2,), (4,), (1,)),
     2: ((2, 3), (3, 2), (2, 2), (1, 3), (3, 3), (3, 1)),
     3: ((2, 3, 2), (2, 1, 3), (1, 2, 2), (2, 2, 2)),
+    4: ((1, 2, 3, 2), (2, 1, 2, 3)),
+    5: ((1, 1, 2, 2, 3), (1, 2, 1, 2, 2)),
 }
 _EMPTY: dict[int, tuple[tuple[int, ...], ...]] = {1: ((0,),), 2: ((0, 2), (2, 0)), 3: ((2, 0, 2), (0, 2, 1))}
 _NDIMS = (1, 2, 2, 1, 3, 2, 0, 2)
@@ -112,9 +115,8 @@ class _Info:
     leaves: frozenset[int]
     constant: Array | None = None
 
-    @property
-    def known(self) -> Array | tuple[tuple[int, ...], str]:
-        return self.constant if self.constant is not None else (self.shape, self.dtype)
+    def known(self, recorded: bool = True) -> Array | tuple[tuple[int, ...], str, bool]:
+        return self.constant if self.constant is not None else (self.shape, self.dtype, recorded and bool(self.leaves))
 
     @property
     def floating(self) -> bool:
@@ -161,7 +163,7 @@ class _Decoder:
         self.forced: int | None = None
         self.operation: Operation | None = None
         self.inplace_target = -1
-        self.skipped = 0
+        self.twice = True
 
     # -- bytes ---------------------------------------------------------------------------------------------------------
 
@@ -253,7 +255,8 @@ class _Decoder:
             self.realized = True
             return ()
         n = ndim if ndim is not None else max(least, self.pick(_NDIMS))
-        if self.feature == "empty" and not nonempty and n:
+        nonempty |= self.operation is not None and not self.operation.empty
+        if self.feature == "empty" and not nonempty and n in _EMPTY:
             self.realized = True
             empty: tuple[int, ...] = self.pick(_EMPTY[n])
             return empty
@@ -269,6 +272,7 @@ class _Decoder:
                 chosen = self.slots[(b >> 2) % len(self.slots)]
         if chosen is not None:
             info = self.infos[chosen]
+            nonempty |= self.operation is not None and not self.operation.empty
             if not info.floating or (nonempty and 0 in info.shape) or math.prod(info.shape) > LARGEST:
                 chosen = None
         if chosen is None:
@@ -353,6 +357,58 @@ class _Decoder:
                 return Ref(self._within(same[(b >> 1) % len(same)], domain))
         return Ref(self.fresh(shape, domain))
 
+    def fit(self, shape: tuple[int, ...], domain: Interval | None = None) -> Ref:
+        domain = domain or self._domain
+        value = self.x(domain=domain) if self.forced is not None or self.slots else Ref(self.fresh(shape, domain))
+        have = self.shape(value)
+        if have == shape:
+            return value
+        n, m = math.prod(have), math.prod(shape)
+        if n == m:
+            return Ref(self._plain("reshape", (value, argument(shape))))
+        if not n:
+            return Ref(self.fresh(shape, domain))
+        index = Array(shape, "int64", tuple(str(i % n) for i in range(m)))
+        return Ref(self._plain("take", (value, Ref(self.leaf(index, (0.0, float(n)), False)))))
+
+    def square(self, batch: bool = True) -> Ref:
+        n = self.pick((2, 3, 1, 2))
+        value = self.fit((2, n, n) if batch and self.upto(4) == 3 else (n, n), (-0.5, 0.5))
+        made = np.eye(n) * np.arange(3.0, 3.0 * n + 1, 3.0)
+        spread = self.leaf(array(made, self.infos[value.id].dtype), (0.0, 9.0), False)
+        return Ref(self._plain("add", (value, Ref(spread))))
+
+    def constant(self, shape: tuple[int, ...], domain: Interval | None = None) -> Ref:
+        pool = _pool(domain or self._domain)
+        made = _filled(shape, self._dtype(), pool, self.byte() % len(pool), "contiguous")
+        return Ref(self.leaf(made, (min(pool), max(pool)), False))
+
+    def whole(self, shape: tuple[int, ...]) -> Ref:
+        start = self.upto(3)
+        values = tuple(str((start + i) % 3) for i in range(math.prod(shape)))
+        return Ref(self.leaf(Array(shape, "int64", values), (0.0, 2.0), False))
+
+    def places(self, shape: tuple[int, ...], size: int) -> Ref:
+        start = self.upto(size)
+        values = tuple(str((start + i) % size) for i in range(math.prod(shape)))
+        return Ref(self.leaf(Array(shape, "int64", values), (0.0, float(size)), False))
+
+    def pivots(self, size: int) -> Ref:
+        b = self.byte()
+        values = tuple(str(i + 1 + (b + i) % (size - i)) for i in range(size))
+        return Ref(self.leaf(Array((size,), "int32", values), (1.0, float(size)), False))
+
+    def signs(self, shape: tuple[int, ...]) -> Ref:
+        b = self.byte()
+        made = array(np.array([1.0 - 2.0 * (b >> i % 8 & 1) for i in range(math.prod(shape))]).reshape(shape))
+        return Ref(self.leaf(made, (-1.0, 1.0), False))
+
+    def apart(self, value: Ref) -> Ref:
+        info = self.infos[value.id]
+        ramp = np.arange(float(math.prod(info.shape))).reshape(info.shape) * 0.013671875
+        constant = self.leaf(array(ramp, info.dtype), (0.0, 1.5), False)
+        return Ref(self._plain("add", (value, Ref(constant))))
+
     def packed(self, value: Ref) -> Ref:
         if any(leaf.id == value.id and leaf.array.layout == "contiguous" for leaf in self.leaves):
             return value
@@ -385,14 +441,16 @@ class _Decoder:
     ) -> tuple[int, ...]:
         """Append an application; () when the reference refuses it."""
         named = tuple(kwargs.items())
-        read = [r for a in args for r in refs(a)]
-        results = self.shapes(form, op, args, named, {r: self.infos[r].known for r in read})
-        if results is None or sum(math.prod(shape) for shape, _ in results) > 4 * LARGEST:
+        read = [r for a in (*args, *kwargs.values()) for r in refs(a)]
+        recorded = op not in OPERATIONS or OPERATIONS[op].gradient
+        results = self.shapes(form, op, args, named, {r: self.infos[r].known(recorded) for r in read})
+        if results is None or sum(math.prod(shape) for shape, _, _ in results) > 4 * LARGEST:
             return ()
-        interval, leaves = self._interval(op, read), self._dependence(read) if mode == "grad" else frozenset()
+        interval = self._interval(op, read)
+        leaves = self._dependence(read) if recorded and mode == "grad" else frozenset()
         out = tuple(
-            self._new(_Info(shape, dtype, interval, leaves if dtype.startswith("float") else frozenset()))
-            for shape, dtype in results
+            self._new(_Info(shape, dtype, interval, leaves if graded else frozenset()))
+            for shape, dtype, graded in results
         )
         self.used.update(read)
         self.steps.append(Apply(op, args, out, named, form, mode))
@@ -418,6 +476,7 @@ class _Decoder:
         """Draw and append an application of the operation; () when that is not possible."""
         self.operation = operation
         before = len(self.leaves), len(self.steps), dict(self.infos), set(self.used)
+        self.twice &= operation.twice
         args, kwargs = operation.draw(self)
         form = operation.forms[0]
         mode: GradMode = "grad"
@@ -440,11 +499,12 @@ class _Decoder:
             if self.inplace_target >= 0
             else self.emit(operation.name, args, kwargs, form, mode)
         )
+        for position in operation.up_to_sign if out else ():
+            out = (*out[:position], self._plain("square", (Ref(out[position]),)), *out[position + 1 :])
         self.operation = None
         if not out:
             leaves, steps, self.infos, self.used = before
             del self.leaves[leaves:], self.steps[steps:]
-            self.skipped += 1
         return out
 
     def _inplace(self, operation: Operation, args: tuple[Arg, ...], kwargs: dict[str, Arg]) -> tuple[int, ...]:
@@ -454,8 +514,8 @@ class _Decoder:
         if not isinstance(target, Ref) or target.id in [leaf.id for leaf in self.leaves]:
             return ()
         named = tuple(kwargs.items())
-        read = [r for a in args for r in refs(a)]
-        results = self.shapes("method", op, args, named, {r: self.infos[r].known for r in read})
+        read = [r for a in (*args, *kwargs.values()) for r in refs(a)]
+        results = self.shapes("in-place", op, args, named, {r: self.infos[r].known() for r in read})
         if results is None or results[0][0] != self.infos[target.id].shape:
             return ()
         info = self.infos[target.id]
@@ -519,8 +579,10 @@ class _Decoder:
             opcode = self.byte() * 256 + self.byte()
             if opcode % 8 == 0:
                 continue
-            out = self.apply(operations[(opcode >> 3) % len(operations)])
-            self.slots += [v for v in out[:3] if self.infos[v].floating]
+            operation = operations[(opcode >> 3) % len(operations)]
+            out = self.apply(operation)
+            if operation.gradient:
+                self.slots += [v for v in out[:3] if self.infos[v].floating]
         self.realized = True
 
     def finish(self, second_order: bool, twice: bool) -> Program:
@@ -529,7 +591,7 @@ class _Decoder:
         roots = tuple(i for i in sinks if self.infos[i].leaves)
         observe = tuple(sinks)
         weights = tuple(self._weights(i, k) for k, i in enumerate(roots))
-        if second_order and roots:
+        if second_order and self.twice and roots:
             reached = tuple(sorted(self._dependence(roots)))
             grads = tuple(
                 self._new(_Info(self.infos[i].shape, self.infos[i].dtype, WIDE, self.infos[i].leaves)) for i in reached
@@ -564,7 +626,6 @@ def decode(data: bytes, target: Target, shapes: Shapes, operations: Sequence[Ope
         decoder = _Decoder(data, shapes, target.feature)
         decoder.cell(OPERATIONS[target.first])
         second_order, twice = target.feature == "order 2", target.feature == "accumulate"
-        decoder.realized |= (second_order or twice) and bool(decoder.steps)
     elif target.kind == "pair":
         decoder = _Decoder(data, shapes)
         decoder.pair(OPERATIONS[target.first], OPERATIONS[target.second])
@@ -575,6 +636,9 @@ def decode(data: bytes, target: Target, shapes: Shapes, operations: Sequence[Ope
         decoder.free(operations)
         second_order, twice = data[1] % 4 == 0, data[1] % 16 == 1
     program = decoder.finish(second_order, twice)
+    if target.feature in ("order 2", "accumulate"):
+        kind = Grad if second_order else Backward
+        decoder.realized = any(isinstance(step, kind) for step in program.steps)
     return program, decoder.realized and bool(program.steps)
 
 

@@ -27,10 +27,37 @@ from conformance.program import (
 )
 
 _OPERATORS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**", "remainder": "%", "matmul": "@"}
+_REFLECTED = {
+    "__radd__": "+",
+    "__rsub__": "-",
+    "__rmul__": "*",
+    "__rtruediv__": "/",
+    "__rpow__": "**",
+    "__rmod__": "%",
+}
 #: Operations that return a tuple, even of one.
-_TUPLES = frozenset(("chunk", "dsplit", "hsplit", "split", "split_with_sizes", "tensor_split", "unbind", "vsplit"))
+_TUPLES = frozenset(
+    (
+        "broadcast_tensors",
+        "chunk",
+        "gradient",
+        "unsafe_chunk",
+        "unsafe_split",
+        "dsplit",
+        "hsplit",
+        "split",
+        "split_with_sizes",
+        "tensor_split",
+        "unbind",
+        "vsplit",
+    )
+)
 #: Operations that torch has as methods only.
-_METHODS = frozenset(("contiguous", "expand", "repeat", "view"))
+_METHODS = frozenset(
+    ("contiguous", "double", "expand", "expand_as", "float", "repeat", "reshape_as", "to", "unfold", "view", "view_as")
+)
+#: Attributes that a plain application would spell as a function.
+_ATTRIBUTES = frozenset(("T", "H", "mT", "mH"))
 _TAIL = '''
 
 def show(expected, actual):
@@ -70,6 +97,14 @@ def expression(step: Apply | Inplace, name: dict[int, str]) -> str:
     kwargs = [f"{k}={_arg(a, name)}" for k, a in step.kwargs]
     if step.op in ("__getitem__", "__setitem__"):
         return f"{args[0]}[{_index(step.args[1 if isinstance(step, Apply) else 0], name)}]"
+    if isinstance(step, Apply) and (step.form == "attribute" or step.op in _ATTRIBUTES):
+        return f"{args[0]}.{step.op}"
+    if isinstance(step, Apply) and step.op.startswith("__r"):
+        return (
+            f"{args[1]} {_REFLECTED[step.op]} {args[0]}"
+            if step.op != "__rmatmul__"
+            else f"{args[1]}.__rmatmul__({args[0]})"
+        )
     if isinstance(step, Apply) and step.form == "operator":
         if step.op == "neg":
             return f"-{args[0]}"
@@ -234,7 +269,7 @@ def script(program: Program, module: str = "minigrad", title: str = "") -> str:
         f"        seen.update({{{', '.join(shown)}}})\n"
         "    except Exception as error:\n"
         '        seen["error"] = type(error).__name__\n'
-        "    return {k: v.detach().numpy() if hasattr(v, 'detach') else v for k, v in seen.items()}\n"
+        "    return {k: v.numpy(force=True) if hasattr(v, 'numpy') else v for k, v in seen.items()}\n"
         f"{_TAIL}\n"
         f"show(run(reference), {actual})\n"
     )

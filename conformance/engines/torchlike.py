@@ -23,6 +23,13 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "neg": operator.neg,
     "abs": operator.abs,
     "__getitem__": operator.getitem,
+    "__radd__": lambda value, number: number + value,
+    "__rsub__": lambda value, number: number - value,
+    "__rmul__": lambda value, number: number * value,
+    "__rtruediv__": lambda value, number: number / value,
+    "__rpow__": lambda value, number: number**value,
+    "__rmod__": lambda value, number: number % value,
+    "__rmatmul__": lambda value, other: type(value).__rmatmul__(other, value),
 }
 
 
@@ -53,10 +60,10 @@ class TorchLike(Engine):
 
     def _resolve(self, form: str, op: str) -> Callable[..., Any]:
         function: Any
-        if op == "__getitem__":
-            function = operator.getitem if hasattr(self._module.Tensor, op) else None
-        elif form == "operator":
-            function = OPERATORS[op]
+        if op in OPERATORS and (form == "operator" or op.startswith("__")):
+            function = OPERATORS[op] if not op.startswith("__") or hasattr(self._module.Tensor, op) else None
+        elif form == "attribute":
+            function = operator.attrgetter(op) if hasattr(self._module.Tensor, op) else None
         elif form == "method" or not self._has(op):
             function = _method(op) if hasattr(self._module.Tensor, op) else None
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from conformance.program import Arg, Dots, Form, Ref, Seq, Slice
-from conformance.vocabulary.operation import Arguments, Draw, Operation, sums
+from conformance.vocabulary.operation import Arguments, Draw, Operation, anywhere, sums
 
 OPERATOR: tuple[Form, ...] = ("operator",)
 
@@ -89,6 +89,55 @@ def _take(d: Draw) -> Arguments:
     return (x, d.index(d.pick(((2,), (3,), (2, 2), ())), math.prod(d.shape(x)))), {}
 
 
+def _copied(d: Draw) -> Arguments:
+    x = d.x(least=1, nonempty=True)
+    dim, n = _dim(d, x)
+    source = tuple(n if i == dim else m for i, m in enumerate(d.shape(x)))
+    return (x, dim, d.index((n,), n), d.shaped(source)), {}
+
+
+def _filled(d: Draw) -> Arguments:
+    x = d.x(least=1, nonempty=True)
+    dim, n = _dim(d, x)
+    return (x, dim, d.index((d.pick((2, 1)),), n), d.shaped(()) if d.upto(2) else d.number()), {}
+
+
+def _put(d: Draw) -> Arguments:
+    x = d.x(least=1, nonempty=True)
+    shape = d.shape(x)
+    parts = tuple(d.index((3,), n) for n in shape[: 1 + d.upto(len(shape))])
+    values = d.shaped((3, *shape[len(parts) :]) if d.upto(3) else ())
+    return (x, Seq(parts), values), ({"accumulate": True} if d.upto(2) else {})
+
+
+def _scatter(d: Draw) -> Arguments:
+    x = d.x(nonempty=True)
+    dim, n = _dim(d, x)
+    shape = d.shape(x)
+    return (x, dim, d.index(shape, n), d.shaped(shape) if d.upto(3) else d.number()), {}
+
+
+def _scatter_reduce(d: Draw) -> Arguments:
+    x = d.x(nonempty=True)
+    dim, n = _dim(d, x)
+    shape = d.shape(x)
+    way = d.pick(("sum", "prod", "mean", "amax", "amin"))
+    more: dict[str, Arg] = {"include_self": False} if d.upto(3) == 2 else {}
+    return (x, dim, d.index(shape, n), d.shaped(shape), way), more
+
+
+def _masked_scatter(d: Draw) -> Arguments:
+    x = d.x()
+    return (x, d.mask(d.shape(x)), d.shaped(d.shape(x))), {}
+
+
+def _take_along(d: Draw) -> Arguments:
+    x = d.x(least=1, nonempty=True)
+    dim, n = _dim(d, x)
+    shape = tuple(d.pick((n, 1, 3)) if i == dim else m for i, m in enumerate(d.shape(x)))
+    return (x, d.index(shape, n), dim), {}
+
+
 OPERATIONS = (
     Operation("__getitem__", "indexing", _getitem, forms=OPERATOR),
     Operation("index_select", "indexing", _index_select),
@@ -98,4 +147,11 @@ OPERATIONS = (
     Operation("masked_select", "indexing", _masked_select),
     Operation("scatter_add", "indexing", _scatter_add, range=sums),
     Operation("index_add", "indexing", _index_add, range=lambda o, s: sums([*o, (-3 * 32.0, 3 * 32.0)], s)),
+    Operation("index_copy", "indexing", _copied),
+    Operation("index_fill", "indexing", _filled),
+    Operation("index_put", "indexing", _put, range=lambda o, s: sums([*o, (-3, 3)], s)),
+    Operation("scatter", "indexing", _scatter),
+    Operation("scatter_reduce", "indexing", _scatter_reduce, (0.5, 2.0), anywhere),
+    Operation("masked_scatter", "indexing", _masked_scatter),
+    Operation("take_along_dim", "indexing", _take_along),
 )

@@ -6,11 +6,12 @@ results will, and where the kinks are. Shapes and dtypes of results are not decl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
-from conformance.program import Arg, Form, Ref
+from conformance.program import Arg, DTypeArg, Form, Ref, Seq, Special
 
 Interval: TypeAlias = tuple[float, float]
 Arguments: TypeAlias = tuple[tuple[Arg, ...], dict[str, Arg]]
@@ -34,6 +35,30 @@ class Draw(Protocol):
 
     def shaped(self, shape: tuple[int, ...], domain: Interval | None = None) -> Ref:
         """An operand of exactly this shape."""
+
+    def fit(self, shape: tuple[int, ...], domain: Interval | None = None) -> Ref:
+        """As `x`, of exactly this shape: the elements of an earlier value are arranged to it."""
+
+    def square(self, batch: bool = True) -> Ref:
+        """A matrix (or a batch of them) far from singular, whose eigenvalues and singular values lie well apart."""
+
+    def constant(self, shape: tuple[int, ...], domain: Interval | None = None) -> Ref:
+        """A floating leaf that requires no gradient."""
+
+    def whole(self, shape: tuple[int, ...]) -> Ref:
+        """A constant of small positive integers, as int64."""
+
+    def places(self, shape: tuple[int, ...], size: int) -> Ref:
+        """A constant int64 array of different indices below `size`."""
+
+    def pivots(self, size: int) -> Ref:
+        """A constant of int32: with which row (from 1) each row of a factored matrix has changed places."""
+
+    def signs(self, shape: tuple[int, ...]) -> Ref:
+        """A constant of ones and minus ones, as float64."""
+
+    def apart(self, value: Ref) -> Ref:
+        """The value with its ties broken, for operations whose choice among ties torch leaves open."""
 
     def packed(self, value: Ref) -> Ref:
         """The value in contiguous memory."""
@@ -66,6 +91,9 @@ class Draw(Protocol):
         """A float argument: short, and not 0."""
 
 
+FUNCTION_METHOD: Final[tuple[Form, ...]] = ("function", "method")
+
+
 @dataclass(frozen=True)
 class Operation:
     """One operation of the vocabulary."""
@@ -76,7 +104,64 @@ class Operation:
     domain: Interval = WIDE
     range: Range = lambda operands, _: hull(operands)
     kinks: tuple[float, ...] = ()
-    forms: tuple[Form, ...] = ("function", "method")
+    forms: tuple[Form, ...] = FUNCTION_METHOD
+    #: Whether a gradient flows through it; without, its results are compared and nothing more.
+    gradient: bool = True
+    #: Results that are determined up to their sign alone: programs go on with their squares.
+    up_to_sign: tuple[int, ...] = ()
+    #: Whether empty operands are asked for; torch itself fails in the backward of some.
+    empty: bool = True
+    #: Whether torch has a second derivative of it.
+    twice: bool = True
+
+
+# -- drawing: what declarations share ---------------------------------------------------------------------------------
+
+FUNCTION: Final[tuple[Form, ...]] = ("function",)
+METHOD: Final[tuple[Form, ...]] = ("method",)
+ATTRIBUTE: Final[tuple[Form, ...]] = ("attribute",)
+
+
+def argument(value: Any) -> Arg:
+    """A plain Python value as an argument of a program: tuples, infinities and dtypes have a form of their own."""
+    if isinstance(value, tuple):
+        return Seq(tuple(argument(item) for item in value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return Special(repr(value))  # type: ignore[arg-type]
+    if isinstance(value, str) and value.startswith("torch."):
+        name: Any = value.removeprefix("torch.")
+        return DTypeArg(name)
+    made: Arg = value
+    return made
+
+
+def keywords(d: Draw, options: dict[str, tuple[Any, ...]]) -> dict[str, Arg]:
+    """One of the options for each keyword; `...` leaves it out."""
+    chosen = {key: d.pick(values) for key, values in options.items()}
+    return {key: argument(value) for key, value in chosen.items() if value is not ...}
+
+
+def one(
+    *more: tuple[Any, ...], domain: Interval | None = None, **options: tuple[Any, ...]
+) -> Callable[[Draw], Arguments]:
+    """An operand, then one of each of the positional and of the keyword options."""
+
+    def draw(d: Draw) -> Arguments:
+        return (d.x(domain=domain), *(argument(d.pick(values)) for values in more)), keywords(d, options)
+
+    return draw
+
+
+def two(
+    first: Interval | None = None, second: Interval | None = None, **options: tuple[Any, ...]
+) -> Callable[[Draw], Arguments]:
+    """Two operands that broadcast, and one of each of the keyword options."""
+
+    def draw(d: Draw) -> Arguments:
+        x = d.x(domain=first)
+        return (x, d.like(x, second)), keywords(d, options)
+
+    return draw
 
 
 # -- ranges: how the interval of the results follows from those of the operands and the number of elements ------------
@@ -146,3 +231,8 @@ def products(operands: Sequence[Interval], size: int) -> Interval:
     """A sum of up to `size` products."""
     m = size * max(magnitude(product(operands, size)), *(magnitude(o) for o in operands))
     return -m, m
+
+
+def anywhere(_operands: Sequence[Interval], _size: int) -> Interval:
+    """Nothing is known of the results; what follows tames them first."""
+    return -math.inf, math.inf

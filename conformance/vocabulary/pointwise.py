@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from conformance.program import Arg, Form
 from conformance.vocabulary.operation import (
+    FUNCTION,
+    METHOD,
     POSITIVE,
     UNIT,
     WIDE,
@@ -15,19 +17,22 @@ from conformance.vocabulary.operation import (
     Interval,
     Operation,
     Range,
+    anywhere,
     difference,
     falling,
     hull,
     largest,
+    one,
     product,
     rising,
     total,
+    two,
     within,
 )
 
-FUNCTION: tuple[Form, ...] = ("function",)
 BOTH: tuple[Form, ...] = ("function", "method")
 ALL: tuple[Form, ...] = ("function", "method", "operator")
+PROBABILITY: Interval = (0.125, 0.875)
 STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 HALVES = (-1.5, -0.5, 0.0, 0.5, 2.5)
 
@@ -96,15 +101,31 @@ UNARY = (
     unary("frac", within(-1, 1), kinks=STEPS),
     unary("sign", within(-1, 1), kinks=(0.0, -0.0)),
     unary("clamp", largest(lambda v: v + 1), kinks=STEPS, draw=_clamp),
+    unary("acosh", rising(math.acosh), (1.25, 32.0), (1.0,)),
+    unary("asinh", rising(math.asinh)),
+    unary("atanh", rising(math.atanh), UNIT, (1.0, -1.0)),
+    unary("angle", within(0, 4), kinks=(0.0, -0.0)),
+    unary("conj", lambda o, _: o[0], forms=("function", "method")),
+    unary("deg2rad", lambda o, _: hull(o)),
+    unary("rad2deg", largest(lambda v: 64 * v)),
+    unary("erfc", within(0, 2), (-3.0, 3.0)),
+    unary("positive", lambda o, _: o[0]),
+    unary("real", lambda o, _: o[0], forms=("function", "attribute")),
+    unary("sgn", within(-1, 1), kinks=(0.0, -0.0)),
+    unary("sinc", within(-1, 1), kinks=(0.0, -0.0)),
+    unary("logit", within(-3, 3), PROBABILITY, draw=one(eps=(..., 0.125)), kinks=(0.0, 1.0)),
+    unary(
+        "nan_to_num", lambda o, _: o[0], draw=one(nan=(..., 2.0), posinf=(..., 5.0)), kinks=(0.0, math.inf, math.nan)
+    ),
+    unary("double", lambda o, _: o[0], forms=METHOD),
+    unary("float", lambda o, _: o[0], forms=METHOD),
+    unary("to", lambda o, _: o[0], draw=one(("torch.float32", "torch.float64")), forms=METHOD),
+    unary("clone", lambda o, _: o[0]),
+    unary("resolve_conj", lambda o, _: o[0]),
+    unary("resolve_neg", lambda o, _: o[0]),
+    unary("contiguous", lambda o, _: o[0], forms=METHOD),
+    unary("threshold", lambda o, _: hull([*o, (0, 2)]), kinks=(0.5,), draw=one((0.5,), (0.0, 2.0)), forms=FUNCTION),
 )
-
-
-def _two(first: Interval | None = None, second: Interval | None = None) -> Callable[[Draw], Arguments]:
-    def draw(d: Draw) -> Arguments:
-        x = d.x(domain=first)
-        return (x, d.like(x, second)), {}
-
-    return draw
 
 
 def _or_number(second: Interval | None = None) -> Callable[[Draw], Arguments]:
@@ -118,6 +139,11 @@ def _or_number(second: Interval | None = None) -> Callable[[Draw], Arguments]:
         return (x, abs(number) if second is not None else number), {}
 
     return draw
+
+
+def _reflected(d: Draw) -> Arguments:
+    """A number stands before the operand: `2 - x`."""
+    return (d.x(), abs(d.number())), {}
 
 
 def _alpha(d: Draw) -> Arguments:
@@ -155,43 +181,84 @@ BINARY = (
     binary("mul", lambda o, s: product([*o, (-3, 3)], s), _or_number(), forms=ALL),
     binary("div", largest(lambda v: 2 * v), _rounding, kinks=(0.0,), forms=ALL),
     binary("pow", _power, _or_number((0.5, 3.0)), (0.25, 4.0), (0.0,), forms=ALL),
-    binary("maximum", lambda o, _: hull(o), _two(), kinks=(0.0, 1.0)),
-    binary("minimum", lambda o, _: hull(o), _two(), kinks=(0.0, 1.0)),
-    binary("atan2", within(-4, 4), _two(None, POSITIVE), kinks=(0.0,)),
-    binary("hypot", largest(lambda v: 2 * v), _two(POSITIVE), kinks=(0.0,)),
+    binary("maximum", lambda o, _: hull(o), two(), kinks=(0.0, 1.0)),
+    binary("minimum", lambda o, _: hull(o), two(), kinks=(0.0, 1.0)),
+    binary("atan2", within(-4, 4), two(None, POSITIVE), kinks=(0.0,)),
+    binary("hypot", largest(lambda v: 2 * v), two(POSITIVE), kinks=(0.0,)),
     binary("remainder", lambda o, _: hull(o), _or_number((0.5, 8.0)), forms=ALL),
     binary("fmod", lambda o, _: hull(o), _or_number((0.5, 8.0))),
-    binary("xlogy", largest(lambda v: v * 4), _two(None, POSITIVE), kinks=(0.0,)),
-    binary("logaddexp", largest(lambda v: v + 1), _two()),
+    binary("xlogy", largest(lambda v: v * 4), two(None, POSITIVE), kinks=(0.0,)),
+    binary("logaddexp", largest(lambda v: v + 1), two()),
+    binary("logaddexp2", largest(lambda v: v + 1), two()),
+    binary("fmax", lambda o, _: hull(o), two(), kinks=(0.0, 1.0)),
+    binary("fmin", lambda o, _: hull(o), two(), kinks=(0.0, 1.0)),
+    binary("clamp_max", lambda o, _: hull([*o, (-3, 3)]), _or_number(), kinks=(0.5, 2.0)),
+    binary("clamp_min", lambda o, _: hull([*o, (-3, 3)]), _or_number(), kinks=(0.5, 2.0)),
+    binary("copysign", largest(abs), _or_number(), kinks=(0.0, -0.0, 1.0)),
+    binary("true_divide", largest(lambda v: 4 * v), _or_number((0.5, 8.0)), kinks=(0.0,)),
+    binary("float_power", _power, _or_number((0.5, 3.0)), (0.25, 4.0)),
+    binary("ldexp", largest(lambda v: 8 * v), two(None, (-3.0, 3.0))),
+    binary("rsub", lambda o, _: (-3 - o[0][1], 3 - o[0][0]), _reflected, forms=FUNCTION),
+    binary("special.xlog1py", largest(lambda v: v * 4), two(None, POSITIVE), kinks=(0.0,), forms=FUNCTION),
+    *(
+        binary(f"__r{name}__", bounds, _reflected, domain, forms=("operator",))
+        for name, bounds, domain in (
+            ("add", lambda o, _: (o[0][0] - 3, o[0][1] + 3), WIDE),
+            ("sub", lambda o, _: (-3 - o[0][1], 3 - o[0][0]), WIDE),
+            ("mul", largest(lambda v: 3 * v), WIDE),
+            ("truediv", largest(lambda _: 12.0), POSITIVE),
+            ("pow", within(0, 16), (-2.0, 2.0)),
+        )
+    ),
 )
 
-
-def _where(d: Draw) -> Arguments:
-    x = d.x()
-    y = d.like(x)
-    return (d.mask(d.shape(x)), x, y), {}
-
-
-def _lerp(d: Draw) -> Arguments:
-    x = d.x()
-    y = d.like(x)
-    return (x, y, d.like(x) if d.upto(2) else d.number()), {}
-
-
-def _addc(second: Interval | None) -> Callable[[Draw], Arguments]:
-    def draw(d: Draw) -> Arguments:
-        x = d.x()
-        y, z = d.like(x), d.like(x, second)
-        return (x, y, z), ({"value": d.number()} if d.upto(2) else {})
-
-    return draw
-
-
-TERNARY = (
-    Operation("where", "ternary", _where, forms=FUNCTION),
-    Operation("lerp", "ternary", _lerp, (-8.0, 8.0), lambda o, s: product([hull(o), (-20, 20)], s)),
-    Operation("addcmul", "ternary", _addc(None), (-8.0, 8.0), largest(lambda v: v + 3 * v * v)),
-    Operation("addcdiv", "ternary", _addc((0.5, 8.0)), (-8.0, 8.0), largest(lambda v: 7 * v)),
+#: What has values but no gradient: comparisons, logic, and arithmetic of integers.
+COMPARED = (
+    Operation("floor_divide", "comparison", _or_number((0.5, 8.0)), gradient=False),
+    Operation("special.round", "comparison", one(decimals=(1, 0, -1)), forms=FUNCTION),
+    Operation("__rmod__", "comparison", _reflected, (0.5, 8.0), forms=("operator",), gradient=False),
+    *(
+        Operation(name, "comparison", two(), kinks=(0.0, 1.0), gradient=False)
+        for name in (
+            *("eq", "ne", "lt", "le", "gt", "ge", "isclose"),
+            *("logical_and", "logical_or", "logical_xor", "heaviside", "nextafter"),
+        )
+    ),
+    *(
+        Operation(name, "comparison", one(), kinks=(0.0, -0.0), gradient=False)
+        for name in ("logical_not", "signbit", "isnan", "isinf", "isfinite", "isreal", "isposinf", "isneginf")
+    ),
 )
 
-OPERATIONS = UNARY + BINARY + TERNARY
+#: Special functions: of one operand, of two, and those whose first argument is a number of their own.
+SPECIAL = (
+    unary("digamma", anywhere, (0.5, 16.0)),
+    unary("lgamma", within(-1, 32), (0.5, 16.0)),
+    unary("mvlgamma", anywhere, (2.5, 16.0), draw=one((1, 2, 3))),
+    unary("erfinv", within(-2, 2), UNIT, (1.0, -1.0)),
+    unary("i0", within(0, 12), (-4.0, 4.0), (0.0,)),
+    unary("polygamma", anywhere, (0.5, 8.0), draw=lambda d: ((d.pick((0, 1, 2)), d.x()), {}), forms=FUNCTION),
+    *(
+        unary(f"special.{name}", bounds, domain, kinks, FUNCTION)
+        for name, bounds, domain, kinks in (
+            ("entr", within(-128, 1), POSITIVE, (0.0,)),
+            ("erfcx", within(0, 128), (-2.0, 4.0), ()),
+            ("i0e", within(0, 1), (-4.0, 4.0), (0.0,)),
+            ("i1", within(-12, 12), (-4.0, 4.0), (0.0,)),
+            ("i1e", within(-1, 1), (-4.0, 4.0), (0.0,)),
+            ("log_ndtr", within(-16, 0), (-4.0, 4.0), ()),
+            ("ndtr", within(0, 1), (-4.0, 4.0), ()),
+            ("ndtri", within(-2, 2), PROBABILITY, ()),
+        )
+    ),
+    *(
+        Operation(f"special.{name}", "special", _second_alone(domain), domain, bounds, forms=FUNCTION)
+        for name, domain, bounds in (
+            ("gammainc", (0.5, 8.0), within(0, 1)),
+            ("gammaincc", (0.5, 8.0), within(0, 1)),
+            ("zeta", (1.5, 8.0), anywhere),
+        )
+    ),
+)
+
+OPERATIONS = UNARY + BINARY + TERNARY + SPECIAL + COMPARED
