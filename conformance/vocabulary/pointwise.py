@@ -230,6 +230,45 @@ COMPARED = (
     ),
 )
 
+
+def _where(d: Draw) -> Arguments:
+    x = d.x()
+    y = d.like(x)
+    return (d.mask(d.shape(x)), x, y), {}
+
+
+def _lerp(d: Draw) -> Arguments:
+    x = d.x()
+    y = d.like(x)
+    return (x, y, d.like(x) if d.upto(2) else d.number()), {}
+
+
+def _second_alone(domain: Interval) -> Callable[[Draw], Arguments]:
+    """Torch has a gradient to the second operand alone; the first is a constant."""
+
+    def draw(d: Draw) -> Arguments:
+        x = d.x(domain=domain)
+        return (d.constant(d.shape(x), domain), x), {}
+
+    return draw
+
+
+def _addc(second: Interval | None) -> Callable[[Draw], Arguments]:
+    def draw(d: Draw) -> Arguments:
+        x = d.x()
+        y, z = d.like(x), d.like(x, second)
+        return (x, y, z), ({"value": d.number()} if d.upto(2) else {})
+
+    return draw
+
+
+TERNARY = (
+    Operation("where", "ternary", _where, forms=FUNCTION),
+    Operation("lerp", "ternary", _lerp, (-8.0, 8.0), lambda o, s: product([hull(o), (-20, 20)], s)),
+    Operation("addcmul", "ternary", _addc(None), (-8.0, 8.0), largest(lambda v: v + 3 * v * v)),
+    Operation("addcdiv", "ternary", _addc((0.5, 8.0)), (-8.0, 8.0), largest(lambda v: 7 * v)),
+)
+
 #: Special functions: of one operand, of two, and those whose first argument is a number of their own.
 SPECIAL = (
     unary("digamma", anywhere, (0.5, 16.0)),
