@@ -27,6 +27,8 @@ def build(
     bench: Bench, program: Program, cause: tuple[str, Kind], mismatch: Mismatch, *, first_seen: str, **more: Any
 ) -> Finding:
     """The finding for a reduced program; `more` gives the fields that count (`met`, `reduced_from`, …)."""
+    from conformance.referee import judge  # mpmath is loaded when there is a finding
+
     blamed, kind = cause
     engine = bench.engine
     name = names(program)
@@ -34,6 +36,7 @@ def build(
     where = "" if difference.where is None else f" at {list(difference.where)}"
     gap = f", off by {difference.absolute}" if difference.absolute else ""
     gap += f" ({difference.ulps} ulps)" if difference.ulps else ""
+    ruling = judge(program, mismatch)
     message = f"{blamed}: {difference.what}{where} should be {difference.expected}, got {difference.actual}{gap}"
     return Finding(
         id=identify(engine.name, blamed, kind),
@@ -48,6 +51,9 @@ def build(
         expected=difference.expected,
         actual=difference.actual,
         difference=difference,
+        verdict=ruling.verdict,
+        referee=ruling.exact,
+        reason=ruling.reason,
         first_seen=first_seen,
         **more,
     )
@@ -71,9 +77,9 @@ def graph(bench: Bench, program: Program) -> tuple[GraphNode, ...]:
         if isinstance(step, (Apply, Inplace)):
             kept += [RetainGrad(i) for i in step.out if expected.flags.get(i, (False, True)) == (True, False)]
     traced = Program(program.leaves, tuple(kept), every)
-    sides = [execute.run_all(side, [traced])[0] for side in (bench.reference, bench.engine)]
+    sides = [bench.expected(traced), bench.actual(traced)]
     if sides[1].unsupported is not None or sides[1].failure is not None:
-        sides[1] = execute.run_all(bench.engine, [msgspec.structs.replace(program, observe=every)])[0]
+        sides[1] = bench.actual(msgspec.structs.replace(program, observe=every))
     roots = {i for s in program.steps if isinstance(s, Backward) for i in s.roots}
     nodes = [
         GraphNode(

@@ -125,7 +125,10 @@ class GraphNode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """A cause: one reduced program that shows it, what is to blame, and how often it was met."""
+    """A cause: one reduced program that shows it, what is to blame, and how often it was met.
+
+    `verdict` says who is wrong and `reason` why; `referee` is the exact number in the place of `expected`, as text.
+    """
 
     id: str
     engine: str
@@ -141,6 +144,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     difference: Difference
     met: int
     verdict: Verdict = "undecided"
+    referee: str = ""
+    reason: str = ""
     features: tuple[str, ...] = ()
     first_seen: str = ""
     reduced_from: int = 0

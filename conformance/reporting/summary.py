@@ -253,6 +253,10 @@ def measures(finding: Finding) -> list[tuple[str, str]]:
     d = finding.difference
     place = "" if d.where is None else f"[{', '.join(map(str, d.where))}]" if d.where else " (a scalar)"
     rows = [("where", f"{d.what}{place}"), ("torch gives", d.expected), (f"{finding.engine} gives", d.actual)]
+    if finding.referee:
+        rows.append(("the referee gives", finding.referee))
+    if finding.reason:
+        rows.append(("verdict", f"{finding.verdict}: {finding.reason}"))
     if d.absolute is not None:
         rows.append(("difference", number(d.absolute)))
     if d.relative is not None:
