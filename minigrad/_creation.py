@@ -203,7 +203,7 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
             "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently"
             " supported. (You can probably work around this by making a copy of your array  with array.copy().) "
         )
-    return finish(array)
+    return finish(np.asarray(memoryview(array)))  # the memory begins here, whatever the array is a part of
 
 
 # ---- of a given size -------------------------------------------------------------------------------------------------

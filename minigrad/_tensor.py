@@ -7,6 +7,7 @@ tensor does not require grad.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,11 @@ class Tensor:
     _retains = False
     _inference = False
     _grad_dtype: Any = "own"
+    _class_name = "tensor"  # as it prints
+
+    def __init_subclass__(cls) -> None:
+        if "_class_name" not in cls.__dict__:
+            cls._class_name = cls.__name__
 
     __array_priority__ = 1000  # numpy's operators leave mixed operations to ours
 
@@ -391,10 +397,8 @@ class Tensor:
 
     def storage_offset(self) -> int:
         """Where in the base's memory the first element lies, in elements."""
-        base = self._base
-        if base is None:
-            return 0
-        return (_views.address(self.materialize()) - _views.address(base.materialize())) // self.itemsize
+        data = self.materialize()
+        return (_views.address(data) - _views.address(_views.owner(data))) // self.itemsize
 
     def data_ptr(self) -> int:
         """The address of the first element."""
@@ -441,7 +445,7 @@ class Tensor:
         """The elements as nested lists of Python numbers."""
         return self._data.tolist()
 
-    def _number(self, kind: str, warn: bool = True) -> Any:
+    def _number(self, warn: bool = True) -> Any:
         if self._data.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
         if warn and self.requires_grad:
@@ -453,13 +457,13 @@ class Tensor:
         return self._data.item()
 
     def __float__(self) -> float:
-        return float(self._number("float"))
+        return float(_real(self._number(), "double"))
 
     def __complex__(self) -> complex:
-        return complex(self._number("complex"))
+        return complex(self._number())
 
     def __int__(self) -> int:
-        return int(self._number("int", warn=False))
+        return int(_real(self._number(warn=False), "int64_t"))
 
     def __index__(self) -> int:
         if self._data.size != 1 or self._data.dtype.kind not in "iub":
@@ -504,6 +508,7 @@ class Tensor:
             self.materialize(),
             requires_grad=self.requires_grad,
             grad_fn_name=name,
+            class_name=self._class_name,
         )
 
     def __format__(self, spec: str) -> str:
@@ -521,15 +526,38 @@ class Tensor:
         if id(self) in memo:
             found: Tensor = memo[id(self)]
             return found
-        result = make(self.materialize().copy(order="K"), None, type(self))
-        result._require(self.requires_grad)
+        owner, *geometry = self._geometry()
+        if id(owner) not in memo:
+            memo[id(owner)] = owner.copy(order="K")
+        result = _rebuild(type(self), memo[id(owner)], *geometry, self.requires_grad)  # type: ignore[arg-type]
+        memo[id(self)] = result
         if self.grad is not None:
             result.grad = self.grad.__deepcopy__(memo)
-        memo[id(self)] = result
+        result.__dict__.update(copy.deepcopy(self._attributes(), memo))
         return result
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.materialize(), self.requires_grad)
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        hooks = None if self._accumulator is None else self._accumulator.hooks
+        for _, hook in [] if hooks is None else hooks.tensor.values():
+            warnings.warn(
+                f"backward hook {hook!r} on tensor will not be serialized.  If this is expected, you can decorate the"
+                " function with @torch.utils.hooks.unserializable_hook to suppress this warning",
+                stacklevel=2,
+            )
+        owner, *geometry = self._geometry()  # a view of it, as pickles do not share memory in torch
+        return _rebuild, (type(self), owner[...], *geometry, self.requires_grad), self._attributes() or None
+
+    def _geometry(self) -> tuple[Any, ...]:
+        """The array that owns the memory, and where in it the elements lie: offset and strides in bytes, shape."""
+        data = self.materialize()
+        owner = _views.owner(data)
+        if not owner.flags.forc:
+            owner = data
+        return owner, _views.address(data) - _views.address(owner), data.strides, data.shape, data.dtype
+
+    def _attributes(self) -> dict[str, Any]:
+        """What the user set on the tensor."""
+        return {name: value for name, value in self.__dict__.items() if name not in Tensor.__annotations__}
 
 
 _NOT_LEAF = (
@@ -550,6 +578,15 @@ def make(data: Any, edge: Edge | None, kind: type[Tensor] = Tensor) -> Tensor:
     return tensor
 
 
+def _real(number: Any, kind: str) -> Any:
+    """A number as a real one; RuntimeError if it has an imaginary part."""
+    if isinstance(number, complex):
+        if number.imag:
+            raise RuntimeError(f"value cannot be converted to type {kind} without overflow")
+        return number.real
+    return number
+
+
 def infer(tensor: Tensor) -> Tensor:
     """Mark a tensor as made in inference mode."""
     tensor._inference = True
@@ -557,7 +594,15 @@ def infer(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _rebuild(kind: type[Tensor], data: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
+def _rebuild(
+    kind: type[Tensor], owner: Any, offset: int, strides: Any, shape: Any, dtype: Any, requires_grad: bool
+) -> Tensor:
+    """A tensor on some of an array's memory."""
+    if (shape, dtype, strides) == (owner.shape, owner.dtype, owner.strides):
+        data = owner
+    else:
+        flat = owner.reshape(-1, order="A").view(np.uint8)
+        data = np.ndarray(shape, dtype, flat, offset, strides)
     tensor = make(data, None, kind)
     tensor._require(requires_grad)
     return tensor

@@ -37,6 +37,13 @@ def address(array: np.ndarray[Any, Any]) -> int:
     return found
 
 
+def owner(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The array whose memory this one shows a part of (torch's storage)."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
 class Part:
     """Where the elements of one array lie in another's memory; works on any array of that one's shape, by copying it.
 

@@ -174,7 +174,8 @@ def _strictly(row: Tensor, number: int, strict: bool) -> Tensor:
         raise RuntimeError(
             f"While computing the hessian, found that the jacobian of the user-provided function with respect to input"
             f" {number} is independent of the input. This is not allowed in strict mode. You should ensure that your"
-            " function is twice differentiable."
+            " function is twice differentiable and that the jacobian depends on the inputs (this would be violated by a"
+            " linear function for example)."
         )
     return row
 
