@@ -9,8 +9,10 @@ differ as well. Each part has a small program of its own, and the one that fails
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
@@ -61,22 +63,33 @@ class Blame(msgspec.Struct, frozen=True):
 class Bench:
     """An engine and the reference, side by side."""
 
-    def __init__(self, engine: Engine, reference: Engine) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reference: Engine,
+        watch: Callable[[Program], AbstractContextManager[object]] = contextlib.nullcontext,
+    ) -> None:
         self.engine = engine
         self.reference = reference
+        self._watch = watch  # around each run of the engine, which may not survive it
         self.runs = 0
         self._probed: dict[str, Mismatch | None] = {}
 
     def mismatch(self, program: Program) -> Mismatch | None:
         """How the engine differs from the reference on this program; None when it does not, or lacks something."""
         self.runs += 1
-        actual = execute.run_all(self.engine, [program])[0]
+        actual = self.actual(program)
         if actual.unsupported is not None:
             return None
         expected = execute.run_all(self.reference, [program])[0]
         if expected.unsupported is not None:
             return None
         return judge(program, expected, actual, lambda: noise.measure(self.reference, program)).mismatch
+
+    def actual(self, program: Program) -> Observation:
+        """What the engine shows."""
+        with self._watch(program):
+            return execute.run_all(self.engine, [program])[0]
 
     def expected(self, program: Program) -> Observation:
         """What the reference shows."""

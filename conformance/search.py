@@ -1,0 +1,289 @@
+"""One unit of the search, as a worker does it: a block of programs through both engines, and the causes of what differs.
+
+What comes out depends on the unit alone: not on the worker, nor on what it did before. So units can be done anywhere
+and in any order; `campaign` adds up their outcomes. (A budget in seconds is the exception: it cuts units short.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time as clock
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from conformance import execute, findings, generate, noise
+from conformance.blame import Bench
+from conformance.compare import Mismatch, equal, judge
+from conformance.duplicates import fingerprint
+from conformance.engines import Engine
+from conformance.execute import Observation
+from conformance.generate import Block, Target
+from conformance.journal import Journal, Silent
+from conformance.program import Inplace, Program
+from conformance.reduce import Reducer
+from conformance.results import Finding, Kind
+from conformance.vocabulary import OPERATIONS
+
+Cause = tuple[str, Kind]
+
+#: Mismatches of one unit whose cause is looked for. A broken engine differs everywhere; these are spread over the unit.
+LOOKED_AT = 64
+#: Share of the time that may go into naming causes when the budget is in seconds, after this many mismatches.
+BLAME_SHARE = 0.4
+BLAME_FREELY = 200
+
+
+class Unit(msgspec.Struct, frozen=True, kw_only=True):
+    """A block, and how much of it is wanted.
+
+    `first` is the number of its first program in the whole search; the first `limit` programs are in the budget.
+    `until` is a time of day (`time.time()`) at which to stop. Programs at the places in `skip` ended or held up a
+    worker before: they are counted and not run; those that apply an operation in `avoid` are passed over.
+    """
+
+    block: Block
+    seed: int
+    operations: tuple[str, ...]
+    first: int
+    limit: int
+    until: float | None = None
+    skip: frozenset[int] = frozenset()
+    avoid: frozenset[str] = frozenset()
+
+
+class Met(msgspec.Struct, frozen=True, kw_only=True):
+    """A cause that was met, and the first program that showed it: `original` as drawn, `program` as `Bench` cut it."""
+
+    cause: Cause
+    position: int
+    first_seen: str
+    original: Program
+    program: Program
+    mismatch: Mismatch
+    times: int
+    features: frozenset[str]
+
+    def also(self, other: Met) -> Met:
+        """Both together; the earlier program stands for the cause."""
+        return msgspec.structs.replace(
+            min(self, other, key=lambda met: met.position),
+            times=self.times + other.times,
+            features=self.features | other.features,
+        )
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a unit showed. `cells` holds (programs, mismatches, unsupported) for each cell that was tried."""
+
+    counts: dict[str, int]
+    cells: dict[tuple[str, str], tuple[int, int, int]]
+    pairs: tuple[tuple[str, str], ...]
+    fingerprints: tuple[int, ...]
+    met: tuple[Met, ...]
+    seconds: dict[str, float]
+
+
+class Searcher:
+    """An engine beside the reference. Keeps no results, only what the reference said of shapes and the time it took."""
+
+    def __init__(self, engine: Engine, reference: Engine, journal: Journal | Silent | None = None) -> None:
+        self.engine = engine
+        self.reference = reference
+        self.journal = journal or Silent()
+        self.shapes = execute.Shapes(reference)
+        self.bench = Bench(engine, reference, self.journal.running)
+        self._started = clock.perf_counter()
+        self._mismatches = 0
+        self._blaming = 0.0
+
+    def search(self, unit: Unit) -> Outcome:
+        """Do a unit."""
+        return _Search(self, unit).outcome()
+
+    def describe(self, met: Met, until: float | None = None) -> Finding:
+        """The finding for a cause: its program is reduced (until a time of day) and judged."""
+
+        def shows(program: Program) -> bool:
+            return (until is None or clock.time() < until) and self.bench.cause(program) == met.cause
+
+        self.journal.at(-1)
+        with execute.quiet():
+            reducer = Reducer(shows, self.bench.expected)
+            smallest = reducer.reduce(met.program)
+            final = self.bench.mismatch(smallest)
+            if final is None:  # cannot be told apart from noise once alone: keep what was seen
+                smallest, final = met.original, met.mismatch
+            return findings.build(
+                self.bench,
+                smallest,
+                met.cause,
+                final,
+                first_seen=met.first_seen,
+                position=met.position,
+                met=met.times,
+                features=tuple(sorted(met.features)),
+                reduced_from=len(met.original.operations),
+                reduction_runs=reducer.runs,
+            )
+
+    def blame(self, program: Program, mismatch: Mismatch) -> tuple[Cause, Program]:
+        """The cause of a mismatch, and a program that shows it alone."""
+        with self._blamed():
+            found = self.bench.blame(program, mismatch)
+        return found.cause, found.program
+
+    def too_busy_blaming(self) -> bool:
+        """Whether naming causes has taken its share of the time."""
+        elapsed = clock.perf_counter() - self._started
+        return self._mismatches > BLAME_FREELY and self._blaming > BLAME_SHARE * elapsed
+
+    @contextlib.contextmanager
+    def _blamed(self) -> Iterator[None]:
+        start = clock.perf_counter()
+        self._mismatches += 1
+        try:
+            with execute.quiet():
+                yield
+        finally:
+            self._blaming += clock.perf_counter() - start
+
+
+class _Search:
+    """The state of one unit."""
+
+    def __init__(self, searcher: Searcher, unit: Unit) -> None:
+        self.searcher = searcher
+        self.unit = unit
+        self.operations = [OPERATIONS[name] for name in unit.operations]
+        self.count: Counter[str] = Counter()
+        self.cells: dict[tuple[str, str], list[int]] = {}
+        self.pairs: list[tuple[str, str]] = []
+        self.fingerprints: list[int] = []
+        self.met: dict[Cause, Met] = {}
+        self.differing: list[tuple[int, Target, Program, Mismatch]] = []
+        self.seconds: Counter[str] = Counter()
+        self.position = 0
+
+    @contextlib.contextmanager
+    def timing(self, name: str) -> Iterator[None]:
+        """Add the block's seconds to `seconds[name]`."""
+        start = clock.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += clock.perf_counter() - start  # type: ignore[assignment]
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return self.unit.until is not None and clock.time() >= self.unit.until
+
+    def outcome(self) -> Outcome:
+        """Draw and run the programs, then name the causes of what differed."""
+        start = clock.perf_counter()
+        inside = 0.0
+
+        def consume(batch: Sequence[tuple[Target, bytes]]) -> bool:
+            nonlocal inside
+            entered = clock.perf_counter()
+            self.batch(batch[: self.unit.limit - self.position])
+            inside += clock.perf_counter() - entered
+            return self.position < self.unit.limit and not self.late
+
+        generate.draw(self.unit.block, self.unit.seed, consume)
+        self.seconds["generate"] += clock.perf_counter() - start - inside  # type: ignore[assignment]
+        with self.timing("reduce"):
+            self.name_causes()
+        return Outcome(
+            counts=dict(self.count),
+            cells={cell: (c[0], c[1], c[2]) for cell, c in self.cells.items()},
+            pairs=tuple(self.pairs),
+            fingerprints=tuple(self.fingerprints),
+            met=tuple(self.met.values()),
+            seconds={name: float(value) for name, value in self.seconds.items()},
+        )
+
+    def batch(self, batch: Sequence[tuple[Target, bytes]]) -> None:
+        """Run what was drawn at once."""
+        searcher, start = self.searcher, self.position
+        self.position += len(batch)
+        self.count["drawn"] += len(batch)
+        with self.timing("generate"):
+            kept: list[tuple[int, Target, Program]] = []
+            for index, (target, data) in enumerate(batch):
+                if start + index in self.unit.skip:
+                    self.tried(target, mismatch=True)
+                    continue
+                program, meant = generate.decode(data, target, searcher.shapes, self.operations)
+                if meant and self.unit.avoid.isdisjoint(program.operations):
+                    kept.append((index, target, program))
+                else:
+                    self.count["discarded"] += 1
+            programs = [program for _, _, program in kept]
+            self.fingerprints += map(fingerprint, programs)
+        with self.timing("engine"):
+            noted = searcher.journal.batch(start, batch, [index for index, _, _ in kept], programs)
+            actual = execute.run_all(searcher.engine, noted)
+        with self.timing("reference"):
+            expected = execute.run_all(searcher.reference, programs)
+        with self.timing("compare"):
+            for (index, target, program), a, b in zip(kept, expected, actual, strict=True):
+                self.compare(start + index, target, program, a, b)
+
+    def tried(self, target: Target, *, mismatch: bool = False, unsupported: bool = False) -> None:
+        """Count a program that was run."""
+        self.count["programs"] += 1
+        self.count["mismatches"] += mismatch
+        self.count["unsupported"] += unsupported
+        if target.kind == "cell":
+            cell = self.cells.setdefault((target.first, target.feature), [0, 0, 0])
+            cell[0] += not unsupported
+            cell[1] += mismatch
+            cell[2] += unsupported
+        elif target.kind == "pair" and not unsupported:
+            self.pairs.append((target.first, target.second))
+
+    def compare(
+        self, position: int, target: Target, program: Program, expected: Observation, actual: Observation
+    ) -> None:
+        """Count a program, and keep it when the engines differ."""
+        self.count["operations"] += len(program.operations)
+        if actual.unsupported is not None:
+            self.tried(target, unsupported=True)
+            return
+        if expected.failure is not None and not any(isinstance(s, Inplace) for s in program.steps):
+            self.count["reference errors"] += 1  # in-place steps may be refused; all others are meant to be valid
+        mismatch = None
+        if not equal(expected, actual):
+            found = judge(program, expected, actual, lambda: noise.measure(self.searcher.reference, program))
+            self.count["ill-conditioned"] += found.ill_conditioned
+            mismatch = found.mismatch
+        self.tried(target, mismatch=mismatch is not None)
+        if mismatch is not None:
+            self.differing.append((position, target, program, mismatch))
+
+    def name_causes(self) -> None:
+        """Blame some of what differed: which ones does not depend on time, unless the budget does."""
+        # Evenly spread, since neighbours are often applications of one operation or its relatives.
+        every = -(-len(self.differing) // LOOKED_AT) or 1
+        chosen = self.differing[::every]
+        self.count["unattributed"] += len(self.differing) - len(chosen)
+        for position, target, program, mismatch in chosen:
+            if self.unit.until is not None and (self.late or self.searcher.too_busy_blaming()):
+                self.count["unattributed"] += 1
+                continue
+            self.searcher.journal.at(position)
+            cause, alone = self.searcher.blame(program, mismatch)
+            met = Met(
+                cause=cause,
+                position=self.unit.first + position,
+                first_seen=f"{self.unit.block.name}#{position}",
+                original=program,
+                program=alone,
+                mismatch=mismatch,
+                times=1,
+                features=frozenset({target.feature or target.kind}),
+            )
+            self.met[cause] = self.met[cause].also(met) if cause in self.met else met
