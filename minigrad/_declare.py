@@ -257,7 +257,7 @@ def _function(op: Op, quick: Callable[..., Any] | None) -> Callable[..., Any]:
             return op.returns(*made) if op.returns is not None else tuple(made)
         return store_out(op.name, out, result, args)
 
-    if quick is None or 0 < len(op.formulas) < len(op.operands):
+    if quick is None or "f" not in op.kinds or 0 < len(op.formulas) < len(op.operands):
         return general
     return quick_unary(op, quick, general) if len(op.operands) == 1 else quick_binary(op, quick, general)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from minigrad._graph import Saved, _sequence
-from minigrad._modes import RECORD, SPECIAL, state
+from minigrad._modes import SPECIAL, state
 from minigrad._op import CONSTANT, Op, Plan
 from minigrad._tensor import Tensor
 from minigrad._views import edge_of
@@ -44,7 +44,7 @@ def quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]
         output._data = result
         output._cell = cell = [0]
         output._edge = None
-        if mode or not recordable:
+        if mode or not recordable or result.dtype is not dtype:  # a comparison's result requires no grad
             return output
         edge = tensor._edge if tensor._view is None else edge_of(tensor)
         if edge is None:
@@ -55,7 +55,7 @@ def quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]
             node = new(plan.node_class)
             node.sequence = number()
             node.next = (edge,)
-            node.meta = ((result.shape, result.dtype),)
+            node.meta = ((result.shape, dtype),)
             node.extras = ()
             if plan.saves_self:
                 node.saved = (tensor,)
@@ -105,7 +105,7 @@ def quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., Any
         output._data = result
         output._cell = cell = [0]
         output._edge = None
-        if mode != RECORD or not recordable:
+        if mode or not recordable or result.dtype is not dtype:
             return output
         edge = first._edge if first._view is None else edge_of(first)
         need = (edge is not None) + 2 * (other is not None)
@@ -122,7 +122,7 @@ def quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., Any
             node = new(plan.node_class)
             node.sequence = number()
             node.next = edges
-            node.meta = ((result.shape, result.dtype),)
+            node.meta = ((result.shape, dtype),)
             node.extras = ()
             if plan.saves_self:
                 if plan.saves_other:
