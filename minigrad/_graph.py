@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -123,8 +123,17 @@ class Node:
         """Call `hook(grad_outputs)` before the node's backward; it may return other grad_outputs."""
         return RemovableHandle(self.make_hooks().pre, hook)
 
+    def __dir__(self) -> list[str]:
+        return sorted([*_SHOWN, *(each for each in object.__dir__(self) if each.startswith("__"))])
+
     def __repr__(self) -> str:
         return f"<{self.name().rpartition('::')[2]} object at {id(self):#x}>"
+
+
+_SHOWN: Final = (  # what torch shows of a node
+    "_input_metadata", "_register_hook_dict", "_sequence_nr", "_set_sequence_nr", "metadata", "name", "next_functions",
+    "register_hook", "register_prehook", "requires_grad",
+)  # fmt: skip
 
 
 class AccumulateGrad(Node):
@@ -151,6 +160,9 @@ class AccumulateGrad(Node):
         self.data, self.cell = leaf._data, leaf._cell
         wanted = leaf._grad_dtype
         self.meta = ((self.data.shape, self.data.dtype if wanted in ("own", None) else wanted.numpy),)
+
+    def __dir__(self) -> list[str]:
+        return sorted([*super().__dir__(), "variable"])
 
     @property
     def variable(self) -> Tensor:
@@ -230,6 +242,40 @@ class Packed:
         from minigrad._tensor import make
 
         return make(self._unpacked()._data, self.edge)
+
+
+class SavedTensor:
+    """One of the values that a node keeps, as torch shows it raw: hooks can be set on it."""
+
+    __module__ = "torch._C._autograd"
+
+    def __init__(self, node: Any, place: int) -> None:
+        self._node = node
+        self._place = place
+
+    def register_hooks(self, pack_hook: Callable[..., Any], unpack_hook: Callable[..., Any]) -> None:
+        """Keep `pack_hook(tensor)` instead of the value, and give `unpack_hook` of that to backward."""
+        node, place = self._node, self._place
+        if node.saved is None:
+            raise RuntimeError(
+                "Calling register_hooks on a saved tensor after it has been freed. Saved intermediate values of the graph"
+                " are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward"
+                " through the graph a second time or if you need to access saved variables after calling backward."
+            )
+        if node.saved[place] is None:
+            raise RuntimeError("Calling register_hooks on a saved tensor with value None is forbidden")
+        if isinstance(node.saved[place], Packed):
+            raise RuntimeError(
+                "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks"
+                " is allowed at a time."
+            )
+        packed = Packed(node.saved[place], node, pack_hook, unpack_hook)
+        node.saved = [packed if i == place else each for i, each in enumerate(node.saved)]
+        node.versions = [0 if i == place else each for i, each in enumerate(node.versions)]
+        node.plain = False
+
+    def __repr__(self) -> str:
+        return f"<torch._C._autograd.SavedTensor object at {id(self):#x}>"
 
 
 def stale_error(saved: Tensor | Saved, version: int, node: Node) -> RuntimeError:

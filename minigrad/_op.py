@@ -27,7 +27,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from minigrad import _anomaly, _dtype
-from minigrad._graph import FREED, Edge, Node, Packed, Saved, _sequence, stale_error
+from minigrad._graph import FREED, Edge, Node, Packed, Saved, SavedTensor, _sequence, stale_error
 from minigrad._modes import SPECIAL, state
 from minigrad._tensor import Tensor, infer, make
 from minigrad._views import DEFAULT, MULTIPLE, check_inplace, check_overlap, edge_of, mark_view, rebase_history
@@ -343,23 +343,49 @@ class OpNode(Node):
         if self.saved:
             self.saved = None
 
+    def __dir__(self) -> list[str]:
+        plan, found = self.plan, super().__dir__()
+        for each in plan.could_save - {"grad", "grads", "given", "xp"}:
+            base, _, what = each.rpartition("_")
+            if what == "shape" or each in plan.op.params or each in plan.saved_names:
+                found.append(f"_saved_{base}_sym_sizes" if what == "shape" else f"_saved_{each}")
+            if each in plan.saved_names:
+                found.append(f"_raw_saved_{each}")
+        return sorted(found)
+
     def __getattr__(self, name: str) -> Any:
         """`_saved_self` and the like, as torch shows them."""
-        wanted, plan = name.removeprefix("_saved_").removesuffix("_sym_sizes"), self.plan
-        if wanted != name and wanted in plan.saved_names:
-            if self.saved is None:
-                raise RuntimeError(FREED)
-            place = plan.saved_names.index(wanted)
-            if self.saved[place]._cell[0] != self.versions[place]:
-                raise stale_error(self.saved[place], self.versions[place], self)
-            return self.saved[place].unpack(self)
-        if name.endswith("_sym_sizes"):
-            wanted += "_shape"
-        if wanted != name and wanted in plan.extra_names:
-            return self.extras[plan.extra_names.index(wanted)]
-        if wanted != name and wanted in plan.could_save:
-            return None
+        plan = self.plan
+        wanted = name.removeprefix("_raw").removeprefix("_saved_")
+        if name.startswith(("_saved_", "_raw_saved_")):
+            wanted = _RENAMED.get((plan.op.name, wanted), wanted)
+            if wanted in plan.saved_names:
+                place = plan.saved_names.index(wanted)
+                return SavedTensor(self, place) if name.startswith("_raw") else self._unpacked(place)
+            if wanted.endswith("_sym_sizes"):
+                wanted = wanted.removesuffix("_sym_sizes") + "_shape"
+            if wanted in plan.extra_names:
+                value = self.extras[plan.extra_names.index(wanted)]
+                return (value,) if wanted == "dim" and plan.op.name in _DIMS and isinstance(value, int) else value
+            if wanted in plan.could_save:
+                return None
         raise AttributeError(f"'{self.name()}' object has no attribute '{name}'")
+
+    def _unpacked(self, place: int) -> Any:
+        """A saved value as a tensor, or the number that it was given as."""
+        if self.saved is None:
+            raise RuntimeError(FREED)
+        saved = self.saved[place]
+        if saved._cell[0] != self.versions[place]:
+            raise stale_error(saved, self.versions[place], self)
+        if is_number(saved) and saved is not NOTHING and self.plan.op.name not in WRAPPING:
+            number = saved._data.item()
+            return int(number) if isinstance(number, float) and number.is_integer() else number
+        return saved.unpack(self)
+
+
+_RENAMED: Final = {("pow", "exponent"): "other"}  # (operation, torch's name of an argument) -> the name here
+_DIMS: Final = {"sum", "mean", "var", "std", "logsumexp", "amax", "amin", "nansum"}  # whose `dim` torch keeps as a tuple
 
 
 # ---- applying --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from minigrad._graph import FREED, Edge, Node, Saved, stale_error
+from minigrad._graph import FREED, Edge, Node, Saved, SavedTensor, stale_error
 from minigrad._modes import no_grad, state
 from minigrad._tensor import Tensor, make
 from minigrad._views import FUNCTION, check_inplace, edge_of, mark_view, rebase_history
@@ -72,7 +72,10 @@ class BackwardCFunction(FunctionCtx, Node):
     def _raw_saved_tensors(self) -> tuple[Any, ...]:
         if self.saved is None:
             raise RuntimeError(FREED)
-        return tuple(self.saved)
+        return tuple(SavedTensor(self, place) for place in range(len(self.saved)))
+
+    def __dir__(self) -> list[str]:
+        return list(object.__dir__(self))
 
     __repr__ = object.__repr__
 
