@@ -294,13 +294,19 @@ class Shapes:
                 flags = [self._engine.flags(part) or (False, True) for part in parts]
                 arrays = [self._engine.numpy(part) for part in parts]
                 reached = [k for k, flag in enumerate(flags) if flag[0]]
-                if reached:  # torch refuses some cases only here
+                if reached and _odd(operands.values()):  # torch refuses some of these only here
                     ones = [self._engine.leaf(np.ones_like(arrays[k]), False) for k in reached]
                     self._engine.backward_all([parts[k] for k in reached], ones, None, False, None)
         except Exception:  # noqa: BLE001 - a refusal by the reference, of whatever class
             return None
         names: list[Any] = [a.dtype.name for a in arrays]
         return tuple((a.shape, name, flag[0]) for a, name, flag in zip(arrays, names, flags, strict=True))
+
+
+def _odd(operands: Iterable[Array | tuple[tuple[int, ...], str, bool]]) -> bool:
+    """Whether some operand is empty, or floating operands are of different types."""
+    known = [operand for operand in operands if not isinstance(operand, Array)]
+    return any(0 in shape for shape, _, _ in known) or len({d for _, d, _ in known if d.startswith("float")}) > 1
 
 
 def _change(engine: Engine) -> Callable[..., Any]:

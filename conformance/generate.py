@@ -4,7 +4,7 @@
 and what the reference would refuse becomes a pass-through, so that nothing is discarded and nothing shifts.
 
 The search is breadth first. A *cell* is an operation with a feature, a *pair* is two operations of which the first
-feeds the second, and free programs have several steps. They come in *blocks*; the seed of a block follows from the
+feeds the second (one program holds the pairs of one first with several seconds), and free programs have several steps. They come in *blocks*; the seed of a block follows from the
 run's seed, the suite's version and the block's name alone, so that order, shards and budgets change no program.
 """
 
@@ -75,7 +75,9 @@ Feature: TypeAlias = str
 HEADER = 8
 SLOT = 16
 SLOTS = 9
-#: Bytes of one program; a cell or a pair reads two slots only, and Hypothesis takes its time by the byte.
+#: Seconds that one program tries after a first.
+FAN = SLOTS - 1
+#: Bytes of one program; a cell reads two slots only, and Hypothesis takes its time by the byte.
 SIZE = HEADER + SLOTS * SLOT
 SHORT = HEADER + 2 * SLOT
 #: Programs in one Hypothesis example.
@@ -97,16 +99,15 @@ _WEIGHTS = (1.0, -0.5, 2.0, 0.75, -1.25, 1.5, -2.0, 0.5)
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What a program is asked to contain: an operation with a feature, a pair of operations, or nothing."""
+    """What a program is asked to contain: an operation with a feature, or one that feeds others, or nothing."""
 
     kind: Literal["cell", "pair", "free"]
     first: str = ""
-    second: str = ""
     feature: Feature = ""
+    seconds: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Info:
+class _Info(msgspec.Struct, frozen=True):
     """What the decoder knows of a value without running it."""
 
     shape: tuple[int, ...]
@@ -120,7 +121,7 @@ class _Info:
 
     @property
     def floating(self) -> bool:
-        return self.dtype.startswith("float")
+        return self.dtype[0] == "f"
 
 
 @lru_cache(maxsize=512)
@@ -159,7 +160,7 @@ class _Decoder:
         self.leaves: list[Leaf] = []
         self.steps: list[AnyStep] = []
         self.slots: list[int] = []
-        self.used: set[int] = set()
+        self.used: list[int] = []
         self.forced: int | None = None
         self.operation: Operation | None = None
         self.inplace_target = -1
@@ -215,14 +216,15 @@ class _Decoder:
         self.infos[number] = info
         return number
 
-    def leaf(self, made: Array, interval: Interval, requires_grad: bool = True) -> int:
+    def leaf(self, made: Array, interval: Interval, requires_grad: bool = True, matters: bool = False) -> int:
+        """Append a leaf; `matters` says that shapes of results depend on its contents."""
         number = self._new(
             _Info(
                 made.shape,
                 made.dtype,
                 interval,
                 frozenset((len(self.infos),)) if requires_grad else frozenset(),
-                None if made.dtype.startswith("float") else made,
+                made if matters else None,
             )
         )
         self.leaves.append(Leaf(number, made, requires_grad))
@@ -386,7 +388,7 @@ class _Decoder:
     def whole(self, shape: tuple[int, ...]) -> Ref:
         start = self.upto(3)
         values = tuple(str((start + i) % 3) for i in range(math.prod(shape)))
-        return Ref(self.leaf(Array(shape, "int64", values), (0.0, 2.0), False))
+        return Ref(self.leaf(Array(shape, "int64", values), (0.0, 2.0), False, matters=True))
 
     def places(self, shape: tuple[int, ...], size: int) -> Ref:
         start = self.upto(size)
@@ -396,7 +398,7 @@ class _Decoder:
     def pivots(self, size: int) -> Ref:
         b = self.byte()
         values = tuple(str(i + 1 + (b + i) % (size - i)) for i in range(size))
-        return Ref(self.leaf(Array((size,), "int32", values), (1.0, float(size)), False))
+        return Ref(self.leaf(Array((size,), "int32", values), (1.0, float(size)), False, matters=True))
 
     def signs(self, shape: tuple[int, ...]) -> Ref:
         b = self.byte()
@@ -414,10 +416,10 @@ class _Decoder:
             return value
         return Ref(self.emit("contiguous", (value,), {}, "method")[0])
 
-    def mask(self, shape: tuple[int, ...]) -> Ref:
+    def mask(self, shape: tuple[int, ...], sizes: bool = False) -> Ref:
         b = self.byte() or 0b0101_1010
         values = tuple(str(b >> i % 8 & 1) for i in range(math.prod(shape)))
-        return Ref(self.leaf(Array(shape, "bool", values), (0.0, 1.0), False))
+        return Ref(self.leaf(Array(shape, "bool", values), (0.0, 1.0), False, matters=sizes))
 
     def index(self, shape: tuple[int, ...], size: int) -> Ref:
         start, stride = self.upto(size), self.upto(3)
@@ -441,10 +443,10 @@ class _Decoder:
     ) -> tuple[int, ...]:
         """Append an application; () when the reference refuses it."""
         named = tuple(kwargs.items())
-        read = [r for a in (*args, *kwargs.values()) for r in refs(a)]
+        read = _read(args, kwargs)
         recorded = op not in OPERATIONS or OPERATIONS[op].gradient
         results = self.shapes(form, op, args, named, {r: self.infos[r].known(recorded) for r in read})
-        if results is None or sum(math.prod(shape) for shape, _, _ in results) > 4 * LARGEST:
+        if results is None or (len(results) == 1 and math.prod(results[0][0]) > 4 * LARGEST):
             return ()
         interval = self._interval(op, read)
         leaves = self._dependence(read) if recorded and mode == "grad" else frozenset()
@@ -452,7 +454,7 @@ class _Decoder:
             self._new(_Info(shape, dtype, interval, leaves if graded else frozenset()))
             for shape, dtype, graded in results
         )
-        self.used.update(read)
+        self.used += read
         self.steps.append(Apply(op, args, out, named, form, mode))
         return out
 
@@ -475,7 +477,7 @@ class _Decoder:
     def apply(self, operation: Operation) -> tuple[int, ...]:
         """Draw and append an application of the operation; () when that is not possible."""
         self.operation = operation
-        before = len(self.leaves), len(self.steps), dict(self.infos), set(self.used)
+        before = len(self.leaves), len(self.steps), len(self.infos), len(self.used)
         self.twice &= operation.twice
         args, kwargs = operation.draw(self)
         form = operation.forms[0]
@@ -503,8 +505,10 @@ class _Decoder:
             out = (*out[:position], self._plain("square", (Ref(out[position]),)), *out[position + 1 :])
         self.operation = None
         if not out:
-            leaves, steps, self.infos, self.used = before
-            del self.leaves[leaves:], self.steps[steps:]
+            leaves, steps, infos, used = before
+            del self.leaves[leaves:], self.steps[steps:], self.used[used:]
+            for number in range(infos, len(self.infos)):
+                del self.infos[number]
         return out
 
     def _inplace(self, operation: Operation, args: tuple[Arg, ...], kwargs: dict[str, Arg]) -> tuple[int, ...]:
@@ -514,13 +518,13 @@ class _Decoder:
         if not isinstance(target, Ref) or target.id in [leaf.id for leaf in self.leaves]:
             return ()
         named = tuple(kwargs.items())
-        read = [r for a in (*args, *kwargs.values()) for r in refs(a)]
+        read = _read(args, kwargs)
         results = self.shapes("in-place", op, args, named, {r: self.infos[r].known() for r in read})
         if results is None or results[0][0] != self.infos[target.id].shape:
             return ()
         info = self.infos[target.id]
         out = self._new(_Info(info.shape, info.dtype, self._interval(operation.name, read), self._dependence(read)))
-        self.used.update(read)
+        self.used += read
         self.steps.append(Inplace(op, target.id, args[1:], (out,), named))
         self.realized = True
         return (out,)
@@ -540,7 +544,7 @@ class _Decoder:
                     _Info(self.infos[interior].shape, "float64", self.infos[interior].interval, frozenset())
                 )
                 self.steps.append(Detach(interior, (number,)))
-                self.used.add(interior)
+                self.used.append(interior)
                 self.forced, extra = number, interior
             elif self.feature == "retain_grad":
                 self.steps.append(RetainGrad(interior))
@@ -560,17 +564,19 @@ class _Decoder:
         if self.feature == "no_grad" and out:
             self._plain("mul", (Ref(out[0]), Ref(self.fresh(self.infos[out[0]].shape, WIDE))))
 
-    def pair(self, first: Operation, second: Operation) -> None:
-        """An output of the first feeds the second."""
+    def pairs(self, first: Operation, seconds: Sequence[Operation]) -> tuple[str, ...]:
+        """An output of the first feeds each of the seconds; the names of those for which that was possible."""
         self.slot(0)
         made = [v for v in self.apply(first) if self.infos[v].floating]
-        if not made:
-            return
-        self.slot(1)
-        self.forced = self.pick(made)
-        source = self.forced
-        out = self.apply(second)
-        self.realized = bool(out) and source in self.used
+        reached = []
+        for number, second in enumerate(seconds if made else (), 1):
+            self.slot(number)
+            self.forced = source = self.pick(made)
+            before = len(self.used)
+            if self.apply(second) and source in self.used[before:]:
+                reached.append(second.name)
+            self.forced = None
+        return tuple(reached)
 
     def free(self, operations: Sequence[Operation]) -> None:
         """Up to SLOTS steps of any operations."""
@@ -587,7 +593,8 @@ class _Decoder:
 
     def finish(self, second_order: bool, twice: bool) -> Program:
         """Backward from all that nothing uses, with different weights, and what is observed."""
-        sinks = [i for step in self.steps for i in getattr(step, "out", ()) if i not in self.used]
+        used = set(self.used)
+        sinks = [i for step in self.steps for i in getattr(step, "out", ()) if i not in used]
         roots = tuple(i for i in sinks if self.infos[i].leaves)
         observe = tuple(sinks)
         weights = tuple(self._weights(i, k) for k, i in enumerate(roots))
@@ -612,23 +619,38 @@ class _Decoder:
         return _filled(info.shape, dtype, _WEIGHTS, start % len(_WEIGHTS), "contiguous")
 
 
+def _read(args: tuple[Arg, ...], kwargs: dict[str, Arg]) -> list[int]:
+    """Numbers of the values that arguments refer to."""
+    found: list[int] = []
+    for a in (*args, *kwargs.values()) if kwargs else args:
+        if type(a) is Ref:
+            found.append(a.id)
+        elif type(a) is Seq:
+            found.extend(refs(a))
+    return found
+
+
 def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     return all(m == n or 1 in (m, n) for m, n in zip(reversed(a), reversed(b), strict=False))
 
 
-def decode(data: bytes, target: Target, shapes: Shapes, operations: Sequence[Operation]) -> tuple[Program, bool]:
-    """The program that `data` stands for, and whether it contains what the target asks for.
+def decode(
+    data: bytes, target: Target, shapes: Shapes, operations: Sequence[Operation]
+) -> tuple[Program, tuple[str, ...]]:
+    """The program that `data` stands for, and what it contains of what the target asks for: the seconds of a pair, or
+    the one thing that any other target asks for; () when it has none of it.
 
-    A free program takes at least SIZE bytes, any other at least SHORT.
+    A cell takes at least SHORT bytes, any other target at least SIZE.
     """
     second_order = twice = False
+    meant: tuple[str, ...] = ()
     if target.kind == "cell":
         decoder = _Decoder(data, shapes, target.feature)
         decoder.cell(OPERATIONS[target.first])
         second_order, twice = target.feature == "order 2", target.feature == "accumulate"
     elif target.kind == "pair":
         decoder = _Decoder(data, shapes)
-        decoder.pair(OPERATIONS[target.first], OPERATIONS[target.second])
+        meant = decoder.pairs(OPERATIONS[target.first], [OPERATIONS[name] for name in target.seconds])
     else:
         flavour = data[0] % 8
         features = ("", "", "", "float32", "mixed", "strided", "", "reuse")
@@ -639,7 +661,9 @@ def decode(data: bytes, target: Target, shapes: Shapes, operations: Sequence[Ope
     if target.feature in ("order 2", "accumulate"):
         kind = Grad if second_order else Backward
         decoder.realized = any(isinstance(step, kind) for step in program.steps)
-    return program, decoder.realized and bool(program.steps)
+    if target.kind != "pair" and decoder.realized and program.steps:
+        meant = (target.feature,)
+    return program, meant
 
 
 # -- the order of the search -------------------------------------------------------------------------------------------
@@ -660,20 +684,29 @@ class Block:
 
 def blocks(operations: Sequence[Operation], cells: Sequence[tuple[str, Feature]]) -> Iterator[Block]:
     """Blocks without end: every cell, every pair, free programs, and round again with other numbers."""
-    names = [operation.name for operation in operations]
+    names = paired(operations)
     n = len(names)
     turn = 0
     while True:
         for feature in FEATURES:
-            found = tuple(Target("cell", op, "", feature) for op, f in cells if f == feature)
+            found = tuple(Target("cell", op, feature) for op, f in cells if f == feature)
             if found:
                 yield Block(f"cells/{feature}/{turn}", found)
-        for shift in range(n):
-            pairs = tuple(Target("pair", op, names[(i + shift) % n]) for i, op in enumerate(names))
-            yield Block(f"pairs/{shift}/{turn}", pairs)
+        for shift in range(turn, n + turn, FAN):
+            fan = range(shift, min(shift + FAN, n + turn))
+            seconds = [tuple(names[(i + k) % n] for k in fan) for i in range(n)]
+            yield Block(
+                f"pairs/{shift}/{turn}",
+                tuple(Target("pair", op, seconds=seconds[i]) for i, op in enumerate(names)),
+            )
         for part in range(8):
             yield Block(f"free/{part}/{turn}", (Target("free"),) * 16 * BATCH)
         turn += 1
+
+
+def paired(operations: Sequence[Operation]) -> list[str]:
+    """Names of the operations that stand in pairs: those through which a gradient flows."""
+    return [operation.name for operation in operations if operation.gradient]
 
 
 def cells(operations: Sequence[Operation], shapes: Shapes) -> list[tuple[str, Feature]]:
@@ -683,7 +716,7 @@ def cells(operations: Sequence[Operation], shapes: Shapes) -> list[tuple[str, Fe
         (operation.name, feature)
         for operation in operations
         for feature in FEATURES
-        if any(decode(p, Target("cell", operation.name, "", feature), shapes, operations)[1] for p in probes)
+        if any(decode(p, Target("cell", operation.name, feature), shapes, operations)[1] for p in probes)
     ]
 
 
@@ -697,7 +730,7 @@ def draw(block: Block, run_seed: int, consume: Callable[[Sequence[tuple[Target, 
 
     targets = block.targets
     examples = -(-len(targets) // BATCH)
-    size = SIZE if any(target.kind == "free" for target in targets) else SHORT
+    size = SHORT if all(target.kind == "cell" for target in targets) else SIZE
     position = 0
     wanted = True
 

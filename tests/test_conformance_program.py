@@ -45,10 +45,14 @@ targets = st.one_of(
         generate.Target,
         st.just("cell"),
         st.sampled_from(list(OPERATIONS)),
-        st.just(""),
         st.sampled_from(generate.FEATURES),
     ),
-    st.builds(generate.Target, st.just("pair"), st.sampled_from(list(OPERATIONS)), st.sampled_from(list(OPERATIONS))),
+    st.builds(
+        generate.Target,
+        st.just("pair"),
+        st.sampled_from(generate.paired(ALL)),
+        seconds=st.tuples(*(st.sampled_from(generate.paired(ALL)) for _ in range(generate.FAN))),
+    ),
 )
 
 

@@ -29,7 +29,7 @@ def _getitem(d: Draw) -> Arguments:
     elif kind == 2:
         index = Seq((Dots(), _part(d, shape[-1])) if d.upto(2) else (None, Dots(), None))
     elif kind == 3:
-        index = d.mask(shape[: 1 + d.upto(len(shape))])
+        index = d.mask(shape[: 1 + d.upto(len(shape))], sizes=True)
     elif not shape[0]:
         index = Slice()
     elif kind == 4 or len(shape) < 2 or not shape[1]:
@@ -66,7 +66,7 @@ def _masked_fill(d: Draw) -> Arguments:
 
 def _masked_select(d: Draw) -> Arguments:
     x = d.x()
-    return (x, d.mask(d.shape(x))), {}
+    return (x, d.mask(d.shape(x), sizes=True)), {}
 
 
 def _scatter_add(d: Draw) -> Arguments:

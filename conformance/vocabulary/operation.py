@@ -63,8 +63,8 @@ class Draw(Protocol):
     def packed(self, value: Ref) -> Ref:
         """The value in contiguous memory."""
 
-    def mask(self, shape: tuple[int, ...]) -> Ref:
-        """A constant array of bools."""
+    def mask(self, shape: tuple[int, ...], sizes: bool = False) -> Ref:
+        """A constant array of bools; `sizes` says that the shape of the results depends on it."""
 
     def index(self, shape: tuple[int, ...], size: int) -> Ref:
         """A constant int64 array of indices into a dimension of `size` (which is not 0)."""
