@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from heapq import heappop, heappush
 from typing import Any, Final
 
@@ -55,6 +56,9 @@ class Arrays:
         if grad.shape != shape:
             grad = RAW.sum_to_size(grad, shape)
         return grad if grad.dtype == dtype else RAW.cast(grad, dtype)
+
+
+Node.arrays = Arrays
 
 
 class Tensors(Arrays):
@@ -123,6 +127,10 @@ class _Pass:
     `pending` counts what each leaf still waits for, and a leaf is finished as soon as torch would finish it.
     """
 
+    pending: dict[Node, int] | None = None
+    wanted: set[Node] | None = None  # the nodes that lead to a target
+    reachable: AbstractSet[Node] = frozenset()  # what is left to run, when `pending` was counted
+
     def __init__(
         self, calculus: type[Arrays], keep_graph: bool, targets: Sequence[Edge] | None, accumulate: bool
     ) -> None:
@@ -132,10 +140,7 @@ class _Pass:
         self.accumulate = accumulate
         self.buffers: dict[Node, Any] = {}  # node -> gradient of its output, or list of them when it has several
         self.heap: list[tuple[int, Node]] = []
-        self.pending: dict[Node, int] | None = None
         self.captured: dict[Edge, Any] = {}
-        self.wanted: set[Node] | None = None
-        self.reachable: set[Node] = set()  # what is left to run, when `pending` was counted
 
     def run(self, roots: Sequence[tuple[Edge, Tensor]]) -> list[Any]:  # noqa: C901, PLR0915  (one loop, in one place)
         calculus, heap, buffers, keep_graph = self.calculus, self.heap, self.buffers, self.keep_graph
@@ -151,7 +156,7 @@ class _Pass:
             node = heappop(heap)[1]
             grads = buffers.pop(node)
             if usual and node.plain and node.hooks is None:
-                results = quietly(node.vjp, grads, calculus, None)
+                results = quietly(node.first, grads)
             else:
                 found = self.visit(node, grads)
                 if found is None:
@@ -160,10 +165,7 @@ class _Pass:
             del grads
             if not keep_graph:
                 node.release()
-            number = 0
-            for edge in node.next:
-                grad = results[number]
-                number += 1
+            for edge, grad in zip(node.next, results):
                 if edge is None:
                     continue
                 target, output = edge
@@ -174,7 +176,7 @@ class _Pass:
                     data = grad._data if recording else grad
                     shape, dtype = meta[output]
                     if data.shape != shape or data.dtype is not dtype:
-                        grad = self.fit(grad, meta[output], node, number - 1)
+                        grad = self.fit(grad, meta[output], node, results)
                 if len(meta) > 1:
                     self.send(edge, grad)
                 elif target not in buffers:
@@ -223,10 +225,11 @@ class _Pass:
             slots = self.buffers[node]
             slots[output] = grad if slots[output] is None else self.sum(slots[output], grad)
 
-    def fit(self, grad: Any, meta: Meta, source: Node, number: int) -> Any:
+    def fit(self, grad: Any, meta: Meta, source: Node, results: Sequence[Any]) -> Any:
         """A gradient in the shape and type of what it is the gradient of: what broadcasting and casts did, undone."""
         shape = (grad._data if self.calculus.recording else grad).shape
         if not _expandable(meta[0], shape):
+            number = next(i for i, each in enumerate(results) if each is grad)
             raise RuntimeError(
                 f"Function {source.name()} returned an invalid gradient at index {number} - got {list(shape)} but"
                 f" expected shape compatible with {list(meta[0])}"

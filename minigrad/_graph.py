@@ -54,6 +54,7 @@ class Node:
 
     hooks: Hooks | None = None
     trace: Any = None  # in anomaly mode: the stack of the forward call
+    arrays: Any  # the calculus of first order; `_backward`, which knows the operations, sets it
     plain = False  # calls nobody's code, so that when a leaf's gradient is stored meanwhile cannot be observed
 
     def __init__(self, next: Sequence[Edge | None], meta: tuple[Meta, ...]) -> None:
@@ -70,6 +71,10 @@ class Node:
         arrays or tensors; `wanted`, unless None, holds the nodes that need a gradient.
         """
         raise NotImplementedError
+
+    def first(self, grads: Any) -> Sequence[Any]:
+        """The `vjp` of first order, on arrays, of all inputs: what a plain backward calls."""
+        return self.vjp(grads, self.arrays, None)
 
     def release(self) -> None:
         """Free what was saved for backward."""

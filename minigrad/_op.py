@@ -173,14 +173,20 @@ class Plan:
         self.extra_names = tuple(sorted(names - set(self.saved_names)))
         self.simple = self.simple and not self.extra_names
         self.source = "\n".join(
-            [*self._record_source(op, single, inputs, results), "", *self._vjp_source(op, active, inputs, results)]
+            [
+                *self._record_source(op, single, inputs, results),
+                "",
+                *self._first_source(op, active),
+                "",
+                *self._vjp_source(op, active, inputs, results),
+            ]
         )
         scope: dict[str, Any] = {f"{op.params[i]}_formula": formula for i, formula in active.items()}
         scope |= {"Saved": Saved, "NOTHING": NOTHING, "is_number": is_number}
-        scope |= {"FREED": FREED, "stale_error": stale_error}
+        scope |= {"FREED": FREED, "stale_error": stale_error, "RAW": RAW}
         exec(compile(self.source, f"<{name} of {op.name}>", "exec"), scope)
         self.node_class = scope["Node"] = type(
-            name, (OpNode,), {"__module__": "minigrad", "plan": self, "vjp": scope["vjp"]}
+            name, (OpNode,), {"__module__": "minigrad", "plan": self, "vjp": scope["vjp"], "first": scope["first"]}
         )
         self.record: Callable[..., OpNode] = scope["record"]
 
@@ -213,6 +219,29 @@ class Plan:
             lengths = [f"len(args[{i}])" if many else "1" for i, _, many in self.edged]
             lines.append(f"    node.lengths = {_tuple(lengths)}")
         return [*lines, "    return node"]
+
+    def _first_source(self, op: Op, active: dict[int, Formula]) -> list[str]:
+        """`first`: `vjp` for real arrays and all inputs; whatever else there is goes to `vjp`, which also says why."""
+        lines = ["def first(node, grad):"]
+        unusual = ["grad is None", "node.complex"]
+        if op.many_outputs or any(many for _, _, many in self.edged):
+            return [*lines, "    return node.vjp(grad, node.arrays, None)"]
+        if self.saved_names:
+            lines += ["    saved = node.saved", "    if saved is None: raise RuntimeError(FREED)",
+                      f"    {_tuple(self.saved_names)} = saved",
+                      f"    {_tuple([f'version_{each}' for each in self.saved_names])} = node.versions"]  # fmt: skip
+            unusual += [f"{each}._cell[0] != version_{each}" for each in self.saved_names]
+        lines.append(f"    if {' or '.join(unusual)}: return node.vjp(grad, node.arrays, None)")
+        lines += [f"    {each} = {each}._data" for each in self.saved_names]
+        if self.extra_names:
+            lines.append(f"    {_tuple(self.extra_names)} = node.extras")
+        answers = [
+            f"{op.params[i]}_formula({', '.join('RAW' if each == 'xp' else each for each in _names(active[i]))})"
+            if i in active
+            else "None"
+            for i, _, _ in self.edged
+        ]
+        return [*lines, f"    return {_tuple(answers)}"]
 
     def _vjp_source(self, op: Op, active: dict[int, Formula], inputs: list[str], results: list[str]) -> list[str]:
         lines = ["def vjp(node, grad, calculus, wanted):"]
@@ -616,6 +645,8 @@ def write(target: Tensor, result: Any) -> None:
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location."
             " Please clone() the tensor before performing the operation."
         )
+    if target._conj:
+        raise NotImplementedError("numpy's arrays cannot be written to through their conjugate: use resolve_conj() first")
     if target._inference and not state.inference:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a"
