@@ -143,6 +143,23 @@ def as_subclass(self: Tensor, cls: type[Tensor]) -> Tensor:
 
 
 @method()
+def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
+    """Write a number to the main diagonal (with `wrap`, again below it in a tall matrix)."""
+    shape = self._data.shape
+    if len(shape) < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if len(shape) > 2 and len(set(shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    step, count = sum(self.stride()), min(shape)
+    diagonal: Tensor = self.as_strided((count,), (step,))
+    diagonal.fill_(fill_value)
+    if wrap and len(shape) == 2 and shape[0] > shape[1] + 1:
+        rest: Tensor = self[shape[1] + 1 :]
+        fill_diagonal_(rest, fill_value, wrap)
+    return self
+
+
+@method()
 def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Tensor:
     """Replace each element by what a function of it gives."""
     return _each(self, "apply_", callable)

@@ -58,7 +58,8 @@ class Tensor:
     _retains = False
     _inference = False
     _grad_dtype: Any = "own"
-    _class_name = "tensor"  # as it prints
+    _conj: bool = False  # what torch would keep as the conjugate of other memory
+    _class_name: str = "tensor"  # as it prints
 
     def __init_subclass__(cls) -> None:
         if "_class_name" not in cls.__dict__:
@@ -256,7 +257,7 @@ class Tensor:
         """A tensor that shares memory and version counter, outside of the graph."""
         self.materialize()
         result = make(self._data, None)
-        result._cell = self._cell
+        result._cell, result._conj = self._cell, self._conj
         return result
 
     def detach_(self) -> Tensor:
@@ -423,6 +424,10 @@ class Tensor:
         if self.requires_grad and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+            )
+        if self._conj and not force:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that has conjugate bit set. Use tensor.resolve_conj().numpy() instead."
             )
         return self.materialize()
 

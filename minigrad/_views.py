@@ -116,7 +116,7 @@ def mark_view(view: Tensor, base: Tensor, made: int = DEFAULT) -> None:
     parent = base._view
     if parent is not None:
         made, base = made or parent.made, parent.base
-    view._cell = base._cell
+    view._cell, view._conj = base._cell, base._conj
     if not state.grad_enabled:
         made = INFERENCE if state.inference else NO_GRAD
     view._view = View(base, made)

@@ -19,7 +19,7 @@ def kth_indices(rows: Array, k: int, order: Array) -> Array:
     ranked = np.take_along_axis(rows, order, -1)
     found, value = order[..., k].copy(), ranked[..., k, None]
     equal = (rows == value) | ((rows != rows) & (value != value))
-    for place in zip(*np.nonzero(equal.sum(-1) > 1), strict=True):
+    for place in map(tuple, np.argwhere(equal.sum(-1) > 1)):
         # Ranks stand for the elements: equal ones have equal ranks, nans the greatest.
         row = ranked[place]
         steps = (row[1:] != row[:-1]) & ((row[1:] == row[1:]) | (row[:-1] == row[:-1]))

@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad import _dtype
 from minigrad._declare import composite, method, op
-from minigrad._op import OPS, RAW, Array, apply
+from minigrad._op import OPS, RAW, RECORDED, Array, apply
 from minigrad._tensor import Tensor
 from minigrad._text import type_name
 from minigrad.ops.shape import linear
@@ -106,6 +106,50 @@ def view_as_complex(input: Tensor) -> Tensor:
 
 for _function in (complex, polar, view_as_real, view_as_complex):
     composite(method=False, raw=getattr(RAW, _function.__name__))(_function)
+
+
+# ---- conjugates ------------------------------------------------------------------------------------------------------
+
+_conj = RECORDED.conj
+
+
+@composite
+def conj(self: Tensor) -> Tensor:
+    """The complex conjugate; the tensor itself if it is real."""
+    if self._data.dtype.kind != "c":
+        return self
+    found: Tensor = _conj(self)
+    found._conj = not self._conj
+    return found
+
+
+@linear(self=lambda xp, grad: xp.conj_physical(grad), inplace=True)
+def conj_physical(self: Array) -> Array:
+    return np.conj(self)
+
+
+@composite
+def is_conj(self: Tensor) -> bool:
+    """Whether this is a conjugate that torch would not have computed yet."""
+    return self._conj
+
+
+@composite
+def is_neg(self: Tensor) -> bool:
+    """False: nothing is kept as the negative of something else here."""
+    return False
+
+
+@composite
+def resolve_conj(self: Tensor) -> Tensor:
+    """A copy of a conjugate, the tensor itself if it is none."""
+    return self.clone() if self._conj else self
+
+
+@composite
+def resolve_neg(self: Tensor) -> Tensor:
+    """The tensor itself."""
+    return self
 
 
 # ---- the same bytes as another type ----------------------------------------------------------------------------------

@@ -153,7 +153,7 @@ def mode(self: Array, dim: int = -1, keepdim: bool = False) -> tuple[Array, Arra
     if not self.ndim:
         return np.array(self), np.array(0)
     rows, order = np.moveaxis(self, dim, -1), np.moveaxis(_order(self, dim, False), dim, -1)
-    for place in zip(*np.nonzero((rows != rows).any(-1)), strict=True):
+    for place in map(tuple, np.argwhere((rows != rows).any(-1))):
         order[place] = insertion_order(rows[place].tolist())
     ranked = np.take_along_axis(rows, order, -1)
     size = ranked.shape[-1]
