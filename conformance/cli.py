@@ -189,6 +189,79 @@ def report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+@_command(
+    _argument("file", nargs="?", type=Path, default=Path("my_engine.py"), metavar="FILE", help="default: my_engine.py"),
+)
+def init(arguments: argparse.Namespace) -> int:
+    """Write a commented engine file to start from."""
+    from conformance.authoring import template
+    from conformance.results import write
+
+    file: Path = arguments.file
+    if file.suffix != ".py":
+        raise UsageError(f"{file}: an engine file ends in .py")
+    if file.exists():
+        raise UsageError(f"{file}: exists already; give another name, as in `conformance init other_engine.py`")
+    write(file, template(file.name).encode())
+    _say(f"wrote {file}\nnext: import your own class there, then `conformance check {_spelled(file)}`")
+    return 0
+
+
+@_command(_argument("engine", metavar="ENGINE", help="an engine file, or whatever `run` takes"))
+def check(arguments: argparse.Namespace) -> int:
+    """Try an engine on a few sums and say what is missing; takes a second and needs no torch."""
+    from conformance.authoring import examine
+    from conformance.reporting.console import console, print_examination
+
+    found = examine(arguments.engine)
+    print_examination(found, console(sys.stdout))
+    return 0 if found.ok else 1
+
+
+@_command(
+    _argument("old", type=Path, metavar="OLD", help="a results.json, or the folder that holds one"),
+    _argument("new", type=Path, metavar="NEW", help="the later one"),
+)
+def compare(arguments: argparse.Namespace) -> int:
+    """Say what has changed between two runs; 1 when a finding is new or changed, 4 when coverage was lost."""
+    from conformance.changes import compare as changes_of
+    from conformance.reporting.console import console, print_changes
+
+    changes = changes_of(_load(arguments.old), _load(arguments.new))
+    print_changes(changes, console(sys.stdout))
+    return changes.exit_code
+
+
+@_command(
+    _argument("files", nargs="+", metavar="FILE", help="engine files, one of each student"),
+    _argument("--rubric", type=Path, metavar="TOML", help="points and what they are for (default: a built-in one)"),
+    _argument("--limit", type=_positive(float), default=60.0, metavar="S", help="seconds for each file (default: 60)"),
+    _argument("--seed", type=_whole, default=0, metavar="N", help="seed of the programs (default: 0)"),
+    _argument("-o", "--output", type=Path, default=Path("conformance-grades"), metavar="DIR", help="folder to write to"),
+)
+def grade(arguments: argparse.Namespace) -> int:
+    """Grade many engine files by a rubric: one process each, the same programs for all."""
+    _require_writable(arguments.output)
+
+    from conformance.grade import builtin, grade, read_rubric
+    from conformance.reporting.console import console
+    from conformance.reporting.grades import print_grades, write_grades
+
+    rubric = read_rubric(arguments.rubric) if arguments.rubric else builtin()
+    out = console(sys.stdout)
+    grades = grade(
+        [str(file) for file in arguments.files],
+        rubric,
+        seed=arguments.seed,
+        limit=arguments.limit,
+        progress=lambda name: sys.stderr.write(f"grading {name}\n"),
+    )
+    written = write_grades(grades, arguments.output)
+    print_grades(grades, out)
+    out.print(f"class matrix: {written[0]}")
+    return 0
+
+
 @_command()
 def engines(_: argparse.Namespace) -> int:
     """List the registered engines."""
@@ -216,6 +289,22 @@ def ops(_: argparse.Namespace) -> int:
     rows = [(o.family, o.name, ", ".join(o.forms), ", ".join(f"{k:g}" for k in o.kinks)) for o in OPERATIONS.values()]
     _say(tabulate(sorted(rows), headers=["family", "operation", "forms", "kinks at"], disable_numparse=True))
     _say(f"{len(rows)} operations")
+    return 0
+
+
+@_command(_argument("-o", "--output", type=Path, metavar="FILE", help="write the table to this Markdown file too"))
+def conventions(arguments: argparse.Namespace) -> int:
+    """Print what torch gives where there is no derivative, with the one-sided derivatives."""
+    import torch
+    from tabulate import tabulate
+
+    from conformance.conventions import HEADERS, rows, to_markdown
+    from conformance.results import write
+
+    found = rows()
+    if arguments.output:
+        write(arguments.output, to_markdown(found, torch.__version__.partition("+")[0]).encode())
+    _say(tabulate([row.cells() for row in found], headers=HEADERS, disable_numparse=True))
     return 0
 
 
@@ -334,6 +423,11 @@ def _require_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written to ({error.strerror}); choose another folder with -o") from None
+
+
+def _spelled(file: Path) -> str:
+    """A file as one writes it for an engine: led by ./ where it has no folder of its own."""
+    return str(file) if file.is_absolute() or len(file.parts) > 1 else f"./{file}"
 
 
 def _say(text: str) -> None:

@@ -306,9 +306,9 @@ def _settled(quotient: Callable[[Any], Any]) -> Any:
     third = quotient(MP.mpf(2) ** -40)
     if not MP.isfinite(third):
         return None
-    if abs(third) > 2 * abs(second):
+    if 2 * abs(third) > 3 * abs(second):
         return MP.inf * MP.sign(third)
-    return MP.mpf(0) if abs(third) < abs(second) / 2 else third
+    return MP.mpf(0) if 3 * abs(third) < 2 * abs(second) else third
 
 
 # -- ruling ------------------------------------------------------------------------------------------------------------
@@ -316,12 +316,14 @@ def _settled(quotient: Callable[[Any], Any]) -> Any:
 
 def judge(program: Program, mismatch: Mismatch) -> Ruling:
     """Who is right about this mismatch of this program. Never raises; what cannot be decided says why."""
-    if mismatch.kind in ("error", "none", "dtype", "shape", "requires_grad", "is_leaf") or (
+    if mismatch.kind in ("error", "none", "dtype", "shape", "requires_grad", "is_leaf", "crash", "hang") or (
         mismatch.kind == "hook" and mismatch.difference.where is None
     ):
         what = {
             "error": "which programs raise, and what",
             "none": "which gradients are None",
+            "crash": "which programs have a result",
+            "hang": "which programs have a result",
             "requires_grad": "requires_grad",
             "is_leaf": "is_leaf",
             "hook": "which hooks are called, and when",
@@ -464,7 +466,7 @@ def _spread(exact: Evaluation, number: Any, again: Callable[[Evaluation], Any]) 
             if leaf.array.dtype.startswith("float"):
                 eps = MP.mpf(float(np.finfo(leaf.array.dtype).eps))
                 signs = np.resize([sign, -sign, sign], leaf.array.shape)
-                moved._leaves[leaf.id] = moved._leaves[leaf.id] * (1 + signs * eps)
+                moved._leaves[leaf.id] = arr(moved._leaves[leaf.id] * (1 + signs * eps))
         moved._fixed.clear()
         moved.base = moved.run(())
         other = again(moved)
@@ -472,6 +474,12 @@ def _spread(exact: Evaluation, number: Any, again: Callable[[Evaluation], Any]) 
             return MP.inf
         found = max(found, abs(other - number))
     return found
+
+
+def _bend(f: Callable[[Any], Arr], h: Any) -> list[Any]:
+    """How far the slopes on either side of 0 differ, for each element: of order h unless there is a kink."""
+    middle, up, down = f(MP.mpf(0)), f(h), f(-h)
+    return [abs(a + b - 2 * m) / h for a, b, m in zip(up, down, middle, strict=True)]
 
 
 def _kinked(exact: Evaluation) -> str | None:
@@ -490,8 +498,7 @@ def _kinked(exact: Evaluation) -> str | None:
             parts = exact._apply(step.op, [_argument(a, moved) for a in step.args], step.kwargs, moved)
             return np.concatenate([p.reshape(-1) for p in parts if not is_int(p)])
 
-        middle, up, down = at(MP.mpf(0)), at(STEP), at(-STEP)
-        gaps = [abs(a + b - 2 * m) / STEP for a, b, m in zip(up, down, middle, strict=True)]
-        if any(not gap <= MP.mpf(10) ** -6 for gap in gaps):
+        wide, near = (_bend(at, STEP * part) for part in (1, MP.mpf(2) ** -8))
+        if any(not (b <= a / 16 or b <= MP.mpf(10) ** -18) for a, b in zip(wide, near, strict=True)):
             return step.op
     return None

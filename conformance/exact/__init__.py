@@ -125,6 +125,7 @@ from conformance.exact.losses import (
     _cross_entropy,
     _gaussian,
     _kl_div,
+    _multi_margin,
     _multilabel,
     _nll,
     _pairwise,
@@ -356,6 +357,7 @@ _LOSSES: dict[str, Function] = {
     )(x, y),
     "cosine_embedding_loss": _cosine_embedding,
     "multilabel_soft_margin_loss": _multilabel,
+    "multi_margin_loss": _multi_margin,
     "triplet_margin_loss": _triplet,
 }
 

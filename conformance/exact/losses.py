@@ -147,6 +147,15 @@ def _triplet(
     return each(lambda v: max(v, ZERO))(near - far + num(margin))
 
 
+def _multi_margin(x: Arr, y: Arr, p: int = 1, margin: Any = 1.0, weight: Any = None) -> Arr:
+    if x.ndim == 1:
+        return arr(_multi_margin(x[None], y.reshape(1), p, margin, weight)[0])
+    own = np.take_along_axis(x, y[:, None], 1)
+    short = each(lambda v: max(ZERO, v) ** p)(num(float(margin)) - own + x)
+    short = np.where(np.arange(x.shape[1]) == y[:, None], ZERO, short)
+    return over(mean)(short if weight is None else short * weight[y][:, None], 1)
+
+
 def _multilabel(x: Arr, y: Arr, weight: Any = 1) -> Arr:
     return over(mean)(_bce_logits(x, y) * (1 if weight is None else weight), -1)
 
