@@ -47,13 +47,36 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """An engine under test, and the operations it lacks (never counted as passed)."""
+    """An engine under test, and the operations it lacks (never counted as passed).
+
+    `seconds` is what it took for its programs, `reference_seconds` what torch took for the same ones.
+    """
 
     name: str
     spec: str
     version: str = ""
     operations: tuple[str, ...] = ()
     unsupported: tuple[str, ...] = ()
+    seconds: float = 0.0
+    reference_seconds: float = 0.0
+
+
+#: Upper ends of the bins of `Errors.counts`, in units of the last place; the last one but one is the tolerance.
+ERROR_BINS: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, float("inf"))
+
+
+class Errors(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an engine's results were from torch's where they passed, for the programs of one operation alone.
+
+    `counts[i]` programs had their largest error within `ERROR_BINS[i]` units of the last place of the largest element
+    of their array (and above the bin before); the first holds those equal to the last bit, the last those beyond the
+    fixed tolerance that were within the measured noise of their program. `worst` is the largest error of all.
+    """
+
+    engine: str
+    operation: str
+    counts: tuple[int, ...]
+    worst: float
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,6 +220,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     engines: tuple[EngineRecord, ...]
     cells: tuple[Cell, ...] = ()
     pairs: tuple[Pairs, ...] = ()
+    errors: tuple[Errors, ...] = ()
     findings: tuple[Finding, ...] = ()
     statistics: Statistics = msgspec.field(default_factory=Statistics)
     timings: Timings = msgspec.field(default_factory=Timings)
