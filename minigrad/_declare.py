@@ -82,20 +82,26 @@ def unary(
     promote: str = "float",
     kinds: str = "biufc",
     refusal: str | Exception = "",
-    inplace: bool = True,
+    inplace: bool | Formula = True,
     holomorphic: bool = True,
     node: str | None = None,
     method: bool | None = None,
     aliases: Sequence[str] = (),
 ) -> Callable[..., Any]:
-    """Declare an operation on each element of one tensor."""
+    """Declare an operation on each element of one tensor; `inplace` may be the formula of the in-place form's own node."""
     formulas = {} if formula is None else {"self": formula}
     params = {"self": "Array"}
     found = Op(
         name, forward, formulas, promote=promote, kinds=kinds, refusal=refusal, node=node, holomorphic=holomorphic,
         params=params,
     )  # fmt: skip
-    return _publish(found, method, True, inplace, aliases, forward)
+    written: bool | Op = bool(inplace)
+    if callable(inplace):
+        written = Op(
+            name, forward, {"self": inplace}, promote=promote, kinds=kinds, refusal=refusal, params=params,
+            node=f"{name.capitalize()}Backward1",
+        )  # fmt: skip
+    return _publish(found, method, True, written, aliases, forward)
 
 
 def binary(
@@ -196,7 +202,7 @@ def _publish(
     op: Op,
     method: bool | None,
     function: bool,
-    inplace: bool,
+    inplace: bool | Op,
     aliases: Sequence[str],
     quick: Callable[..., Any] | None,
 ) -> Callable[..., Any]:
@@ -205,9 +211,10 @@ def _publish(
     made = _function(op, quick)
     _expose(op.name, made, method, function, aliases)
     if inplace:
+        written = op if inplace is True else inplace
 
         def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            return apply_inplace(op, bind(op, (self, *args), kwargs))
+            return apply_inplace(written, bind(written, (self, *args), kwargs))
 
         _expose_inplace(op.name, write, aliases)
     return made

@@ -118,7 +118,7 @@ def quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., Any
         if plan is None:
             plan = plans[place] = op.plan(need, (first, second, *defaults))
         edges = (edge,) if scalar and overloaded else (edge, other)
-        if plan.simple:
+        if plan.simple and not plan.saves_result:
             node = new(plan.node_class)
             node.sequence = number()
             node.next = edges

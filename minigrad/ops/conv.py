@@ -29,8 +29,9 @@ from minigrad.ops.shape import internal
 # ---- the three maps --------------------------------------------------------------------------------------------------
 
 
-def _bias_gradient(xp: Any, grad: Any) -> Any:
-    return xp.sum(grad, (0, *range(2, grad.ndim)))
+def _bias_gradient(xp: Any, grad: Any, input: Any, weight: Any) -> Any:
+    """The sum over all but channels; in torch it comes from one kernel with the others, and depends on what they do."""
+    return xp.anchored(xp.anchored(xp.sum(grad, (0, *range(2, grad.ndim))), input, False), weight, False)
 
 
 @op(

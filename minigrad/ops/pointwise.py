@@ -572,10 +572,20 @@ unary("atan", np.arctan, lambda grad, self: grad / (self * self + 1), aliases=["
 unary("sinh", np.sinh, lambda xp, grad, self: grad * xp.cosh(self))
 unary("cosh", np.cosh, lambda xp, grad, self: grad * xp.sinh(self))
 unary("tanh", np.tanh, lambda grad, result: grad * (1 - result * result))
-unary("asinh", np.arcsinh, lambda xp, grad, self: grad * xp.rsqrt(self * self + 1), aliases=["arcsinh"])
+
+
+def no_inplace(name: str) -> Callable[[Any], Any]:
+    """The formula of an in-place form that torch records but cannot differentiate."""
+    return refuse(NotImplementedError(f"the derivative for 'inplace version of {name}' is not implemented."))
+
+
+unary("asinh", np.arcsinh, lambda xp, grad, self: grad * xp.rsqrt(self * self + 1), aliases=["arcsinh"],
+      inplace=no_inplace("asinh"))  # fmt: skip
 unary("acosh", np.arccosh, lambda xp, grad, self: grad * (
-    xp.rsqrt(self - 1) * xp.rsqrt(self + 1) if is_complex(self) else xp.rsqrt(self * self - 1)), aliases=["arccosh"])
-unary("atanh", np.arctanh, lambda grad, self: grad / (1 - self * self), aliases=["arctanh"])
+    xp.rsqrt(self - 1) * xp.rsqrt(self + 1) if is_complex(self) else xp.rsqrt(self * self - 1)), aliases=["arccosh"],
+      inplace=no_inplace("acosh"))  # fmt: skip
+unary("atanh", np.arctanh, lambda grad, self: grad / (1 - self * self), aliases=["arctanh"],
+      inplace=no_inplace("atanh"))  # fmt: skip
 unary("deg2rad", lambda self: self * (math.pi / 180), lambda grad: grad * (math.pi / 180), node="Deg2RadBackward0",
       kinds="f", refusal=RuntimeError("deg2rad is not supported for complex tensors."))  # fmt: skip
 unary("rad2deg", lambda self: self * (180 / math.pi), lambda grad: grad * (180 / math.pi), node="Rad2DegBackward0",
