@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -99,6 +99,18 @@ class Bench:
         """Cause of the program's mismatch; None without one."""
         found = self.mismatch(program)
         return None if found is None else self.blame(program, found).cause
+
+    def alone(self, program: Program) -> Iterator[tuple[str, Program]]:
+        """The name of each operation that is applied, and a program with it alone: forward, then with its backward."""
+        forward, _ = self._states(program)
+        for step in self._applications(program):
+            single = self._alone(program, step, forward)
+            if single is not None:
+                yield step.op, single
+                seen = self.expected(single)
+                roots = [(i, _weights(array(v))) for i in seen.values if (v := _graded(seen, i)) is not None]
+                if roots:
+                    yield step.op, _with_backward(single, roots)
 
     # -- blame ---------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A campaign: the loop from blocks of programs to findings, its budget and its state.
+"""A campaign: units of the search go out, their outcomes are added up to results. Its budget, its state, its end.
 
 This is the only stateful part. Everything it passes on is a frozen value.
 """
@@ -6,11 +6,12 @@ This is the only stateful part. Everything it passes on is a frozen value.
 from __future__ import annotations
 
 import contextlib
-import os
+import pickle
 import platform
 import time as clock
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from datetime import UTC, datetime
 from importlib.metadata import version
 from types import ModuleType
@@ -18,17 +19,16 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from conformance import __version__, engines, execute, gate, generate, noise
+from conformance import __version__, engines, execute, executors, gate, generate, isolation
 from conformance import results as records
 from conformance.blame import Bench
-from conformance.compare import equal, judge
-from conformance.engines import Engine
-from conformance.execute import Observation
-from conformance.findings import build
-from conformance.generate import Block, Target
-from conformance.program import Inplace, Program
-from conformance.reduce import Reducer
-from conformance.results import Finding, Kind, Results
+from conformance.duplicates import Duplicates
+from conformance.engines import Engine, EngineError
+from conformance.executors import Answer, Crew
+from conformance.program import Program
+from conformance.report import Report
+from conformance.results import Finding, Results
+from conformance.search import Cause, Description, Met, Task, Unit, together
 from conformance.vocabulary import OPERATIONS
 
 Spec: TypeAlias = str | Engine | type[Engine] | ModuleType
@@ -36,8 +36,10 @@ Outcome: TypeAlias = Literal["FIXED", "FAILED", "CHANGED", "ERROR"]
 
 #: Seconds that a run takes when it is given no budget.
 DEFAULT_TIME = 30.0
-#: Share of the elapsed time that may go into naming causes, once some mismatches have been looked at.
-BLAME_SHARE = 0.4
+#: Seconds after the end of the time in which causes that were met late are still reduced.
+REDUCING = 2.0
+#: Seconds that are taken to describe what was met when a run is stopped.
+WINDING_DOWN = 5.0
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -50,43 +52,6 @@ class Progress(msgspec.Struct, frozen=True):
     programs: int
     rate: float
     findings: int
-
-
-class Report:
-    """What `check` returns: the results, and the ways to look at them."""
-
-    def __init__(self, results: Results) -> None:
-        self.results = results
-
-    @property
-    def ok(self) -> bool:
-        """Whether the gate passes: something ran, to its end, and nothing was found."""
-        return self.results.exit_code == 0
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """The causes that were found."""
-        return self.results.findings
-
-    def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write the results file. Raises `ResultsError`."""
-        records.save(self.results, path)
-
-    def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the report as one HTML file. Raises `ResultsError`."""
-        from conformance.reporting.html import to_html
-
-        records.write(path, to_html(self.results).encode())
-
-    def to_markdown(self, path: str | os.PathLike[str]) -> None:
-        """Write the report as Markdown. Raises `ResultsError`."""
-        from conformance.reporting.markdown import to_markdown
-
-        records.write(path, to_markdown(self.results).encode())
-
-    def __repr__(self) -> str:
-        s = self.results.statistics
-        return f"<Report {'ok' if self.ok else 'not ok'}: {s.programs} programs, {len(self.findings)} findings>"
 
 
 def versions() -> records.Versions:
@@ -104,21 +69,11 @@ def versions() -> records.Versions:
     )
 
 
-class _Seen(msgspec.Struct):
-    """A cause that was met."""
-
-    mismatch: Any
-    cause: tuple[str, Kind]
-    program: Program
-    original: Program
-    first_seen: str
-    runs: int
-    features: set[str]
-    met: int = 1
-
-
 class Campaign:
-    """One engine's run against the reference."""
+    """One engine's run against the reference: units go out to a crew, their outcomes are added up here.
+
+    What is added up does not depend on who did which unit, nor on the order in which they come back.
+    """
 
     def __init__(
         self,
@@ -128,6 +83,8 @@ class Campaign:
         examples: int | None = None,
         time: float | None = None,
         seed: int = 0,
+        min_coverage: float | None = None,
+        shard: tuple[int, int] | None = None,
         progress: Callable[[Progress], object] | None = None,
     ) -> None:
         self.started = clock.perf_counter()
@@ -135,19 +92,24 @@ class Campaign:
         self.engine = engine
         self.spec = spec or engine.name
         self.reference = engines.load("torch")
-        self.bench = Bench(engine, self.reference)
-        self.shapes = execute.Shapes(self.reference)
         self.configuration = records.Configuration(
-            seed=seed, examples=examples, time=DEFAULT_TIME if examples is None and time is None else time
+            seed=seed,
+            examples=examples,
+            time=DEFAULT_TIME if examples is None and time is None else time,
+            min_coverage=min_coverage,
         )
+        limit = self.configuration.time
+        self.until = None if limit is None else clock.time() + limit
+        self.shard = shard
         self.progress = progress
+        self.jobs = 0
         self.spent: Counter[str] = Counter()
         self.count: Counter[str] = Counter()
         self.cells: dict[tuple[str, str], list[int]] = {}
-        self.seen: dict[tuple[str, Kind], _Seen] = {}
-        self.hashes: set[int] = set()
+        self.duplicates = Duplicates()
+        self.met: dict[Cause, Met] = {}
+        self.described: dict[Cause, Finding] = {}
         self.phase: Any = "start"
-        self.blamed_at = 0
         self.complete = True
 
     # -- budget --------------------------------------------------------------------------------------------------------
@@ -158,12 +120,9 @@ class Campaign:
         return clock.perf_counter() - self.started
 
     @property
-    def left(self) -> bool:
-        """Whether the budget allows another batch."""
-        limits = self.configuration
-        if limits.examples is not None and self.count["programs"] >= limits.examples:
-            return False
-        return limits.time is None or self.elapsed < limits.time
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return self.until is not None and clock.time() >= self.until
 
     @contextlib.contextmanager
     def timing(self, name: str) -> Iterator[None]:
@@ -181,151 +140,124 @@ class Campaign:
         limits = self.configuration
         programs, seconds = self.count["programs"], max(self.elapsed, 1e-9)
         by_programs = limits.examples is not None
+        share = self.shard[1] if self.shard else 1
         self.progress(
             Progress(
                 self.phase,
-                programs if by_programs else min(seconds, limits.time or 0.0),
-                float(limits.examples or 0) if by_programs else limits.time or 0.0,
+                self.count["drawn"] if by_programs else min(seconds, limits.time or 0.0),
+                (limits.examples or 0) / share if by_programs else limits.time or 0.0,
                 "programs" if by_programs else "seconds",
                 programs,
                 programs / seconds,
-                len(self.seen),
+                len(self.met),
             )
         )
 
     # -- search --------------------------------------------------------------------------------------------------------
 
-    def run(self) -> Results:
-        """Search until the budget ends (or Ctrl-C), then reduce and name what was found."""
+    def run(self, crew: Crew) -> Results:
+        """Search until the budget ends (or Ctrl-C), reducing and naming what is found on the way."""
+        self.jobs = crew.jobs
         with self.timing("startup"):
-            self._warm_up()
+            isolation.load_torch()
             offered = {name for name in OPERATIONS if self.engine.supports(name)}
             supported = [operation for name, operation in OPERATIONS.items() if name in offered]
-            cells = generate.cells(list(OPERATIONS.values()), self.shapes)
+            cells = generate.cells(list(OPERATIONS.values()), execute.Shapes(self.reference))
             self.cells = {cell: [0, 0, 0 if cell[0] in offered else 1] for cell in cells}
-            self.names = [operation.name for operation in supported]
+            self.names = generate.paired(supported)
             self.place = {name: bit for bit, name in enumerate(self.names)}
-            self.rows = [0] * len(supported)
-            self.operations = supported
+            self.rows = [0] * len(self.names)
+            self.operations = tuple(operation.name for operation in supported)
         self.report()
+        units = self._units([cell for cell in cells if cell[0] in offered]) if supported else iter(())
+        under_way: dict[Future[Answer], Task] = {}
         try:
             with execute.steady_memory():
-                if supported:
-                    self._search([cell for cell in cells if cell[0] in offered])
+                self._search(crew, units, under_way)
         except KeyboardInterrupt:
             self.complete = False
+            self._wind_down(crew, under_way)
         self.phase = "done"
         self.report()
         return self._results(sorted(set(OPERATIONS) - offered))
 
-    def _warm_up(self) -> None:
-        """Torch loads much of itself at its first double backward."""
-        import hypothesis  # noqa: F401 - loaded here, outside the timers
-        import torch
-
-        x = torch.ones(2, dtype=torch.float64, requires_grad=True)
-        (g,) = torch.autograd.grad((x.relu() * x.abs()).sum(), x, create_graph=True)
-        torch.autograd.backward([(g * x).sum()])
-
-    def _search(self, cells: Sequence[tuple[str, str]]) -> None:
-        for block in generate.blocks(self.operations, cells):
-            if not self.left:
+    def _units(self, cells: Sequence[tuple[str, str]]) -> Iterator[Unit]:
+        """The blocks of this shard, in order, as far as the budget in programs goes."""
+        first = 0
+        budget = self.configuration.examples
+        for number, block in enumerate(generate.blocks([OPERATIONS[name] for name in self.operations], cells)):
+            limit = len(block.targets) if budget is None else min(len(block.targets), budget - first)
+            if limit <= 0 or self.late:
                 return
-            self.phase = block.name.partition("/")[0]
-            self._block(block)
+            if self.shard is None or number % self.shard[1] == self.shard[0] - 1:
+                self.phase = block.name.partition("/")[0]
+                yield Unit(
+                    block=block,
+                    seed=self.configuration.seed,
+                    operations=self.operations,
+                    first=first,
+                    limit=limit,
+                    until=self.until,
+                )
+            first += len(block.targets)
+
+    def _search(self, crew: Crew, units: Iterator[Unit], under_way: dict[Future[Answer], Task]) -> None:
+        """Keep the crew busy; causes come before further units, so that they are ready when the time is over."""
+        asked: dict[Cause, int] = {}
+        while True:
+            while len(under_way) < crew.slots:
+                task = self._next_description(asked, final=False) or next(units, None)
+                if task is None and not any(isinstance(left, Unit) for left in under_way.values()):
+                    task = self._next_description(asked, final=True)
+                if task is None:
+                    break
+                under_way[crew.submit(task)] = task
+            if not under_way:
+                return
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                self._take(future.result())
+                del under_way[future]
             self.report()
 
-    def _block(self, block: Block) -> None:
-        start, inside = clock.perf_counter(), 0.0
-        number = 0
+    def _next_description(self, asked: dict[Cause, int], *, final: bool) -> Description | None:
+        """A cause to reduce: one that is new or, at the end, one for which an earlier program came in meanwhile."""
+        for cause, met in self.met.items():
+            known = asked.get(cause)
+            if known is None or (final and known != met.position and not self.late):
+                asked[cause] = met.position
+                return Description(met=met, until=None if self.until is None else self.until + REDUCING)
+        return None
 
-        def consume(batch: Sequence[tuple[Target, bytes]]) -> bool:
-            nonlocal inside, number
-            entered = clock.perf_counter()
-            self._batch(batch, f"{block.name}#{number}")
-            number += 1
-            inside += clock.perf_counter() - entered
-            return self.left
+    def _wind_down(self, crew: Crew, under_way: dict[Future[Answer], Task]) -> None:
+        """Take what is done, and let what was met and not yet described be described as it is, for a few seconds."""
+        for future in under_way:
+            future.cancel()
+        now = clock.time()
+        missing = [met for cause, met in self.met.items() if cause not in self.described]
+        more = [crew.submit(Description(met=met, until=now, reduce=False, graph=False)) for met in missing]
+        for future in wait([*under_way, *more], timeout=WINDING_DOWN).done:
+            if not future.cancelled() and future.exception() is None:
+                self._take(future.result())
 
-        generate.draw(block, self.configuration.seed, consume)
-        self.spent["generate"] += clock.perf_counter() - start - inside  # type: ignore[assignment]
-
-    def _batch(self, batch: Sequence[tuple[Target, bytes]], name: str) -> None:
-        limit = self.configuration.examples
-        if limit is not None:
-            batch = batch[: limit - self.count["programs"]]
-        with self.timing("generate"):
-            drawn = [(t, *generate.decode(data, t, self.shapes, self.operations)) for t, data in batch]
-            kept = [(target, program) for target, program, meant in drawn if meant]
-            self.count["discarded"] += len(drawn) - len(kept)
-            programs = [program for _, program in kept]
-            before = len(self.hashes)
-            self.hashes.update(map(hash, programs))
-            self.count["duplicates"] += len(programs) - (len(self.hashes) - before)
-        with self.timing("engine"):
-            actual = execute.run_all(self.engine, programs)
-        with self.timing("reference"):
-            expected = execute.run_all(self.reference, programs)
-        for position, ((target, program), a, b) in enumerate(zip(kept, expected, actual, strict=True)):
-            self._compare(target, program, a, b, f"{name}.{position}")
-        self.count["programs"] += len(programs)
-
-    def _compare(
-        self, target: Target, program: Program, expected: Observation, actual: Observation, where: str
-    ) -> None:
-        start = clock.perf_counter()
-        cell = self.cells.get((target.first, target.feature)) if target.kind == "cell" else None
-        self.count["operations"] += len(program.operations)
-        if actual.unsupported is not None:
-            self.count["unsupported"] += 1
-            if cell is not None:
-                cell[2] += 1
-            self.spent["compare"] += clock.perf_counter() - start  # type: ignore[assignment]
+    def _take(self, answer: Answer) -> None:
+        """Add up what came back."""
+        if isinstance(answer, Finding):
+            self.described[answer.blamed, answer.kind] = answer
             return
-        if cell is not None:
-            cell[0] += 1
-        elif target.kind == "pair":
-            self.rows[self.place[target.first]] |= 1 << self.place[target.second]
-        if expected.failure is not None and not any(isinstance(s, Inplace) for s in program.steps):
-            self.count["reference errors"] += 1  # in-place steps may be refused; all others are meant to be valid
-        mismatch = None
-        if not equal(expected, actual):
-            found = judge(program, expected, actual, lambda: noise.measure(self.reference, program))
-            self.count["ill-conditioned"] += found.ill_conditioned
-            mismatch = found.mismatch
-        self.spent["compare"] += clock.perf_counter() - start  # type: ignore[assignment]
-        if mismatch is not None:
-            self.count["mismatches"] += 1
-            if cell is not None:
-                cell[1] += 1
-            with self.timing("reduce"), execute.quiet():
-                self._cause(target, program, mismatch, where)
-
-    def _cause(self, target: Target, program: Program, mismatch: Any, where: str) -> None:
-        """Name the cause of a mismatch; reduce the program when the cause is new."""
-        if self.count["mismatches"] > 200 and self.spent["reduce"] > BLAME_SHARE * self.elapsed:
-            self.count["unattributed"] += 1
-            return
-        feature = target.feature or target.kind
-        found = self.bench.blame(program, mismatch)
-        known = self.seen.get(found.cause)
-        if known is not None:
-            known.met += 1
-            known.features.add(feature)
-            return
-        reducer = Reducer(lambda p: self.bench.cause(p) == found.cause, self.bench.expected)
-        smallest = reducer.reduce(found.program)
-        final = self.bench.mismatch(smallest)
-        if final is None:  # cannot be told apart from noise once alone: keep what was seen
-            smallest, final = program, mismatch
-        self.seen[found.cause] = _Seen(final, found.cause, smallest, program, where, reducer.runs, {feature})
-        self.report()
+        self.count.update(answer.counts)
+        self.spent.update(answer.seconds)
+        self.duplicates.add(answer.fingerprints)
+        for place, tried in answer.cells.items():
+            if place in self.cells:
+                self.cells[place] = [a + b for a, b in zip(self.cells[place], tried, strict=True)]
+        for first, seconds in answer.pairs:
+            for second in seconds:
+                self.rows[self.place[first]] |= 1 << self.place[second]
+        self.met = together((*self.met.values(), *answer.met))
 
     # -- results -------------------------------------------------------------------------------------------------------
 
     def _results(self, missing: Sequence[str]) -> Results:
-        with self.timing("reduce"):
-            findings = tuple(self._finding(seen) for seen in self.seen.values())
         name = self.engine.name
         n = len(self.names)
         statistics = records.Statistics(
@@ -334,7 +266,7 @@ class Campaign:
             mismatches=self.count["mismatches"],
             unsupported=self.count["unsupported"],
             discarded=self.count["discarded"],
-            duplicates=self.count["duplicates"],
+            duplicates=self.duplicates.count,
             ill_conditioned=self.count["ill-conditioned"],
             reference_errors=self.count["reference errors"],
         )
@@ -346,7 +278,7 @@ class Campaign:
                     name=name,
                     spec=self.spec,
                     version=self.engine.version,
-                    operations=tuple(self.names),
+                    operations=self.operations,
                     unsupported=tuple(missing),
                 ),
             ),
@@ -363,25 +295,18 @@ class Campaign:
                     possible=n * n,
                 ),
             ),
-            findings=findings,
+            findings=tuple(sorted(map(self._counted, self.described.values()), key=lambda f: (f.position, f.id))),
             statistics=statistics,
-            timings=records.Timings(total=self.elapsed, **{k: float(v) for k, v in self.spent.items()}),
+            timings=records.Timings(total=self.elapsed, jobs=self.jobs, **{k: float(v) for k, v in self.spent.items()}),
             started=self.when,
+            shard=self.shard and records.Shard(number=self.shard[0], of=self.shard[1], sketch=self.duplicates.sketch),
         )
         return gate.judge(found, interrupted=not self.complete)
 
-    def _finding(self, seen: _Seen) -> Finding:
-        return build(
-            self.bench,
-            seen.program,
-            seen.cause,
-            seen.mismatch,
-            first_seen=seen.first_seen,
-            met=seen.met,
-            features=tuple(sorted(seen.features)),
-            reduced_from=len(seen.original.operations),
-            reduction_runs=seen.runs,
-        )
+    def _counted(self, finding: Finding) -> Finding:
+        """The finding with all that was met of its cause, also since it was described."""
+        met = self.met[finding.blamed, finding.kind]
+        return msgspec.structs.replace(finding, met=met.times, features=tuple(sorted(met.features)))
 
 
 def check(
@@ -390,6 +315,11 @@ def check(
     examples: int | None = None,
     time: float | None = None,
     seed: int = 0,
+    jobs: int | None = None,
+    shard: tuple[int, int] | None = None,
+    scheduler: str | None = None,
+    timeout: float = isolation.TIMEOUT,
+    min_coverage: float | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Report:
     """Run random programs through an engine and through torch, and report what differs.
@@ -397,14 +327,51 @@ def check(
     `engine` is what `engines.load` takes. The budget is `examples` programs or `time` seconds (30 when neither is
     given; both when both are). `progress` is called with `Progress` values. Raises `EngineError` when the engine cannot
     be loaded; Ctrl-C ends the search and marks the results as partial.
+
+    With `jobs`, so many processes run the programs, and one that crashes, or takes more than `timeout` seconds for a
+    program, is a finding; without, all is done in this process. `scheduler` is the address of a Dask scheduler whose
+    workers are used instead. `shard=(i, n)` does the i-th of n parts, to be merged. None of this changes the results of
+    a budget in programs. `min_coverage` is the percentage of the cells below which the gate says: not enough evidence.
     """
     if examples is not None and examples < 1:
         raise ValueError(f"examples must be at least 1, got {examples}")
     if time is not None and not time > 0:
         raise ValueError(f"time must be more than 0 seconds, got {time}")
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    if shard is not None and not 1 <= shard[0] <= shard[1]:
+        raise ValueError(f"shard must be (i, n) with 1 <= i <= n, got {shard}")
     loaded = engines.load(engine)
-    spec = engine if isinstance(engine, str) else loaded.name
-    return Report(Campaign(loaded, spec=spec, examples=examples, time=time, seed=seed, progress=progress).run())
+    campaign = Campaign(
+        loaded,
+        spec=engine if isinstance(engine, str) else loaded.name,
+        examples=examples,
+        time=time,
+        seed=seed,
+        min_coverage=min_coverage,
+        shard=shard,
+        progress=progress,
+    )
+    if jobs is None and scheduler is None:
+        return Report(campaign.run(executors.inline(loaded, campaign.reference)))
+    settings = isolation.Settings(engine=_sendable(engine), timeout=timeout)
+    crew = executors.cluster(settings, scheduler) if scheduler else executors.processes(settings, jobs or 1)
+    with crew as started:
+        return Report(campaign.run(started))
+
+
+def _sendable(engine: Spec) -> Spec:
+    """The engine as another process can be told of it. Raises `EngineError` when that is not possible."""
+    if isinstance(engine, ModuleType) and engine.__name__ in engines.names():
+        return engine.__name__
+    try:
+        pickle.dumps(engine)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        line = " ".join(str(error).split())
+        raise EngineError(
+            f"this engine cannot be sent to other processes ({line}); name it as package.module:Attribute"
+        ) from None
+    return engine
 
 
 def replay(stored: Program | Finding, engine: Spec) -> Outcome:
@@ -414,6 +381,8 @@ def replay(stored: Program | Finding, engine: Spec) -> Outcome:
     another cause. ERROR: the program cannot be judged (the engine lacks something, or torch refuses the program where
     it did not). Raises `EngineError` when the engine cannot be loaded.
     """
+    if isinstance(stored, Finding) and stored.kind in ("crash", "hang"):
+        return "FIXED" if isolation.survives(stored.program, _sendable(engine)) else "FAILED"
     loaded = engines.load(engine)
     bench = Bench(loaded, engines.load("torch"))
     program = stored.program if isinstance(stored, Finding) else stored

@@ -13,14 +13,29 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from conformance.duplicates import Sketch
 from conformance.program import Program
 
 FORMAT: Literal["minigrad-conformance/1"] = "minigrad-conformance/1"
 
 Verdict: TypeAlias = Literal["engine wrong", "torch wrong", "convention differs", "ill-conditioned", "undecided"]
 Kind: TypeAlias = Literal[
-    "gradient", "second-order gradient", "value", "dtype", "shape", "none", "error", "requires_grad", "is_leaf", "hook"
+    "gradient",
+    "second-order gradient",
+    "value",
+    "dtype",
+    "shape",
+    "none",
+    "error",
+    "requires_grad",
+    "is_leaf",
+    "hook",
+    "crash",
+    "hang",
 ]
+
+
+ExpectedOutcome: TypeAlias = Literal["known", "stale", "changed", "expired", "not run", "flaky", "does not apply"]
 
 
 class ResultsError(Exception):
@@ -39,11 +54,16 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
-    """What the run was asked to do: a budget in programs (`examples`) or in seconds (`time`), and a seed."""
+    """What the run was asked to do: a budget in programs (`examples`) or in seconds (`time`), and a seed.
+
+    With a budget in programs the same programs are run everywhere. With one in seconds their number depends on the
+    speed of the machine (the ids of findings do not). `min_coverage` is the percentage of the cells that must be tried.
+    """
 
     seed: int
     examples: int | None = None
     time: float | None = None
+    min_coverage: float | None = None
 
 
 class EngineRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +170,8 @@ class GraphNode(msgspec.Struct, frozen=True, kw_only=True):
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """A cause: one reduced program that shows it, what is to blame, and how often it was met.
 
-    `verdict` says who is wrong and `reason` why; `referee` is the exact number in the place of `expected`, as text.
+    `known` is the id of the expectation that lists it; "" when none does. `verdict` says who is wrong and `reason` why; `referee` is the exact number in the place of `expected`, as text.
+    `position` is the number of the first program that showed it, in the order of the search.
     """
 
     id: str
@@ -167,18 +188,35 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     difference: Difference
     met: int
     verdict: Verdict = "undecided"
+    known: str = ""
     referee: str = ""
     reason: str = ""
     features: tuple[str, ...] = ()
     first_seen: str = ""
+    position: int = 0
     reduced_from: int = 0
     reduction_runs: int = 0
 
 
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """What has become of an expectation: how its witness behaved, `text` says how so, `reason` why it is listed."""
+
+    id: str
+    engine: str
+    signature: str
+    outcome: ExpectedOutcome
+    text: str = ""
+    reason: str = ""
+
+
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds spent. `engine` and `reference` run programs; the rest is the harness."""
+    """Seconds spent: `total` by the clock, the parts added up over all workers (`jobs`; 0: the process itself).
+
+    `engine` and `reference` run programs; the rest is the harness.
+    """
 
     total: float = 0.0
+    jobs: int = 0
     startup: float = 0.0
     generate: float = 0.0
     engine: float = 0.0
@@ -211,8 +249,16 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     reference_errors: int = 0
 
 
+class Shard(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of a run this is: `number` (from 1) `of` so many. `sketch` is what tells duplicates across shards."""
+
+    number: int
+    of: int
+    sketch: Sketch = Sketch()
+
+
 class Results(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole run."""
+    """A whole run, or a shard of one."""
 
     format: Literal["minigrad-conformance/1"] = FORMAT
     versions: Versions
@@ -222,9 +268,11 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     pairs: tuple[Pairs, ...] = ()
     errors: tuple[Errors, ...] = ()
     findings: tuple[Finding, ...] = ()
+    expectations: tuple[Expected, ...] = ()
     statistics: Statistics = msgspec.field(default_factory=Statistics)
     timings: Timings = msgspec.field(default_factory=Timings)
     started: str = ""
+    shard: Shard | None = None
     complete: bool = True
     reasons: tuple[str, ...] = ()
     exit_code: int = 0

@@ -1,4 +1,4 @@
-"""One unit of the search, as a worker does it: a block of programs through both engines, and the causes of what differs.
+"""One unit of the search, as a worker does it: a block of programs through both engines, and why they differ.
 
 What comes out depends on the unit alone: not on the worker, nor on what it did before. So units can be done anywhere
 and in any order; `campaign` adds up their outcomes. (A budget in seconds is the exception: it cuts units short.)
@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import time as clock
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -20,13 +21,13 @@ from conformance.duplicates import fingerprint
 from conformance.engines import Engine
 from conformance.execute import Observation
 from conformance.generate import Block, Target
-from conformance.journal import Journal, Silent
+from conformance.journal import Batch, Journal, Silent
 from conformance.program import Inplace, Program
 from conformance.reduce import Reducer
 from conformance.results import Finding, Kind
 from conformance.vocabulary import OPERATIONS
 
-Cause = tuple[str, Kind]
+Cause: TypeAlias = tuple[str, Kind]
 
 #: Mismatches of one unit whose cause is looked for. A broken engine differs everywhere; these are spread over the unit.
 LOOKED_AT = 64
@@ -75,14 +76,60 @@ class Met(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a unit showed. `cells` holds (programs, mismatches, unsupported) for each cell that was tried."""
+    """What a unit showed.
+
+    `cells` holds (programs, mismatches, unsupported) for each cell that was tried; `pairs` an operation and those that
+    it fed.
+    """
 
     counts: dict[str, int]
     cells: dict[tuple[str, str], tuple[int, int, int]]
-    pairs: tuple[tuple[str, str], ...]
+    pairs: tuple[tuple[str, tuple[str, ...]], ...]
     fingerprints: tuple[int, ...]
     met: tuple[Met, ...]
     seconds: dict[str, float]
+
+    @staticmethod
+    def nothing() -> Outcome:
+        """The outcome of a unit of which nothing was done."""
+        return Outcome(counts={}, cells={}, pairs=(), fingerprints=(), met=(), seconds={})
+
+    def also(self, met: Iterable[Met]) -> Outcome:
+        """The same, with what else was met."""
+        return msgspec.structs.replace(self, met=tuple(together((*self.met, *met)).values()))
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """Asks for the finding of a cause: reduced (until a time of day), and with the numbers of its graph."""
+
+    met: Met
+    until: float | None = None
+    reduce: bool = True
+    graph: bool = True
+
+
+Task: TypeAlias = Unit | Description
+
+
+def together(met: Iterable[Met]) -> dict[Cause, Met]:
+    """One for each cause."""
+    causes: dict[Cause, Met] = {}
+    for one in met:
+        causes[one.cause] = causes[one.cause].also(one) if one.cause in causes else one
+    return causes
+
+
+class Dead(Engine):
+    """Stands for an engine that must not run: it has its names, and refuses all else."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name = engine.name
+        self.module = engine.module
+
+    def _refuse(self, *_: Any) -> Any:
+        raise RuntimeError("not run")
+
+    leaf = apply = backward = grad = numpy = _refuse  # type: ignore[assignment]
 
 
 class Searcher:
@@ -98,35 +145,62 @@ class Searcher:
         self._mismatches = 0
         self._blaming = 0.0
 
+    def perform(self, task: Task) -> Outcome | Finding:
+        """Do what is asked."""
+        return self.search(task) if isinstance(task, Unit) else self.describe(task)
+
     def search(self, unit: Unit) -> Outcome:
         """Do a unit."""
         return _Search(self, unit).outcome()
 
-    def describe(self, met: Met, until: float | None = None) -> Finding:
-        """The finding for a cause: its program is reduced (until a time of day) and judged."""
+    def describe(self, task: Description) -> Finding:
+        """The finding for a cause: its program is reduced and judged."""
+        met, until = task.met, task.until
+        fatal = met.cause[1] in ("crash", "hang")
+        self.journal.at(-1)
 
         def shows(program: Program) -> bool:
             return (until is None or clock.time() < until) and self.bench.cause(program) == met.cause
 
-        self.journal.at(-1)
+        program, mismatch, runs = met.program if fatal else met.original, met.mismatch, 0
         with execute.quiet():
-            reducer = Reducer(shows, self.bench.expected)
-            smallest = reducer.reduce(met.program)
-            final = self.bench.mismatch(smallest)
-            if final is None:  # cannot be told apart from noise once alone: keep what was seen
-                smallest, final = met.original, met.mismatch
+            if task.reduce and not fatal:
+                reducer = Reducer(shows, self.bench.expected)
+                smallest = reducer.reduce(met.program)
+                runs = reducer.runs
+                final = self.bench.mismatch(smallest)
+                if final is not None:  # else it cannot be told apart from noise once alone: what was seen stays
+                    program, mismatch = smallest, final
+            bench = Bench(Dead(self.engine), self.reference) if fatal or not task.graph else self.bench
             return findings.build(
-                self.bench,
-                smallest,
+                bench,
+                program,
                 met.cause,
-                final,
+                mismatch,
                 first_seen=met.first_seen,
                 position=met.position,
                 met=met.times,
                 features=tuple(sorted(met.features)),
                 reduced_from=len(met.original.operations),
-                reduction_runs=reducer.runs,
+                reduction_runs=runs,
             )
+
+    def run(self, program: Program) -> None:
+        """Run a program, just to see whether the engine survives it."""
+        self.bench.actual(program)
+
+    def suspects(
+        self, unit: Unit, running: Batch | Program, index: int
+    ) -> tuple[Target | None, Program, tuple[tuple[str, Program], ...]]:
+        """What a journal says that the engine was at: target, program, and each of its applications alone."""
+        target = None
+        if isinstance(running, Program):
+            program = running
+        else:
+            target, data = running[index]
+            program, _ = generate.decode(data, target, self.shapes, [OPERATIONS[name] for name in unit.operations])
+        with execute.quiet():
+            return target, program, tuple(self.bench.alone(program))
 
     def blame(self, program: Program, mismatch: Mismatch) -> tuple[Cause, Program]:
         """The cause of a mismatch, and a program that shows it alone."""
@@ -159,9 +233,9 @@ class _Search:
         self.operations = [OPERATIONS[name] for name in unit.operations]
         self.count: Counter[str] = Counter()
         self.cells: dict[tuple[str, str], list[int]] = {}
-        self.pairs: list[tuple[str, str]] = []
+        self.pairs: list[tuple[str, tuple[str, ...]]] = []
         self.fingerprints: list[int] = []
-        self.met: dict[Cause, Met] = {}
+        self.met: list[Met] = []
         self.differing: list[tuple[int, Target, Program, Mismatch]] = []
         self.seconds: Counter[str] = Counter()
         self.position = 0
@@ -201,7 +275,7 @@ class _Search:
             cells={cell: (c[0], c[1], c[2]) for cell, c in self.cells.items()},
             pairs=tuple(self.pairs),
             fingerprints=tuple(self.fingerprints),
-            met=tuple(self.met.values()),
+            met=tuple(together(self.met).values()),
             seconds={name: float(value) for name, value in self.seconds.items()},
         )
 
@@ -211,25 +285,27 @@ class _Search:
         self.position += len(batch)
         self.count["drawn"] += len(batch)
         with self.timing("generate"):
-            kept: list[tuple[int, Target, Program]] = []
+            kept: list[tuple[int, Target, tuple[str, ...], Program]] = []
             for index, (target, data) in enumerate(batch):
                 if start + index in self.unit.skip:
                     self.tried(target, mismatch=True)
                     continue
                 program, meant = generate.decode(data, target, searcher.shapes, self.operations)
                 if meant and self.unit.avoid.isdisjoint(program.operations):
-                    kept.append((index, target, program))
+                    kept.append((index, target, meant, program))
                 else:
                     self.count["discarded"] += 1
-            programs = [program for _, _, program in kept]
+            programs = [program for *_, program in kept]
             self.fingerprints += map(fingerprint, programs)
         with self.timing("engine"):
-            noted = searcher.journal.batch(start, batch, [index for index, _, _ in kept], programs)
+            noted = searcher.journal.batch(start, batch, [index for index, *_ in kept], programs)
             actual = execute.run_all(searcher.engine, noted)
         with self.timing("reference"):
             expected = execute.run_all(searcher.reference, programs)
         with self.timing("compare"):
-            for (index, target, program), a, b in zip(kept, expected, actual, strict=True):
+            for (index, target, meant, program), a, b in zip(kept, expected, actual, strict=True):
+                if target.kind == "pair" and a.failure is None and b.failure is None and b.unsupported is None:
+                    self.pairs.append((target.first, meant))
                 self.compare(start + index, target, program, a, b)
 
     def tried(self, target: Target, *, mismatch: bool = False, unsupported: bool = False) -> None:
@@ -242,8 +318,6 @@ class _Search:
             cell[0] += not unsupported
             cell[1] += mismatch
             cell[2] += unsupported
-        elif target.kind == "pair" and not unsupported:
-            self.pairs.append((target.first, target.second))
 
     def compare(
         self, position: int, target: Target, program: Program, expected: Observation, actual: Observation
@@ -286,4 +360,4 @@ class _Search:
                 times=1,
                 features=frozenset({target.feature or target.kind}),
             )
-            self.met[cause] = self.met[cause].also(met) if cause in self.met else met
+            self.met.append(met)
