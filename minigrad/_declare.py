@@ -246,10 +246,14 @@ def _expose_inplace(name: str, made: Callable[..., Any], aliases: Sequence[str])
 def _function(op: Op, quick: Callable[..., Any] | None) -> Callable[..., Any]:
     """The public function of an operation: a fast path for what is usual, `bind` and `apply` for the rest."""
     count = len(op.params)
-    tails = op.tails()
+    tails, place = op.tails(), op.variadic
+    if place is not None and all(each in op.defaults for each in op.params[place + 1 :]):
+        tails = {place + 1: tuple(op.defaults[each] for each in op.params[place + 1 :])}
 
     def general(*args: Any, **kwargs: Any) -> Any:
         if not kwargs:
+            if place is not None and len(args) > place and type(args[place]) is int:
+                args = (*args[:place], args[place:])
             tail = tails.get(len(args))
             if tail is not None:
                 return apply(op, args + tail)

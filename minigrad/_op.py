@@ -30,7 +30,7 @@ from minigrad import _anomaly, _dtype
 from minigrad._graph import FREED, Edge, Node, Packed, Saved, SavedTensor, _sequence, stale_error
 from minigrad._modes import SPECIAL, state
 from minigrad._tensor import Tensor, infer, make
-from minigrad._views import DEFAULT, MULTIPLE, check_inplace, check_overlap, edge_of, mark_view, rebase_history
+from minigrad._views import DEFAULT, MULTIPLE, check_inplace, check_overlap, edge_of, mark_view, overlaps, rebase_history
 
 # The types that a forward's signature is written with; they tell operands from arguments.
 Array: TypeAlias = "np.ndarray[Any, Any]"  # a tensor
@@ -48,6 +48,7 @@ Formula: TypeAlias = Callable[..., Any]
 ALIASES: Final = {"axis": "dim", "keepdims": "keepdim", "input": "self", "x": "self", "x2": "other"}
 WRAPPING: Final = {"add", "sub", "mul", "div"}  # torch wraps their numbers in tensors: they have one signature
 _NUMBER: Final = (bool, int, float, complex, np.generic)
+UNIFORM: Final = {"fill", "zero"}  # what may write to overlapping memory
 CONSTANT: Final = [0]  # the version cell of what nobody can write to
 
 
@@ -56,8 +57,8 @@ class Op:
     "float" (and integers to the default floating type), "same" (all must have one type), or a function of parameters
     that gives one of these. `kinds`: numpy's letters of the types that it computes with, `refusal`: its error for
     others, or the name of the kernel that torch says does not do them. `view`: whether the result shares `self`'s
-    memory. `holomorphic`: the formulas give the plain derivative, which the engine conjugates for complex tensors;
-    False for formulas that are right for complex tensors as they stand."""
+    memory. `holomorphic`: the formulas give the plain derivative, of which the engine takes the conjugate for complex
+    tensors; False for formulas that are right for complex tensors as they stand."""
 
     def __init__(
         self,
@@ -106,6 +107,7 @@ class Op:
         camel = "".join(part[:1].upper() + part[1:] for part in name.replace(".", "_").split("_"))
         self.node_name: str | Callable[..., str] = node or f"{camel}Backward0"
         self.many_outputs = returns is not None
+        self.single = self.operands == ((0, 1, False),) and not (promote or self.many_outputs or self.optional)
         # Inputs that have an edge: a number has none where it makes another overload, with a node of its own.
         asked = () if node is None or isinstance(node, str) else _names(node)
         self.overloads = {i for i in self.numbers if self.params[i] in asked}
@@ -114,9 +116,9 @@ class Op:
 
     def tails(self) -> dict[int, tuple[Any, ...]]:
         """By how many arguments come, all by position: the defaults of the rest. Nothing where `bind` must look."""
+        names = self.params
         if self.variadic is not None:
             return {}
-        names = self.params
         last = len(names) - self.keyword_only
         return {
             count: tuple(self.defaults[each] for each in names[count:])
@@ -183,7 +185,7 @@ class Plan:
         )
         scope: dict[str, Any] = {f"{op.params[i]}_formula": formula for i, formula in active.items()}
         scope |= {"Saved": Saved, "NOTHING": NOTHING, "is_number": is_number}
-        scope |= {"FREED": FREED, "stale_error": stale_error, "RAW": RAW}
+        scope |= {"FREED": FREED, "stale_error": stale_error, "conjugated": conjugated, "RAW": RAW}
         exec(compile(self.source, f"<{name} of {op.name}>", "exec"), scope)
         self.node_class = scope["Node"] = type(
             name, (OpNode,), {"__module__": "minigrad", "plan": self, "vjp": scope["vjp"], "first": scope["first"]}
@@ -278,15 +280,15 @@ class Plan:
                 lines.append(
                     "    grads = [calculus.zeros(*m) if g is None else g for g, m in zip(grads, node.meta)]"
                 )
-                if op.holomorphic:
-                    lines.append("    if node.complex: grads = [calculus.xp.conj(each) for each in grads]")
             lines.append("    grad = grads[0]")
             if any("grad" in _names(formula) for formula in active.values()):
                 lines.append("    if grad is None: return (None,) * len(node.next)")
         else:
             lines.append("    if grad is None: return (None,) * len(node.next)")
-        if op.holomorphic:
-            lines.append("    if node.complex: grad = calculus.xp.conj(grad)")
+        kept = [*inputs, *results, *self.extra_names]
+        if op.holomorphic and kept:  # torch's convention: the gradient times the conjugate of the derivative
+            conjugated = [f"conjugated(calculus.xp, {each})" for each in kept]
+            lines.append(f"    if node.complex: {_tuple(kept)} = {_tuple(conjugated)}")
         if any("xp" in _names(formula) for formula in active.values()):
             lines.append("    xp = calculus.xp")
         answers = []
@@ -299,13 +301,16 @@ class Plan:
             if several:
                 call += f" if wanted is None or node.next[{place}][0] in wanted else None"
             answers.append(f"*{call}" if many else call)
-        if not op.holomorphic:
-            return [*lines, f"    return {_tuple(answers)}"]
-        return [
-            *lines,
-            f"    answer = {_tuple(answers)}",
-            "    return [g if g is None else calculus.xp.conj(g) for g in answer] if node.complex else answer",
-        ]
+        return [*lines, f"    return {_tuple(answers)}"]
+
+
+def conjugated(xp: Any, value: Any) -> Any:
+    """The conjugate of a saved value: an array or a tensor, a list of them, a number; anything else as it is."""
+    if isinstance(value, (np.ndarray, np.generic, Tensor)):
+        return xp.conj(value)
+    if isinstance(value, list):
+        return [conjugated(xp, each) for each in value]
+    return value.conjugate() if isinstance(value, complex) else value
 
 
 def _names(formula: Formula) -> tuple[str, ...]:
@@ -422,6 +427,8 @@ _DIMS: Final = {"sum", "mean", "var", "std", "logsumexp", "amax", "amin", "nansu
 
 def apply(op: Op, args: Sequence[Any]) -> Any:
     """Apply `op` to its arguments, one per parameter in declared order, and record it if an input requires grad."""
+    if op.single and isinstance(args[0], Tensor):
+        return _apply_single(op, args)
     args, raws, edges, need = _prepare(op, args)
     result = _forward(op, raws)
     recording = bool(need and state.grad_enabled and op.formulas)
@@ -437,6 +444,19 @@ def apply(op: Op, args: Sequence[Any]) -> Any:
             if each._data.dtype.kind in "fc":
                 each._edge = (node, number)
     return tuple(outputs) if op.returns is tuple else op.returns(*outputs)
+
+
+def _apply_single(op: Op, args: Sequence[Any]) -> Tensor:
+    """`apply` for one tensor first, nothing to promote, and one output: most views, moves and reductions."""
+    tensor = args[0]
+    raws = (tensor.materialize() if op.view else tensor._data, *args[1:])
+    result = _forward(op, raws)
+    output = _output(op, tensor, result)
+    if state.grad_enabled and op.formulas and result.dtype.kind in "fc":
+        edge = tensor._edge if tensor._view is None else edge_of(tensor)
+        if edge is not None:
+            output._edge = (op.plan(1, args).record((edge,), args, raws, result, output._cell), 0)
+    return output
 
 
 def _forward(op: Op, raws: Sequence[Any]) -> Any:
@@ -618,7 +638,7 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
     if recording and op.plan(need, args).saves_input:
         old = args[0]._data.copy() if isinstance(args[0], Tensor) else args[0]._data
         args[0] = make(old, edge_of(target))
-    write(target, result)
+    write(target, result, uniform=op.name in UNIFORM)
     if recording:
         node = op.plan(need, args).record(edges, args, raws, target._data, target._cell)
         if aliases:  # what was saved of them is gone
@@ -628,8 +648,11 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
     return target
 
 
-def write(target: Tensor, result: Any) -> None:
-    """Store `result` in `target`'s memory and count the write; RuntimeError where torch refuses."""
+def write(target: Tensor, result: Any, uniform: bool = False) -> None:
+    """Store `result` in `target`'s memory and count the write; RuntimeError where torch refuses.
+
+    `uniform`: all elements are the same, so that it does not matter whether they overlap.
+    """
     data = target.materialize()
     if not _dtype.castable(result.dtype, data.dtype):
         wanted, given = _dtype.from_numpy(data.dtype), _dtype.from_numpy(result.dtype)
@@ -640,7 +663,9 @@ def write(target: Tensor, result: Any) -> None:
         raise RuntimeError(
             f"output with shape {list(data.shape)} doesn't match the broadcast shape {list(result.shape)}"
         )
-    if 0 in data.strides and data.size and any(not s and size > 1 for s, size in zip(data.strides, data.shape)):
+    if not uniform and not data.flags.forc and overlaps(data):
+        if 0 not in data.strides:
+            raise NotImplementedError("writing to elements that overlap in memory, other than by expand: not with numpy")
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location."
             " Please clone() the tensor before performing the operation."
