@@ -8,6 +8,8 @@ tensor does not require grad.
 from __future__ import annotations
 
 import copy
+import math
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -286,9 +288,14 @@ class Tensor:
             raise TypeError(f"Variable data has to be a tensor, but got {type_name(value)}")
         if self.requires_grad and value._data.dtype.kind not in "fc":
             raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+        recorded = self._edge is not None and sys.getrefcount(self._edge) > 2  # some graph holds it too
+        same = recorded and self._data.dtype == value._data.dtype
         self._data = value.materialize()
         if self._accumulator is not None:
+            meta = self._accumulator.meta
             self._accumulator.adopt(self)
+            if same:  # as in torch, what is recorded still expects gradients of the old shape
+                self._accumulator.meta = meta
 
     @readonly
     def name(self) -> None:
@@ -389,7 +396,10 @@ class Tensor:
     def stride(self, dim: int | None = None) -> Any:
         """How many elements apart neighbours are, along each dimension or one."""
         data = self.materialize()
-        strides = tuple(s // data.itemsize for s in data.strides)
+        if data.size:
+            strides = tuple(s // data.itemsize for s in data.strides)
+        else:  # numpy's are zeros, torch's as if sizes of 0 were 1
+            strides = tuple(math.prod(max(n, 1) for n in data.shape[i + 1 :]) for i in range(data.ndim))
         return strides if dim is None else strides[wrap_dim(dim, data.ndim)]
 
     def is_contiguous(self) -> bool:

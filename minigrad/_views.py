@@ -57,11 +57,7 @@ class Part:
         self.bytes = high - low
         self.part = (part.shape, part.dtype, start - low, part.strides)
         self.whole = (whole.shape, whole.dtype, -low, whole.strides)
-        reach = part.itemsize
-        self.overlaps = False
-        for stride, size in sorted((abs(s), n) for s, n in zip(part.strides, part.shape, strict=True) if n > 1):
-            self.overlaps |= stride < reach
-            reach += stride * (size - 1)
+        self.overlaps = overlaps(part)
 
     def take(self, whole: Any) -> np.ndarray[Any, Any]:
         """The part's elements."""
@@ -99,6 +95,15 @@ class Part:
     def _view(buffer: np.ndarray[Any, Any], geometry: Any) -> np.ndarray[Any, Any]:
         shape, dtype, start, strides = geometry
         return np.ndarray(shape, dtype, buffer, start, strides)
+
+
+def overlaps(array: np.ndarray[Any, Any]) -> bool:
+    """Whether elements of the array may share memory with each other."""
+    reach, found = array.itemsize, False
+    for stride, size in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
+        found |= stride < reach
+        reach += stride * (size - 1)
+    return found and bool(array.size)
 
 
 def extent(array: np.ndarray[Any, Any]) -> int:
@@ -230,6 +235,11 @@ def _refuse(tensor: Tensor, view: View, what: str) -> None:
         function, number = tensor._edge
         name = function.name().removesuffix("0").removesuffix("Backward")
         start = f"Output {number} of {name} is a view and {what} modified inplace."
+        if view.made in (NO_GRAD, INFERENCE):
+            start = (
+                f"Output {number} of {name} is a view of a view which was created in {mode} and {what} modified inplace"
+                " with grad mode enabled."
+            )
     else:
         start = f"A view was created in {mode} and {what} modified inplace with grad mode enabled."
     if view.made == MULTIPLE:

@@ -69,7 +69,7 @@ def backward(
     `create_graph`) keeps saved values for another pass; `create_graph` records the pass, so that gradients can be
     differentiated. RuntimeError or TypeError with torch's texts.
     """
-    if inputs is not None and not isinstance(inputs, Tensor) and len(inputs) == 0:
+    if inputs is not None and not isinstance(inputs, Tensor) and not tuple(inputs):
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     if grad_variables is not None:
         warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
@@ -203,6 +203,8 @@ def _roots(tensors: Sequence[Tensor], given: Any) -> list[tuple[Edge, Tensor]]:
     gradients: Sequence[Any] = [None] * len(tensors) if given is None else _listed(given)
     roots = []
     for number, (each, gradient) in enumerate(zip(tensors, gradients, strict=False)):
+        if not isinstance(each, Tensor):
+            raise AssertionError("Expected output to be a torch.Tensor")
         edge = edge_of(each)
         data = each._data
         if isinstance(gradient, Tensor):

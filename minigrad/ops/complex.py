@@ -49,7 +49,7 @@ def _complex(self: Array, imag: Array) -> Array:
 def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A001 – torch's name
     """Complex numbers of these real and imaginary parts."""
     _check_pair("complex", "real", real, imag)
-    return apply(OPS["complex"], [real, imag])  # type: ignore[no-any-return]
+    return apply(OPS["complex"], [real, imag])
 
 
 @op(
@@ -64,7 +64,7 @@ def _polar(self: Array, angle: Array) -> Array:
 def polar(abs: Tensor, angle: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Complex numbers of these absolute values and angles."""
     _check_pair("polar", "abs", abs, angle)
-    return apply(OPS["polar"], [abs, angle])  # type: ignore[no-any-return]
+    return apply(OPS["polar"], [abs, angle])
 
 
 @linear(name="view_as_real", view=True, method=False, function=False, self=lambda xp, grad: xp.view_as_complex(grad))
@@ -82,7 +82,7 @@ def view_as_real(input: Tensor) -> Tensor:
     """Complex numbers as pairs of real ones, along a new last dimension: a view."""
     if input._data.dtype.kind != "c":
         raise RuntimeError("view_as_real is only supported for complex tensors")
-    return apply(OPS["view_as_real"], [input])  # type: ignore[no-any-return]
+    return apply(OPS["view_as_real"], [input])
 
 
 def view_as_complex(input: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ def view_as_complex(input: Tensor) -> Tensor:
         raise RuntimeError("Tensor must have a last dimension with stride 1")
     if any(stride % (2 * data.itemsize) for stride in data.strides[:-1]):
         raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
-    return apply(OPS["view_as_complex"], [input])  # type: ignore[no-any-return]
+    return apply(OPS["view_as_complex"], [input])
 
 
 for _function in (complex, polar, view_as_real, view_as_complex):
@@ -168,7 +168,13 @@ def view(self: Tensor, *size: Any, dtype: Any = None) -> Tensor:
     """A view in another shape, `view(2, 3)`, or of the same bytes as another type, `view(torch.int32)`."""
     if dtype is None:
         if len(size) != 1 or not isinstance(size[0], (_dtype.dtype, type)):
-            return _view(self, *size)  # type: ignore[no-any-return]
+            if not size or not all(hasattr(each, "__index__") for each in size) and not isinstance(size[0], (tuple, list)):
+                got = ", ".join(type(each).__name__ for each in size)
+                raise TypeError(
+                    f"view() received an invalid combination of arguments - got ({got}), but expected one of:\n"
+                    " * (torch.dtype dtype)\n * (tuple of ints size)"
+                )
+            return _view(self, *size)
         dtype = size[0]
     new, data = _dtype.as_numpy(dtype, "view"), self.materialize()
     if new.itemsize != data.itemsize:
@@ -180,4 +186,4 @@ def view(self: Tensor, *size: Any, dtype: Any = None) -> Tensor:
         times = new.itemsize // data.itemsize
         if times and data.shape[-1] % times:
             raise RuntimeError(f"self.size(-1) must be divisible by {times} {text}, but got {data.shape[-1]}")
-    return apply(OPS["view_dtype"], [self, new])  # type: ignore[no-any-return]
+    return apply(OPS["view_dtype"], [self, new])
