@@ -56,7 +56,7 @@ def norm_of(self: Array, p: float, dim: Dims, keepdim: bool) -> Array:
     size, axis = np.abs(widened(self)), axes(dim, self.ndim)
 
     def reduced(ufunc: np.ufunc, array: Array) -> Array:
-        return ufunc.reduce(array, axis=axis, keepdims=keepdim, initial=0)  # type: ignore[no-any-return]
+        return ufunc.reduce(array, axis=axis, keepdims=keepdim, initial=0)
 
     if p == -math.inf:
         found = minimum_of(size, axis=axis, keepdims=keepdim)
@@ -242,5 +242,4 @@ def _euclidean_dist(x1: Array, x2: Array) -> Array:
     first, second = (add_of(each * each, axis=-1, keepdims=True) for each in (x1, x2))
     left = np.concatenate([x1 * -2, first, np.ones_like(first)], -1)
     right = np.concatenate([x2, np.ones_like(second), second], -1)
-    found: Array = np.sqrt(np.maximum(np.matmul(left, np.swapaxes(right, -1, -2)), 0))
-    return found
+    return np.sqrt(np.maximum(np.matmul(left, np.swapaxes(right, -1, -2)), 0))

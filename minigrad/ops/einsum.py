@@ -180,7 +180,7 @@ class _Layout:
             if dim < 0:
                 order[place] = operand._data.ndim
                 operand = F.unsqueeze(operand, operand._data.ndim)
-        return F.permute(operand, tuple(order))  # type: ignore[no-any-return]
+        return F.permute(operand, tuple(order))
 
 
 def _contract(operands: list[Tensor], counts: list[int], rank: int) -> Tensor:
@@ -208,14 +208,14 @@ def _contract(operands: list[Tensor], counts: list[int], rank: int) -> Tensor:
     if not whole:
         return result
     if len(operands) > 1:
-        return F.view(result, result._data.shape[:rank])  # type: ignore[no-any-return]
-    return F.sum(result, tuple(whole))  # type: ignore[no-any-return]
+        return F.view(result, result._data.shape[:rank])
+    return F.sum(result, tuple(whole))
 
 
 def _sum_product(left: Tensor, right: Tensor, summed: list[int]) -> Tensor:
     """The product, summed over dimensions that both have, which are kept with size 1."""
     if not summed:
-        return F.mul(left, right)  # type: ignore[no-any-return]
+        return F.mul(left, right)
     rest = [i for i in range(left._data.ndim) if i not in summed]
     both = [i for i in rest if left._data.shape[i] != 1 and right._data.shape[i] != 1]
     ours = [i for i in rest if left._data.shape[i] != 1 and right._data.shape[i] == 1]
@@ -232,4 +232,4 @@ def _sum_product(left: Tensor, right: Tensor, summed: list[int]) -> Tensor:
         F.reshape(F.permute(right, (*both, *summed, *theirs, *ours)), (batch, inside, size(right, theirs))),
     )
     back = tuple(order.index(i) for i in range(left._data.ndim))
-    return F.permute(F.view(product, tuple(shape)), back)  # type: ignore[no-any-return]
+    return F.permute(F.view(product, tuple(shape)), back)

@@ -84,8 +84,7 @@ def index_put_at(self: Array, index: Any, values: Array, accumulate: bool = Fals
     except ValueError:
         raise RuntimeError(
             f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of"
-            " shape"
-            f" {list(result[index].shape)}"
+            f" shape {list(result[index].shape)}"
         ) from None
     return result
 
@@ -116,7 +115,7 @@ def _index_put_args(self: Tensor, indices: Any, values: Any, accumulate: bool) -
 @composite
 def index_put(self: Tensor, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
     """A copy with `values` written, or added, at the places that a sequence of index tensors names."""
-    return apply(OPS["index_put_at"], _index_put_args(self, indices, values, accumulate))  # type: ignore[no-any-return]
+    return apply(OPS["index_put_at"], _index_put_args(self, indices, values, accumulate))
 
 
 @composite(name="index_put_")
@@ -140,8 +139,7 @@ def _parts(key: Any) -> tuple[Any, ...]:
     ):
         _warn(
             "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch"
-            " 2.9; use"
-            " x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index,"
+            " 2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index,"
             " x[torch.tensor(seq)], which will result either in an error or a different result"
         )
         return tuple(key)
@@ -221,8 +219,7 @@ def _size(tensor: Tensor, dim: int) -> int:
     if not tensor._data.ndim:
         raise IndexError(
             "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a"
-            " 0-dim"
-            " tensor to a number"
+            " 0-dim tensor to a number"
         )
     return int(tensor._data.shape[dim])
 
@@ -275,8 +272,7 @@ def _index(shape: tuple[int, ...], arrays: dict[int, Array]) -> tuple[Any, ...]:
             if n != shape[dim + k]:
                 raise IndexError(
                     f"The shape of the mask {list(each.shape)} at index {k} does not match the shape of the indexed"
-                    " tensor"
-                    f" {list(shape)} at index {dim + k}"
+                    f" tensor {list(shape)} at index {dim + k}"
                 )
         if len(arrays) == 1:
             return (*(_ALL,) * dim, each.copy())
@@ -307,10 +303,10 @@ def _getitem(self: Tensor, key: Any) -> Tensor:
     """The part of the tensor at an index: a view, unless arrays of indices or masks choose the elements."""
     shape = self._data.shape
     if type(key) is int and shape and -shape[0] <= key < shape[0]:
-        return apply(OPS["select"], [self, 0, key])  # type: ignore[no-any-return]
+        return apply(OPS["select"], [self, 0, key])
     tensor, index = _locate(self, key, writing=False)
     if index is not None:
-        return index_(tensor, index)  # type: ignore[no-any-return]
+        return index_(tensor, index)
     return alias(self) if tensor is self else tensor
 
 
@@ -353,7 +349,7 @@ def _stripped(value: Tensor) -> Tensor:
     """The value without its leading dimensions of size 1."""
     shape = value._data.shape
     lead = next((i for i, n in enumerate(shape) if n != 1), len(shape))
-    return view(value, shape[lead:])  # type: ignore[no-any-return]
+    return view(value, shape[lead:])
 
 
 def _type_name(value: object) -> str:
@@ -384,9 +380,7 @@ def index_select(self: Array, dim: int, index: Array) -> Array:
     dim, places = wrap_dim(dim, self.ndim), _vector(index, "index_select")
     if not self.ndim:
         if places.size != 1:
-            raise RuntimeError(
-                f"index_select(): Index to scalar can have only 1 value, got {places.size} value(s)"
-            )
+            raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {places.size} value(s)")
         return np.array(self)
     wrong = _outside(places, 0, self.shape[dim])
     if wrong is not None:
@@ -583,11 +577,7 @@ def scatter_at(self: Array, dim: int, index: Array, src: ArrayOrNumber) -> Array
     return result
 
 
-@linear(
-    inplace=True,
-    self=lambda grad: grad,
-    src=lambda xp, grad, dim, index: xp.gather(grad, dim, index),
-)
+@linear(inplace=True, self=lambda grad: grad, src=lambda xp, grad, dim, index: xp.gather(grad, dim, index))
 def scatter_add(self: Array, dim: int, index: Array, src: Array) -> Array:
     places, part = _scatter_places(self, wrap_dim(dim, self.ndim), index, src, "scatter")
     result, target = _written(self)
@@ -601,7 +591,7 @@ def _scatter(name: str, put: Any) -> Any:
     ) -> Tensor:
         src = value if src is None else src
         if reduce is None:
-            return put(OPS["scatter_at"], [self, dim, index, src])  # type: ignore[no-any-return]
+            return put(OPS["scatter_at"], [self, dim, index, src])
         if reduce not in ("add", "multiply"):
             raise RuntimeError("reduce argument must be either add or multiply.")
         if isinstance(src, Tensor):
@@ -615,7 +605,7 @@ def _scatter(name: str, put: Any) -> Any:
         else:
             src = make(np.full(index._data.shape, fitted(src, self._data.dtype)), None)
         kind = "sum" if reduce == "add" else "prod"
-        return put(OPS["scatter_reduce"], [self, dim, index, src, kind, True])  # type: ignore[no-any-return]
+        return put(OPS["scatter_reduce"], [self, dim, index, src, kind, True])
 
     function.__doc__ = "The elements of `src`, or one value, written where `index` says along a dimension."
     return composite(name=name)(function)
@@ -677,9 +667,7 @@ def _reduced_src_vjp(
 
 
 @linear(inplace=True, self=_reduced_self_vjp, src=_reduced_src_vjp)
-def scatter_reduce(
-    self: Array, dim: int, index: Array, src: Array, reduce: str, *, include_self: bool = True
-) -> Array:
+def scatter_reduce(self: Array, dim: int, index: Array, src: Array, reduce: str, *, include_self: bool = True) -> Array:
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
     places, part = _scatter_places(self, wrap_dim(dim, self.ndim), index, src, "scatter")
@@ -737,7 +725,7 @@ def take_backward(self: Array, input_sizes: Any, index: Array) -> Array:
 def take_along_dim(self: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """The elements that `indices` names along a dimension (of all elements, without `dim`), broadcast otherwise."""
     if dim is None:
-        return gather(view(self, (-1,)), 0, view(indices, (-1,)))  # type: ignore[no-any-return]
+        return gather(view(self, (-1,)), 0, view(indices, (-1,)))
     ndim = self._data.ndim
     if ndim != indices._data.ndim:
         raise RuntimeError(
@@ -749,7 +737,7 @@ def take_along_dim(self: Tensor, indices: Tensor, dim: int | None = None) -> Ten
     mine[dim] = its[dim] = 1
     shape = np.broadcast_shapes(tuple(mine), tuple(its))
     wide = [expand(each, (*shape[:dim], each._data.shape[dim], *shape[dim + 1 :])) for each in (self, indices)]
-    return gather(wide[0], dim, wide[1])  # type: ignore[no-any-return]
+    return gather(wide[0], dim, wide[1])
 
 
 def _mask(mask: Array, text: str) -> None:
@@ -764,7 +752,7 @@ def masked_select(self: Array, mask: Array) -> Array:
         data, where = np.broadcast_arrays(self, mask)
     except ValueError:
         raise broadcast_error(mask.shape, np.shape(self)) from None
-    return data[where]  # type: ignore[no-any-return]
+    return data[where]
 
 
 @internal(self=lambda xp, grad, mask: xp.masked_select(grad, mask))
@@ -819,7 +807,7 @@ def nonzero(self: Tensor, *, as_tuple: bool = False) -> Any:
 @composite
 def argwhere(self: Tensor) -> Tensor:
     """The places of the elements that are not zero, as rows of indices."""
-    return nonzero(self)  # type: ignore[no-any-return]
+    return nonzero(self)
 
 
 # ---- writing to what a view would be, out of place -------------------------------------------------------------------

@@ -50,8 +50,7 @@ def split_with_sizes(self: Array, split_sizes: Any, dim: int = 0) -> tuple[Array
     if sum(split_sizes) != self.shape[dim]:
         raise RuntimeError(
             f"split_with_sizes expects split_sizes to sum exactly to {self.shape[dim]} (input tensor's size at"
-            " dimension"
-            f" {dim}), but got split_sizes={list(split_sizes)}"
+            f" dimension {dim}), but got split_sizes={list(split_sizes)}"
         )
     return _parts(self, split_sizes, dim)
 
@@ -64,14 +63,14 @@ def split(
     if split_size is not None:
         split_size_or_sections = split_size
     if not isinstance(split_size_or_sections, int):
-        return split_with_sizes(self, tuple(split_size_or_sections), dim)  # type: ignore[no-any-return]
+        return split_with_sizes(self, tuple(split_size_or_sections), dim)
     if not self._data.ndim:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     if split_size_or_sections < 0:
         raise RuntimeError(f"split expects split_size be non-negative, but got split_size={split_size_or_sections}")
     if not split_size_or_sections and (size := self._data.shape[wrap_dim(dim, self._data.ndim)]):
         raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}")
-    return split_by(self, split_size_or_sections, dim)  # type: ignore[no-any-return]
+    return split_by(self, split_size_or_sections, dim)
 
 
 @composite
@@ -83,8 +82,8 @@ def chunk(self: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
     size = self._data.shape[wrap_dim(dim, self._data.ndim)]
     if not size:
-        return split_with_sizes(self, (0,) * chunks, dim)  # type: ignore[no-any-return]
-    return split_by(self, -(-size // chunks), dim)  # type: ignore[no-any-return]
+        return split_with_sizes(self, (0,) * chunks, dim)
+    return split_by(self, -(-size // chunks), dim)
 
 
 # ---- joining ---------------------------------------------------------------------------------------------------------
@@ -120,15 +119,12 @@ def cat(tensors: Arrays, dim: int = 0) -> Array:
         if each.shape == (0,):
             continue
         if each.ndim != first.ndim:
-            raise RuntimeError(
-                f"Tensors must have same number of dimensions: got {first.ndim} and {each.ndim}"
-            )
+            raise RuntimeError(f"Tensors must have same number of dimensions: got {first.ndim} and {each.ndim}")
         for d, (wanted, got) in enumerate(zip(first.shape, each.shape, strict=True)):
             if d != dim and wanted != got:
                 raise RuntimeError(
                     f"Sizes of tensors must match except in dimension {dim}. Expected size {wanted} but got size {got}"
-                    " for"
-                    f" tensor number {number} in the list."
+                    f" for tensor number {number} in the list."
                 )
     return np.concatenate(joined, dim, dtype=dtype, casting="unsafe")
 
@@ -246,19 +242,19 @@ def _listed(tensors: Any, name: str) -> list[Tensor]:
 def hstack(tensors: Any) -> Tensor:
     """Tensors joined along the second dimension (vectors along the first)."""
     found = [atleast_1d(each) for each in _listed(tensors, "hstack")]
-    return cat(found, int(found[0]._data.ndim > 1))  # type: ignore[no-any-return]
+    return cat(found, int(found[0]._data.ndim > 1))
 
 
 @composite(method=False, aliases=["row_stack"])
 def vstack(tensors: Any) -> Tensor:
     """Tensors joined along the first dimension, vectors as rows."""
-    return cat([atleast_2d(each) for each in _listed(tensors, "vstack")], 0)  # type: ignore[no-any-return]
+    return cat([atleast_2d(each) for each in _listed(tensors, "vstack")], 0)
 
 
 @composite(method=False)
 def dstack(tensors: Any) -> Tensor:
     """Tensors joined along the third dimension."""
-    return cat([atleast_3d(each) for each in _listed(tensors, "dstack")], 2)  # type: ignore[no-any-return]
+    return cat([atleast_3d(each) for each in _listed(tensors, "dstack")], 2)
 
 
 @composite(method=False)
@@ -333,8 +329,7 @@ def broadcast_shapes(*shapes: Any) -> TorchSize:
                 if found[k] != 1:
                     raise RuntimeError(
                         f"Attempting to broadcast a dimension of length {shape[k]} at {k}! Mismatching argument at"
-                        " index"
-                        f" {number} had {shape}; but expected shape should be broadcastable to {found}"
+                        f" index {number} had {shape}; but expected shape should be broadcastable to {found}"
                     )
                 found[k] = shape[k]
     return TorchSize(found)
@@ -376,7 +371,7 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
     """All tuples of one element of each vector, as rows."""
     if len(tensors) == 1:
         return tensors[0]
-    return stack([reshape(each, (-1,)) for each in meshgrid(*tensors, indexing="ij")], 1)  # type: ignore[no-any-return]
+    return stack([reshape(each, (-1,)) for each in meshgrid(*tensors, indexing="ij")], 1)
 
 
 @composite
@@ -393,7 +388,7 @@ def combinations(self: Tensor, r: int = 2, with_replacement: bool = False) -> Te
     for before, after in itertools.pairwise(places):
         kept &= before <= after if with_replacement else before < after
     mask = make(kept, None)
-    return stack([each.masked_select(mask) for each in meshgrid(*[self] * r, indexing="ij")], 1)  # type: ignore[no-any-return]
+    return stack([each.masked_select(mask) for each in meshgrid(*[self] * r, indexing="ij")], 1)
 
 
 # ---- repeating -------------------------------------------------------------------------------------------------------
@@ -415,9 +410,7 @@ def _unrepeat(xp: Any, grad: Any, shape: Size, repeats: Any) -> Any:
 def repeat(self: Array, repeats: Size) -> Array:
     repeats = integers((repeats,), "repeat", "repeats")
     if len(repeats) < self.ndim:
-        raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
-        )
+        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     shape = [n * r for n, r in zip((1,) * (len(repeats) - self.ndim) + self.shape, repeats, strict=True)]
     if min(repeats, default=0) < 0:
         negative = next(n for n in shape if n < 0)
@@ -429,7 +422,7 @@ def repeat(self: Array, repeats: Size) -> Array:
 def tile(self: Tensor, *dims: Any) -> Tensor:
     """The tensor repeated along its last dimensions, as often as `dims` says."""
     counts = integers(dims, "tile", "dims", 2)
-    return repeat(self, (1,) * (self._data.ndim - len(counts)) + counts)  # type: ignore[no-any-return]
+    return repeat(self, (1,) * (self._data.ndim - len(counts)) + counts)
 
 
 @composite
@@ -450,12 +443,12 @@ def repeat_interleave(self: Tensor, repeats: Any = None, dim: int | None = None,
                 f" {counts.size} and input.size({dim}) = {size}"
             )
         places = np.repeat(np.arange(size), counts if counts.size == size else int(counts.reshape(-1)[0]))
-        return self.index_select(dim, make(places, None))  # type: ignore[no-any-return]
+        return self.index_select(dim, make(places, None))
     if repeats < 0:
         raise RuntimeError("Repeats must be non-negative")
     shape = self._data.shape
     wide = expand(unsqueeze(self, dim + 1), (*shape[: dim + 1], repeats, *shape[dim + 1 :]))
-    return wide.clone(memory_format="contiguous").flatten(dim, dim + 1)  # type: ignore[no-any-return]
+    return wide.clone(memory_format="contiguous").flatten(dim, dim + 1)
 
 
 def _counts(repeats: Tensor) -> Array:
@@ -481,7 +474,7 @@ def _flip_along(name: str, dim: int) -> None:
     def function(self: Tensor) -> Tensor:
         if self._data.ndim <= dim:
             raise RuntimeError(f"Input must be >= {dim + 1}-d.")
-        return flip(self, (dim,))  # type: ignore[no-any-return]
+        return flip(self, (dim,))
 
     function.__doc__ = f"The tensor with dimension {dim} reversed."
     composite(name=name)(function)
@@ -526,8 +519,7 @@ def _triangle(name: str, function: Any) -> None:
     def triangle(self: Array, diagonal: int = 0) -> Array:
         if self.ndim < 2:
             raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
-        found: Array = function(self, diagonal)
-        return found
+        return function(self, diagonal)
 
 
 _triangle("tril", np.tril)

@@ -81,9 +81,7 @@ def embedding_rows(weight: Array, indices: Array, padding: int, by_count: bool) 
     return np.take(weight, indices, 0)
 
 
-@internal(
-    grad_rows=lambda xp, grad, indices, padding, by_count: xp.embedding_taken(grad, indices, padding, by_count),
-)
+@internal(grad_rows=lambda xp, grad, indices, padding, by_count: xp.embedding_taken(grad, indices, padding, by_count))
 def embedding_gradient(grad_rows: Array, indices: Array, count: int, padding: int, by_count: bool) -> Array:
     """Rows added up by their indices; those of index `padding` left out, or divided by how often an index is used."""
     flat = indices.reshape(-1)
@@ -117,14 +115,9 @@ def _row_weights(flat: Array, padding: int, by_count: bool, like: Array) -> Arra
 
 @composite(name="nn.functional.embedding", method=False)
 def embedding(
-    input: Tensor,
-    weight: Tensor,
-    padding_idx: int | None = None,
-    max_norm: float | None = None,
-    norm_type: float = 2.0,
-    scale_grad_by_freq: bool = False,
-    sparse: bool = False,
-) -> Tensor:
+    input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None,
+    norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
+) -> Tensor:  # fmt: skip
     """The rows of `weight` at the indices `input`.
 
     The row `padding_idx` gets no gradient; `max_norm` scales the rows used, in place, to at most that norm;
@@ -145,8 +138,7 @@ def embedding(
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got"
             f" torch.{kind(input)}Tensor instead (while checking arguments for embedding)"
         )
-    result: Tensor = F.embedding_rows(weight, input, -1 if padding_idx is None else padding_idx, scale_grad_by_freq)
-    return result
+    return F.embedding_rows(weight, input, -1 if padding_idx is None else padding_idx, scale_grad_by_freq)
 
 
 def _shorten(weight: Tensor, indices: Tensor, most: float, p: float) -> None:
@@ -193,7 +185,7 @@ def _glu_gradient(xp: Any, grad: Any, self: Any, dim: int) -> Any:
     self=lambda xp, grad, self, dim: _glu_gradient(xp, grad, self, dim))  # fmt: skip
 def glu_halves(self: Array, dim: int) -> Array:
     first, second = np.split(self, 2, dim)
-    return first / (1 + np.exp(-second))  # type: ignore[no-any-return]
+    return first / (1 + np.exp(-second))
 
 
 @composite(name="nn.functional.glu", method=False)
@@ -205,8 +197,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     if size % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim % input.ndim} is size {size}")
     refuse_kinds("glu_cpu", input, "biuc")
-    result: Tensor = F.glu_halves(input, dim)
-    return result
+    return F.glu_halves(input, dim)
 
 
 # ---- channels and space ----------------------------------------------------------------------------------------------
@@ -271,9 +262,7 @@ def channel_shuffle(self: Array, groups: int) -> Array:
         raise RuntimeError(f"Number of groups to divide channels in must be positive. Value of groups:{groups}")
     n, c, *spatial = self.shape
     if c % groups:
-        raise RuntimeError(
-            f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups."
-        )
+        raise RuntimeError(f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups.")
     return np.swapaxes(self.reshape(n, groups, c // groups, *spatial), 1, 2).reshape(self.shape)
 
 
@@ -292,16 +281,13 @@ def _scores_gradient(xp: Any, grads: Any, value: Any, probabilities: Any) -> Any
     return probabilities * (given - xp.sum(given * probabilities, -1, True))
 
 
-@op(
-    method=False, function=False,
-    self=lambda xp, grad, result: result * (grad - xp.sum(grad * result, -1, True)),
-)  # fmt: skip
+@op(method=False, function=False, self=lambda xp, grad, result: result * (grad - xp.sum(grad * result, -1, True)))
 def safe_softmax(self: Array) -> Array:
     """Softmax over the last dimension, with zeros where all is masked out by -inf."""
     top = np.max(self, -1, keepdims=True, initial=-np.inf)
     raised = np.exp(self - np.where(top == -np.inf, 0, top))
     total = np.add.reduce(raised, -1, keepdims=True)
-    return np.divide(raised, total, out=raised, where=total != 0)  # type: ignore[no-any-return]
+    return np.divide(raised, total, out=raised, where=total != 0)
 
 
 @op(
@@ -322,15 +308,9 @@ def attention(query: Array, key: Array, value: Array, bias: Any, scale: float) -
 
 @composite(name="nn.functional.scaled_dot_product_attention", method=False)
 def scaled_dot_product_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> Tensor:
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
+    is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
+) -> Tensor:  # fmt: skip
     """softmax(query @ key.T * scale + mask) @ value, over (..., L, E), (..., S, E) and (..., S, V).
 
     A boolean mask says what may be attended to, another is added to the scores; `is_causal` masks later columns.
@@ -412,8 +392,7 @@ def _dropout(name: str, features: bool) -> Callable[..., Tensor]:
 
         kept = default_generator.draw("random", shape) >= p
         factors = make(np.where(kept, 1 / (1 - p) if p < 1 else 0, 0).astype(input._data.dtype), None)
-        result: Tensor = input.mul_(factors) if inplace else input * factors
-        return result
+        return input.mul_(factors) if inplace else input * factors
 
     return dropout
 

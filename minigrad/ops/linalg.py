@@ -20,11 +20,9 @@ from minigrad.ops._matrices import LinAlgError, adjoint, check_matrix, check_squ
 
 
 @op(
-    "linalg.inv_ex",
-    returns=return_types.linalg_inv_ex,
-    holomorphic=False,
+    "linalg.inv_ex", returns=return_types.linalg_inv_ex, holomorphic=False,
     A=lambda xp, grad, inverse: -(adjoint(xp, inverse) @ grad @ adjoint(xp, inverse)),
-)
+)  # fmt: skip
 def inv_ex(A: Array, *, check_errors: bool = False) -> tuple[Array, Array]:
     check_square(A, "linalg.inv")
     check_type(A, "linalg.inv")
@@ -48,7 +46,7 @@ def refuse_singular(name: str, info: Array) -> None:
 @composite(name="linalg.inv", aliases=["inverse"])
 def inv(A: Tensor) -> Tensor:
     """The inverse of each matrix of a batch: (…, n, n). LinAlgError for a singular one."""
-    return F.linalg_inv_ex(A, check_errors=True)[0]  # type: ignore[no-any-return]
+    return F.linalg_inv_ex(A, check_errors=True)[0]
 
 
 # ---- determinant -----------------------------------------------------------------------------------------------------
@@ -120,8 +118,8 @@ def logdet(self: Tensor) -> Tensor:
     check_type(self._data, "logdet")
     sign, logabsdet = F.linalg_slogdet(self)
     if self._data.dtype.kind == "c":
-        return F.add(F.log(sign), logabsdet)  # type: ignore[no-any-return]
-    return F.where(F.eq(sign, -1.0), float("nan"), logabsdet)  # type: ignore[no-any-return]
+        return F.add(F.log(sign), logabsdet)
+    return F.where(F.eq(sign, -1.0), float("nan"), logabsdet)
 
 
 # ---- linear systems --------------------------------------------------------------------------------------------------
@@ -199,7 +197,7 @@ def solve_ex(A: Array, B: Array, *, left: bool = True, check_errors: bool = Fals
 @composite(name="linalg.solve", raw=_solve)
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """The X of A X = B (of X A = B unless `left`): (…, n, n) and (…, n, k) or (n); LinAlgError if A is singular."""
-    return F.linalg_solve_ex(A, B, left=left, check_errors=True)[0]  # type: ignore[no-any-return]
+    return F.linalg_solve_ex(A, B, left=left, check_errors=True)[0]
 
 
 def _triangle(xp: Any, A: Any, upper: bool, unit: bool = False) -> Any:
@@ -488,7 +486,7 @@ def linalg_cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
 
     LinAlgError if A is not positive-definite.
     """
-    return F.linalg_cholesky_ex(A, upper=upper, check_errors=True)[0]  # type: ignore[no-any-return]
+    return F.linalg_cholesky_ex(A, upper=upper, check_errors=True)[0]
 
 
 @op(holomorphic=False, self=lambda xp, grad, result, upper: _cholesky_vjp(xp, grad, result, upper))

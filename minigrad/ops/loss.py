@@ -57,7 +57,7 @@ def _reduced(losses: Array, reduction: int) -> Array:
         return losses
     total = np.add.reduce(losses, axis=None)
     count = losses.dtype.type(losses.size)
-    return total if reduction == SUM else np.divide(total, count)  # type: ignore[no-any-return]
+    return total if reduction == SUM else np.divide(total, count)
 
 
 def _spread(grad: Any, like: Any, reduction: int) -> Any:
@@ -67,8 +67,7 @@ def _spread(grad: Any, like: Any, reduction: int) -> Any:
 
 def _reduce(losses: Tensor, reduction: int) -> Tensor:
     """The reduction as an operation of its own."""
-    result: Tensor = losses if reduction == NONE else losses.mean() if reduction == MEAN else losses.sum()
-    return result
+    return losses if reduction == NONE else losses.mean() if reduction == MEAN else losses.sum()
 
 
 def _warn_size(input: Tensor, target: Tensor) -> None:
@@ -215,13 +214,9 @@ def _refuse_integers(kernel: str, a: Tensor, b: Tensor) -> None:
 
 @composite(name="nn.functional.l1_loss", method=False)
 def l1(
-    input: Tensor,
-    target: Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    weight: Tensor | None = None,
-) -> Tensor:
+    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+    reduction: str = "mean", weight: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """|input - target|; the mean of weighted losses is divided by the weights' sum."""
     _warn_size(input, target)
     reduction = _legacy(size_average, reduce, reduction)
@@ -235,13 +230,9 @@ def l1(
 
 @composite(name="nn.functional.mse_loss", method=False)
 def mse(
-    input: Tensor,
-    target: Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    weight: Tensor | None = None,
-) -> Tensor:
+    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+    reduction: str = "mean", weight: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """(input - target) squared; the mean of weighted losses is divided by the weights' sum."""
     _warn_size(input, target)
     reduction = _legacy(size_average, reduce, reduction)
@@ -249,21 +240,16 @@ def mse(
     if weight is None:
         number = _number(reduction)
         _refuse_integers("mse_cpu", input_, target)
-        result: Tensor = mse_loss(input_, target, number)
-        return result
+        return mse_loss(input_, target, number)
     _check_weight(input, weight)
     return _average(input, target, weight, (input_ - target).pow(2) * weight, reduction)
 
 
 @composite(name="nn.functional.smooth_l1_loss", method=False)
 def smooth_l1(
-    input: Tensor,
-    target: Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    beta: float = 1.0,
-) -> Tensor:
+    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+    reduction: str = "mean", beta: float = 1.0,
+) -> Tensor:  # fmt: skip
     """|d| - beta/2, with d = input - target; where |d| < beta, d squared / (2 beta)."""
     _warn_size(input, target)
     reduction = _legacy(size_average, reduce, reduction)
@@ -274,8 +260,7 @@ def smooth_l1(
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     _refuse_integers("smooth_l1_cpu", input, target)
-    result: Tensor = smooth_l1_loss(input, target, number, beta)
-    return result
+    return smooth_l1_loss(input, target, number, beta)
 
 
 @composite(name="nn.functional.huber_loss", method=False)
@@ -301,28 +286,19 @@ def huber(
 
 @composite(name="nn.functional.soft_margin_loss", method=False)
 def soft_margin(
-    input: Tensor,
-    target: Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
+    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Tensor:
     """log(1 + exp(-target * input)), for targets 1 and -1."""
     number = _number(_legacy(size_average, reduce, reduction))
     refuse_grad("soft_margin_loss", target=target)
-    result: Tensor = soft_margin_loss(input, target, number)
-    return result
+    return soft_margin_loss(input, target, number)
 
 
 @composite(name="nn.functional.binary_cross_entropy", method=False)
 def bce(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
+    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
+    reduce: bool | None = None, reduction: str = "mean",
+) -> Tensor:  # fmt: skip
     """-(target * log(input) + (1 - target) * log(1 - input)) for probabilities; logarithms are at least -100."""
     number = _number(_legacy(size_average, reduce, reduction))
     if target.shape != input.shape:
@@ -335,20 +311,14 @@ def bce(
     refuse_grad("binary_cross_entropy", weight=weight)
     if target.dtype is not input.dtype:
         raise RuntimeError(f"Found dtype {kind(target)} but expected {kind(input)}")
-    result: Tensor = binary_cross_entropy(input, target, weight, number)
-    return result
+    return binary_cross_entropy(input, target, weight, number)
 
 
 @composite(name="nn.functional.binary_cross_entropy_with_logits", method=False)
 def bce_with_logits(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    pos_weight: Tensor | None = None,
-) -> Tensor:
+    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
+    reduce: bool | None = None, reduction: str = "mean", pos_weight: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """`binary_cross_entropy` of the input's sigmoid, accurate for all inputs; `pos_weight` weights positive targets."""
     number = _number(_legacy(size_average, reduce, reduction))
     if target.shape != input.shape:
@@ -356,8 +326,7 @@ def bce_with_logits(
     refuse_grad("binary_cross_entropy_with_logits", weight=weight, pos_weight=pos_weight)
     if target._data.dtype.kind in "biu":
         raise RuntimeError(f"result type Float can't be cast to the desired output type {kind(target)}")
-    result: Tensor = binary_cross_entropy_with_logits(input, target, weight, pos_weight, number)
-    return result
+    return binary_cross_entropy_with_logits(input, target, weight, pos_weight, number)
 
 
 # ---- classes ---------------------------------------------------------------------------------------------------------
@@ -419,8 +388,7 @@ def _negative_log_likelihood(
         result = _negative_log_likelihood(
             x.contiguous().view(n, c, 1, -1), target.contiguous().view(n, 1, -1), weight, reduction, ignore_index
         )
-        made: Tensor = result.view(wanted) if reduction == NONE else result
-        return made
+        return result.view(wanted) if reduction == NONE else result
     classes = x.shape[_class_dim(x.ndim)]
     if flat and target.ndim > 1:
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
@@ -461,14 +429,9 @@ def _negative_log_likelihood(
 
 @composite(name="nn.functional.nll_loss", method=False)
 def nll(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    size_average: bool | None = None,
-    ignore_index: int = -100,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
+    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
+    ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean",
+) -> Tensor:  # fmt: skip
     """Minus the log-probability (N, C, ...) of each target class (N, ...), times the class's weight.
 
     The mean is divided by the sum of the weights used. Targets equal to `ignore_index` count for nothing.
@@ -479,15 +442,9 @@ def nll(
 
 @composite(name="nn.functional.cross_entropy", method=False)
 def cross_entropy(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    size_average: bool | None = None,
-    ignore_index: int = -100,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-) -> Tensor:
+    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
+    ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0,
+) -> Tensor:  # fmt: skip
     """`nll_loss` of the log-softmax over classes. A target of the input's shape holds probabilities of classes.
 
     `label_smoothing` mixes the targets with the uniform distribution.
@@ -512,8 +469,7 @@ def cross_entropy(
         smooth = smooth.sum() / make(np.asarray(total, input._data.dtype), None)
     elif number == SUM:
         smooth = smooth.sum()
-    result: Tensor = found * (1 - label_smoothing) + smooth * (label_smoothing / classes)
-    return result
+    return found * (1 - label_smoothing) + smooth * (label_smoothing / classes)
 
 
 def _per_class(ndim: int, dim: int, classes: int) -> tuple[int, ...]:
@@ -552,18 +508,14 @@ def _soft_cross_entropy(
 @internal(node="DivBackward1", self=lambda grad, number: grad / number)
 def divided(self: Array, number: float) -> Array:
     """Division by a number, which torch counts as another operation than by a tensor."""
-    return np.divide(self, self.dtype.type(number))  # type: ignore[no-any-return]
+    return np.divide(self, self.dtype.type(number))
 
 
 @composite(name="nn.functional.kl_div", method=False)
 def kl_div(
-    input: Tensor,
-    target: Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    log_target: bool = False,
-) -> Tensor:
+    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+    reduction: str = "mean", log_target: bool = False,
+) -> Tensor:  # fmt: skip
     """target * (log(target) - input), for log-probabilities `input`; "batchmean" divides the sum by the batch size.
 
     With `log_target` the target is given as log-probabilities too.
@@ -582,8 +534,7 @@ def kl_div(
         raise RuntimeError("kl_div: Integral inputs not supported.")
     losses = target.exp() * (target - input) if log_target else F.xlogy(target, target) - target * input
     found = _reduce(losses, number)
-    result: Tensor = found / input.shape[0] if reduction == "batchmean" and input.ndim else found
-    return result
+    return found / input.shape[0] if reduction == "batchmean" and input.ndim else found
 
 
 # ---- margins ---------------------------------------------------------------------------------------------------------
@@ -618,15 +569,9 @@ def multi_margin_loss(self: Array, target: Array, others: Array, reduction: int,
 
 @composite(name="nn.functional.multi_margin_loss", method=False)
 def multi_margin(
-    input: Tensor,
-    target: Tensor,
-    p: int = 1,
-    margin: float = 1.0,
-    weight: Tensor | None = None,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
+    input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None,
+    size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
+) -> Tensor:  # fmt: skip
     """The mean over classes of max(0, margin - input[target] + input[class]) ** p, times the target's weight."""
     number = _number(_legacy(size_average, reduce, reduction))
     if p not in (1, 2):
@@ -655,19 +600,14 @@ def multi_margin(
     others = (chosen[:, None] != np.arange(classes)).astype(input._data.dtype) / input._data.dtype.type(classes)
     if weight is not None:
         others = others * weight._data[chosen][:, None]
-    result: Tensor = multi_margin_loss(input, target, make(others, None), number, p, margin)
-    return result
+    return multi_margin_loss(input, target, make(others, None), number, p, margin)
 
 
 @composite(name="nn.functional.hinge_embedding_loss", method=False)
 def hinge_embedding(
-    input: Tensor,
-    target: Tensor,
-    margin: float = 1.0,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
+    input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None, reduce: bool | None = None,
     reduction: str = "mean",
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """The input where the target is 1, max(0, margin - input) where it is -1."""
     number = _number(_legacy(size_average, reduce, reduction))
     zeros = make(np.zeros((), input._data.dtype), None)
@@ -677,14 +617,9 @@ def hinge_embedding(
 
 @composite(name="nn.functional.margin_ranking_loss", method=False)
 def margin_ranking(
-    input1: Tensor,
-    input2: Tensor,
-    target: Tensor,
-    margin: float = 0,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: bool | None = None,
+    reduce: bool | None = None, reduction: str = "mean",
+) -> Tensor:  # fmt: skip
     """max(0, margin - target * (input1 - input2)): which of two is to rank higher."""
     number = _number(_legacy(size_average, reduce, reduction))
     if not input1.ndim == input2.ndim == target.ndim:
@@ -697,14 +632,9 @@ def margin_ranking(
 
 @composite(name="nn.functional.cosine_embedding_loss", method=False)
 def cosine_embedding(
-    input1: Tensor,
-    input2: Tensor,
-    target: Tensor,
-    margin: float = 0,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: bool | None = None,
+    reduce: bool | None = None, reduction: str = "mean",
+) -> Tensor:  # fmt: skip
     """1 - cos(input1, input2) where the target is 1, max(0, cos - margin) where it is -1."""
     number = _number(_legacy(size_average, reduce, reduction))
     if target.ndim > 1:
@@ -723,17 +653,9 @@ def cosine_embedding(
 
 @composite(name="nn.functional.triplet_margin_loss", method=False)
 def triplet_margin(
-    anchor: Tensor,
-    positive: Tensor,
-    negative: Tensor,
-    margin: float = 1.0,
-    p: float = 2,
-    eps: float = 1e-6,
-    swap: bool = False,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
+    anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2, eps: float = 1e-6,
+    swap: bool = False, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
+) -> Tensor:  # fmt: skip
     """max(0, margin + distance(anchor, positive) - distance(anchor, negative)).
 
     With `swap` the smaller of the negative's distances to the anchor and to the positive counts.
@@ -743,20 +665,15 @@ def triplet_margin(
         raise ValueError(f"margin must be greater than 0, got {margin}")
 
     def distance(a: Tensor, b: Tensor) -> Tensor:
-        found: Tensor = F.pairwise_distance(a, b, p, eps)
-        return found
+        return F.pairwise_distance(a, b, p, eps)
 
     return _reduce(_triplet(anchor, positive, negative, margin, swap, distance), number)
 
 
 def _triplet(
-    anchor: Tensor,
-    positive: Tensor,
-    negative: Tensor,
-    margin: float,
-    swap: bool,
+    anchor: Tensor, positive: Tensor, negative: Tensor, margin: float, swap: bool,
     distance: Callable[[Tensor, Tensor], Tensor],
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     if not anchor.ndim == positive.ndim == negative.ndim:
         raise RuntimeError(
             "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got:"
@@ -765,21 +682,15 @@ def _triplet(
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = F.minimum(far, distance(positive, negative))
-    result: Tensor = (margin + near - far).clamp_min(0)
-    return result
+    return (margin + near - far).clamp_min(0)
 
 
 @composite(name="nn.functional.triplet_margin_with_distance_loss", method=False)
 def triplet_margin_with_distance(
-    anchor: Tensor,
-    positive: Tensor,
-    negative: Tensor,
-    *,
-    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
-    margin: float = 1.0,
-    swap: bool = False,
+    anchor: Tensor, positive: Tensor, negative: Tensor, *,
+    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None, margin: float = 1.0, swap: bool = False,
     reduction: str = "mean",
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """`triplet_margin_loss` with another distance."""
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{reduction} is not a valid value for reduction")
@@ -794,15 +705,9 @@ def triplet_margin_with_distance(
 
 @composite(name="nn.functional.poisson_nll_loss", method=False)
 def poisson_nll(
-    input: Tensor,
-    target: Tensor,
-    log_input: bool = True,
-    full: bool = False,
-    size_average: bool | None = None,
-    eps: float = 1e-8,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
+    input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, size_average: bool | None = None,
+    eps: float = 1e-8, reduce: bool | None = None, reduction: str = "mean",
+) -> Tensor:  # fmt: skip
     """Minus the log-likelihood of Poisson counts; `full` adds what the input cannot change, by Stirling's formula."""
     number = _number(_legacy(size_average, reduce, reduction))
     losses = input.exp() - target * input if log_input else input - target * (input + eps).log()
@@ -814,12 +719,7 @@ def poisson_nll(
 
 @composite(name="nn.functional.gaussian_nll_loss", method=False)
 def gaussian_nll(
-    input: Tensor,
-    target: Tensor,
-    var: Any,
-    full: bool = False,
-    eps: float = 1e-6,
-    reduction: str = "mean",
+    input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Tensor:
     """Minus the log-likelihood of normal variables; variances are at least `eps`. `full` adds the constant."""
     if isinstance(var, float):
@@ -847,13 +747,9 @@ def gaussian_nll(
 
 @composite(name="nn.functional.multilabel_soft_margin_loss", method=False)
 def multilabel_soft_margin(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
+    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
+    reduce: bool | None = None, reduction: str = "mean",
+) -> Tensor:  # fmt: skip
     """`binary_cross_entropy_with_logits` of each class, averaged over the classes."""
     reduction = _legacy(size_average, reduce, reduction)
     log_sigmoid = F.log_sigmoid

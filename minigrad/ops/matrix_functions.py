@@ -30,15 +30,15 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     check_square(A, "linalg.matrix_power")
     if n == 0:
         eye = np.broadcast_to(np.eye(A.shape[-1], dtype=A._data.dtype), A.shape)
-        return F.clone(A).copy_(make(eye, None))  # type: ignore[no-any-return]
+        return F.clone(A).copy_(make(eye, None))
     if n < 0:
         A, n = F.linalg_inv(A), -n
         if n == 1:
             return A
     if n == 1:
-        return F.clone(A)  # type: ignore[no-any-return]
+        return F.clone(A)
     if n == 3:
-        return F.matmul(F.matmul(A, A), A)  # type: ignore[no-any-return]
+        return F.matmul(F.matmul(A, A), A)
     result, square = None, A
     while n > 1:
         if n % 2:
@@ -114,7 +114,7 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
                 f"multi_dot(): tensors {i} and {i + 1} with shapes {list(tensors[i].shape)} and"
                 f" {list(tensors[i + 1].shape)} cannot be multiplied"
             )
-    return F.view(_multiplied(chain, _splits([each.shape for each in chain]), 0, count - 1), shape)  # type: ignore[no-any-return]
+    return F.view(_multiplied(chain, _splits([each.shape for each in chain]), 0, count - 1), shape)
 
 
 def _splits(shapes: Sequence[Sequence[int]]) -> dict[tuple[int, int], int]:
@@ -135,7 +135,7 @@ def _multiplied(chain: Sequence[Tensor], best: dict[tuple[int, int], int], i: in
     if i == j:
         return chain[i]
     k = best[i, j]
-    return F.mm(_multiplied(chain, best, i, k), _multiplied(chain, best, k + 1, j))  # type: ignore[no-any-return]
+    return F.mm(_multiplied(chain, best, i, k), _multiplied(chain, best, k + 1, j))
 
 
 @composite(method=False)
@@ -157,7 +157,7 @@ def kron(self: Tensor, other: Tensor) -> Tensor:
         F._unsafe_view(self, tuple(itertools.chain(*((n, 1) for n in a)))),
         F._unsafe_view(other, tuple(itertools.chain(*((1, n) for n in b)))),
     )
-    return F._unsafe_view(product, tuple(x * y for x, y in zip(a, b, strict=True)))  # type: ignore[no-any-return]
+    return F._unsafe_view(product, tuple(x * y for x, y in zip(a, b, strict=True)))
 
 
 @composite(name="linalg.vecdot")
@@ -169,7 +169,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
             f"linalg.vecdot: Expected x and y to have the same dtype, but found x of type {x.dtype.legacy_name} and y"
             f" of type {y.dtype.legacy_name} instead"
         )
-    return F.sum(F.mul(F.conj(x) if x.dtype.is_complex else x, y), (dim,))  # type: ignore[no-any-return]
+    return F.sum(F.mul(F.conj(x) if x.dtype.is_complex else x, y), (dim,))
 
 
 def check_any_type(A: Tensor, name: str) -> None:
@@ -210,7 +210,7 @@ def torch_cross(self: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
         dim = next((i for i, n in enumerate(self.shape) if n == 3), None)
         if dim is None:
             raise RuntimeError("no dimension of size 3 in input")
-    return F.linalg_cross(self, other, dim=dim)  # type: ignore[no-any-return]
+    return F.linalg_cross(self, other, dim=dim)
 
 
 # ---- the rest of torch.linalg ----------------------------------------------------------------------------------------
@@ -219,13 +219,13 @@ def torch_cross(self: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
 @composite(name="linalg.diagonal")
 def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """The diagonal of each matrix: `torch.diagonal` along the last two dimensions."""
-    return F.diagonal(A, offset, dim1, dim2)  # type: ignore[no-any-return]
+    return F.diagonal(A, offset, dim1, dim2)
 
 
 @composite(name="linalg.matmul")
 def linalg_matmul(input: Tensor, other: Tensor) -> Tensor:
     """`torch.matmul`."""
-    return F.matmul(input, other)  # type: ignore[no-any-return]
+    return F.matmul(input, other)
 
 
 @composite(name="linalg.vander")
@@ -239,7 +239,7 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     if count <= 1:
         raise RuntimeError("N must be greater than 1.")
     powers = F.cumprod(F.expand(F.unsqueeze(x, -1), (*x.shape, count - 1)), -1)
-    return F.cat([make(np.ones((*x.shape, 1), powers._data.dtype), None), powers], -1)  # type: ignore[no-any-return]
+    return F.cat([make(np.ones((*x.shape, 1), powers._data.dtype), None), powers], -1)
 
 
 @composite(name="vander", method=False)
@@ -266,7 +266,7 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     inverse, info = F.linalg_inv_ex(F.reshape(A, (columns, rows)))
     if info._data:
         refuse_singular("inv", info._data)
-    return F.reshape(inverse, (*inner, *outer))  # type: ignore[no-any-return]
+    return F.reshape(inverse, (*inner, *outer))
 
 
 @composite(name="linalg.tensorsolve")
@@ -282,4 +282,4 @@ def tensorsolve(A: Tensor, B: Tensor, dims: Sequence[int] | None = None) -> Tens
             f" but got {columns} != {rows}"
         )
     flat = B if B.ndim == 1 else F.reshape(B, (rows,))
-    return F.reshape(F.linalg_solve(F.reshape(A, (rows, columns)), flat), shape)  # type: ignore[no-any-return]
+    return F.reshape(F.linalg_solve(F.reshape(A, (rows, columns)), flat), shape)

@@ -145,15 +145,9 @@ def _trailing(x: Tensor, shape: Sequence[int], star: str) -> Ints:
 
 @composite(name="nn.functional.batch_norm", method=False)
 def batch_norm(
-    input: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
+    input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
+    bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
     """Normalize each channel of (N, C, *spatial): in training over the batch, else with the running statistics.
 
     In training the running statistics, where given, are updated in place: by `momentum` towards the batch's mean and
@@ -172,15 +166,9 @@ def batch_norm(
 
 
 def _batch_norm(
-    x: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    training: bool,
-    momentum: float,
-    eps: float,
-) -> Tensor:
+    x: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None, bias: Tensor | None,
+    training: bool, momentum: float, eps: float,
+) -> Tensor:  # fmt: skip
     shape = tuple(x.shape)
     channels = shape[1] if len(shape) > 1 else 0
     for name, each in (
@@ -218,15 +206,9 @@ def _batch_norm(
 
 @composite(name="nn.functional.instance_norm", method=False)
 def instance_norm(
-    input: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
+    input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None, weight: Tensor | None = None,
+    bias: Tensor | None = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
     """Normalize each channel of each element of (N, C, *spatial) by its own statistics, or by the running ones."""
     n, channels, *spatial = input.shape
     if use_input_stats and prod(spatial) == 1:
@@ -243,18 +225,14 @@ def instance_norm(
         if running is not None and use_input_stats:
             running.materialize()[...] = repeated._data.reshape(n, channels).mean(0)  # type: ignore[union-attr]
             running._cell[0] += 1  # torch counts this write, and not batch_norm's
-    found: Tensor = result.view(tuple(input.shape))
-    return found
+    return result.view(tuple(input.shape))
 
 
 @composite(name="nn.functional.layer_norm", method=False)
 def layer_norm(
-    input: Tensor,
-    normalized_shape: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None,
     eps: float = 1e-5,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Normalize over the trailing dimensions, of the shape `normalized_shape`; weight and bias have this shape too."""
     if isinstance(normalized_shape, int):
         raise TypeError("layer_norm(): argument 'normalized_shape' (position 2) must be tuple of ints, not int")
@@ -265,17 +243,12 @@ def layer_norm(
     _check_types(input, weight, bias)
     shape, lead = tuple(input.shape), input.ndim - len(wanted)
     layout = (shape, tuple(range(lead, len(shape))), (*(1,) * lead, *wanted))
-    result: Tensor = F.normalized(input, weight, bias, layout, eps, "NativeLayerNormBackward0")[0]
-    return result
+    return F.normalized(input, weight, bias, layout, eps, "NativeLayerNormBackward0")[0]
 
 
 @composite(name="nn.functional.group_norm", method=False)
 def group_norm(
-    input: Tensor,
-    num_groups: int,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
     """Normalize (N, C, *spatial) over each of `num_groups` groups of channels; weight and bias are per channel."""
     shape = tuple(input.shape)
@@ -301,8 +274,7 @@ def group_norm(
     _check_types(input, weight, bias)
     split = (shape[0], num_groups, shape[1] // num_groups * prod(shape[2:]))
     layout = (split, (2,), (1, shape[1], *(1,) * (len(shape) - 2)))
-    result: Tensor = F.normalized(input, weight, bias, layout, eps, "NativeGroupNormBackward0")[0]
-    return result
+    return F.normalized(input, weight, bias, layout, eps, "NativeGroupNormBackward0")[0]
 
 
 @composite(name="nn.functional.rms_norm", method=False)
@@ -322,14 +294,11 @@ def rms_norm(
     found = x * (x.pow(2).mean(tuple(range(-len(wanted), 0)), keepdim=True) + eps).rsqrt()
     if weight is not None:
         found = found * weight
-    result: Tensor = found if found.dtype is input.dtype else found.to(input.dtype)
-    return result
+    return found if found.dtype is input.dtype else found.to(input.dtype)
 
 
 @composite(name="nn.functional.local_response_norm", method=False)
-def local_response_norm(
-    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> Tensor:
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """Divide by a power of the mean square over `size` neighbouring channels."""
     if input.ndim < 3:
         raise ValueError(
@@ -348,5 +317,4 @@ def local_response_norm(
             F.nn_functional_pad(flat, (0, 0, 0, 0, size // 2, (size - 1) // 2)), (size, 1, 1), stride=1
         ).squeeze(1)
         mean = mean.reshape(tuple(input.shape))
-    result: Tensor = input / (mean * alpha + k).pow(beta)
-    return result
+    return input / (mean * alpha + k).pow(beta)

@@ -33,8 +33,7 @@ class Maxima(NamedTuple):
 # ---- maxima ----------------------------------------------------------------------------------------------------------
 
 
-@internal(self=lambda xp, grad, indices, spatial, distinct: xp.plane_take(
-    grad, indices, spatial, distinct))  # fmt: skip
+@internal(self=lambda xp, grad, indices, spatial, distinct: xp.plane_take(grad, indices, spatial, distinct))
 def plane_put(self: Array, indices: Array, spatial: Ints, distinct: bool) -> Array:
     """Zeros (..., *spatial) with elements added at their numbers in their plane; `distinct` says that none repeats."""
     planes, size = prod(self.shape[: -len(spatial)]), prod(spatial)
@@ -48,8 +47,7 @@ def plane_put(self: Array, indices: Array, spatial: Ints, distinct: bool) -> Arr
     return result
 
 
-@internal(self=lambda xp, grad, indices, spatial, distinct: xp.plane_put(
-    grad, indices, spatial, distinct))  # fmt: skip
+@internal(self=lambda xp, grad, indices, spatial, distinct: xp.plane_put(grad, indices, spatial, distinct))
 def plane_take(self: Array, indices: Array, spatial: Ints, distinct: bool) -> Array:
     """The elements at numbers in their planes, whose dimensions are `spatial`."""
     planes = prod(self.shape[: -len(spatial)])
@@ -190,9 +188,7 @@ def _windows(
     count = tuple(_count(m, k, s, p, d, ceil) for m, k, s, p, d in sizes)
     if min(count) < 1:
         before, after = ("x".join(map(str, (shape[-n - 1], *each))) for each in (shape[-n:], count))
-        raise RuntimeError(
-            f"Given input size: ({before}). Calculated output size: ({after}). Output size is too small"
-        )
+        raise RuntimeError(f"Given input size: ({before}). Calculated output size: ({after}). Output size is too small")
     return kernels, strides, paddings, dilations, count
 
 
@@ -211,14 +207,9 @@ def _max_pool(n: int) -> Any:
     name, called = f"max_pool{n}d", f"MaxPool{max(n, 2)}DWithIndicesBackward0"
 
     def max_pool_nd(
-        input: Tensor,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
-        ceil_mode: bool = False,
-        return_indices: bool = False,
-    ) -> Any:
+        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+        ceil_mode: bool = False, return_indices: bool = False,
+    ) -> Any:  # fmt: skip
         """The largest element of each window; with `return_indices` also its number in its plane."""
         if n == 1:
             _check_max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode)
@@ -287,17 +278,12 @@ def _avg_pool(n: int) -> Any:
             taps, common = sliding_means(*sizes, count_pad and divisor is None, divisor is not None)
             maps.append(taps)
             scale *= common
-        result: Tensor = F.resample_anchored(x, maps, scale if divisor is None else divisor, called)
-        return result
+        return F.resample_anchored(x, maps, scale if divisor is None else divisor, called)
 
     def avg_pool1d(
-        input: Tensor,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        ceil_mode: bool = False,
+        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
         count_include_pad: bool = True,
-    ) -> Tensor:
+    ) -> Tensor:  # fmt: skip
         """The average of each window; padding counts as zeros, or with `count_include_pad=False` not at all."""
         _one_dimension(name, input)
         for label, given in (("kernel_size", kernel_size), ("stride", stride), ("padding", padding)):
@@ -306,18 +292,12 @@ def _avg_pool(n: int) -> Any:
         kernel, pad = (1, per_dim(kernel_size, 1)[0]), (0, per_dim(padding, 1)[0])
         step = kernel if stride is None or stride in ([], ()) else (1, per_dim(stride, 1)[0])
         made = apply(input.unsqueeze(-2), kernel, step, pad, ceil_mode, count_include_pad, None)
-        result: Tensor = made.squeeze(-2)
-        return result
+        return made.squeeze(-2)
 
     def avg_pool(
-        input: Tensor,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-        divisor_override: int | None = None,
-    ) -> Tensor:
+        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+        count_include_pad: bool = True, divisor_override: int | None = None,
+    ) -> Tensor:  # fmt: skip
         """The average of each window; padding counts as zeros, or with `count_include_pad=False` not at all.
 
         `divisor_override` divides the sums by another number.
@@ -424,11 +404,10 @@ for _n in (1, 2, 3):
 
 
 @internal(
-    node=lambda called: called,
-    self=lambda xp, grad, indices, spatial: xp.plane_take(grad, indices, spatial, True),
-)  # fmt: skip
+    node=lambda called: called, self=lambda xp, grad, indices, spatial: xp.plane_take(grad, indices, spatial, True)
+)
 def max_unpool(self: Array, indices: Array, spatial: Ints, called: str) -> Array:
-    return RAW.plane_put(self, indices, spatial, True)  # type: ignore[no-any-return]
+    return RAW.plane_put(self, indices, spatial, True)
 
 
 def _max_unpool(n: int) -> Any:

@@ -114,13 +114,12 @@ def resample(self: Array, maps: Any, scale: Any, called: str) -> Array:
 )  # fmt: skip
 def resample_anchored(self: Array, maps: Any, scale: Any, called: str) -> Array:
     """`resample` for what torch differentiates by way of its saved input, so that its gradient depends on it."""
-    return RAW.resample(self, maps, scale, called)  # type: ignore[no-any-return]
+    return RAW.resample(self, maps, scale, called)
 
 
 @internal(
-    self=lambda grad: grad,
-    anchor=lambda xp, grad, anchor_shape, zeros: xp.zeros(anchor_shape, grad) if zeros else None,
-)  # fmt: skip
+    self=lambda grad: grad, anchor=lambda xp, grad, anchor_shape, zeros: xp.zeros(anchor_shape, grad) if zeros else None
+)
 def anchored(self: Array, anchor: Array, zeros: bool = True) -> Array:
     """The tensor, as something that depends on `anchor`, whose gradient is zeros, or None (but not an error)."""
     return self
@@ -137,10 +136,7 @@ def resample_array(data: Array, maps: Sequence[Taps]) -> Array:
 # ---- padding ---------------------------------------------------------------------------------------------------------
 
 
-@linear(
-    method=False,
-    self=lambda xp, grad, pad: xp.constant_pad_nd(grad, tuple(-each for each in pad), 0),
-)  # fmt: skip
+@linear(method=False, self=lambda xp, grad, pad: xp.constant_pad_nd(grad, tuple(-each for each in pad), 0))
 def constant_pad_nd(self: Array, pad: Any, value: Any = 0) -> Array:
     """Extend dimensions by `value`, or shorten them where negative; the last dimension's two numbers come first."""
     pairs = [(0, 0)] * (self.ndim - len(pad) // 2) + list(zip(pad[::2], pad[1::2]))[::-1]
@@ -298,8 +294,7 @@ def _source(size: int, count: int, align: bool, given: float | None, real: Any) 
     """Where the outputs lie between the inputs."""
     scale = _scale(size, count, align, given, real)
     each: Array = np.arange(count, dtype=real)
-    found: Array = scale * each if align else scale * (each + real(0.5)) - real(0.5)
-    return found
+    return scale * each if align else scale * (each + real(0.5)) - real(0.5)
 
 
 @cache
@@ -349,7 +344,7 @@ def _antialias(width: int, kernel: Callable[[Array], Array]) -> Callable[..., Ta
 
 
 def _triangle(x: Array) -> Array:
-    return np.maximum(1 - x, 0)  # type: ignore[no-any-return]
+    return np.maximum(1 - x, 0)
 
 
 def _cubic_kernel(x: Array) -> Array:
@@ -409,14 +404,9 @@ def _output_size(
 
 @composite(name="nn.functional.interpolate")
 def interpolate(
-    input: Tensor,
-    size: Any = None,
-    scale_factor: Any = None,
-    mode: str = "nearest",
-    align_corners: bool | None = None,
-    recompute_scale_factor: bool | None = None,
-    antialias: bool = False,
-) -> Tensor:
+    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None, antialias: bool = False,
+) -> Tensor:  # fmt: skip
     """Resample (N, C, *spatial) to `size`, or by `scale_factor`.
 
     Modes: "nearest", "nearest-exact", "area", and by number of dimensions "linear", "bilinear", "trilinear", "bicubic".

@@ -39,9 +39,8 @@ def backwards(xp: Any, values: Any, dim: int) -> Any:
 
 
 @op(
-    inplace=True,
-    self=lambda xp, grad, dim, self_dtype, dtype: backwards(xp, _uncast(xp, grad, self_dtype, dtype), dim),
-)  # fmt: skip
+    inplace=True, self=lambda xp, grad, dim, self_dtype, dtype: backwards(xp, _uncast(xp, grad, self_dtype, dtype), dim)
+)
 def cumsum(self: Array, dim: int, *, dtype: Any = None) -> Array:
     return _accumulate(self, np.add, dim, dtype, "cumsum")
 

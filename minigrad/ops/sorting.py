@@ -24,8 +24,7 @@ def _order(self: Array, dim: int, descending: bool) -> Array:
     if not descending:
         return np.argsort(self, axis=dim, kind="stable")
     reverse = np.argsort(np.flip(self, dim), axis=dim, kind="stable")
-    order: Array = self.shape[dim] - 1 - np.flip(reverse, dim)
-    return order
+    return self.shape[dim] - 1 - np.flip(reverse, dim)
 
 
 @op(
@@ -119,7 +118,7 @@ def _median(name: str, middle: Callable[[Array], Array]) -> None:
             return np.array(math.nan if self.dtype.kind == "f" else np.iinfo(self.dtype).min, self.dtype)
         flat = np.reshape(self, -1)
         rank = int(middle(flat))
-        return np.partition(flat, rank)[rank]  # type: ignore[no-any-return]
+        return np.partition(flat, rank)[rank]
 
     @op(f"{name}.dim", function=False, node=f"{node}1", promote="keep", kinds="iuf", refusal="median_out",
         returns=getattr(return_types, name), self=select_vjp)  # fmt: skip
@@ -136,8 +135,7 @@ def _median(name: str, middle: Callable[[Array], Array]) -> None:
 
 def _middle(rows: Array) -> Array:
     """The rank of the median: with nans the first of these, which comes right after all numbers."""
-    rank: Array = np.where((rows != rows).any(-1), (rows == rows).sum(-1), (rows.shape[-1] - 1) // 2)
-    return rank
+    return np.where((rows != rows).any(-1), (rows == rows).sum(-1), (rows.shape[-1] - 1) // 2)
 
 
 _median("median", _middle)

@@ -81,7 +81,7 @@ def linalg_svd(A: Array, full_matrices: bool = True, *, driver: Any = None) -> t
 @composite(name="linalg.svdvals")
 def svdvals(A: Tensor, *, driver: Any = None) -> Tensor:
     """The singular values of each matrix of a batch, largest first."""
-    return F.linalg_svd(A, False, driver=driver)[1]  # type: ignore[no-any-return]
+    return F.linalg_svd(A, False, driver=driver)[1]
 
 
 @composite
@@ -129,7 +129,7 @@ def eigh(A: Array, UPLO: str = "L") -> tuple[Array, Array]:
 @composite(name="linalg.eigvalsh")
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues of each symmetric (Hermitian) matrix, smallest first; only one triangle is looked at."""
-    return F.linalg_eigh(A, UPLO)[0]  # type: ignore[no-any-return]
+    return F.linalg_eigh(A, UPLO)[0]
 
 
 def _eig_vjp(xp: Any, given: Any, eigenvalues: Any, eigenvectors: Any) -> Any:
@@ -163,7 +163,7 @@ def eig(A: Array) -> tuple[Array, Array]:
 @composite(name="linalg.eigvals")
 def eigvals(A: Tensor) -> Tensor:
     """The complex eigenvalues of each matrix of a batch, in no particular order."""
-    return F.linalg_eig(A)[0]  # type: ignore[no-any-return]
+    return F.linalg_eig(A)[0]
 
 
 # ---- rank, pseudo-inverse, least squares -----------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def _pinv(A: Array, atol: Any = None, rtol: Any = None, hermitian: bool = False)
         sizes = S
     keep = sizes > _cutoff(A, sizes.max(-1), atol, rtol)
     inverse = np.where(keep, 1 / np.where(keep, S, 1), 0).astype(S.dtype)
-    return np.matmul(np.conj(Vh.mT), inverse[..., None] * np.conj(U.mT))  # type: ignore[no-any-return]
+    return np.matmul(np.conj(Vh.mT), inverse[..., None] * np.conj(U.mT))
 
 
 op("linalg._pinv", node="LinalgPinvBackward0", function=False, holomorphic=False, A=_pinv_vjp)(_pinv)
@@ -221,13 +221,13 @@ op("linalg._pinv", node="LinalgPinvBackward0", function=False, holomorphic=False
 @composite(name="linalg.pinv", raw=_pinv)
 def linalg_pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Tensor:
     """The pseudo-inverse: (…, m, n) -> (…, n, m). Singular values up to max(atol, rtol * the largest) count as zero."""
-    return F.linalg__pinv(A, _tolerance(atol), _tolerance(rtol if rcond is None else rcond), hermitian)  # type: ignore[no-any-return]
+    return F.linalg__pinv(A, _tolerance(atol), _tolerance(rtol if rcond is None else rcond), hermitian)
 
 
 @composite
 def pinverse(self: Tensor, rcond: float = 1e-15) -> Tensor:
     """`linalg.pinv` as `torch.pinverse`."""
-    return F.linalg_pinv(self, rcond)  # type: ignore[no-any-return]
+    return F.linalg_pinv(self, rcond)
 
 
 @composite(name="linalg.matrix_rank")
@@ -372,7 +372,7 @@ def matrix_norm(
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
     rows, columns = _matrix_dims(A, dim)
     if ord == "fro":
-        return F.linalg_vector_norm(A, 2, (rows, columns), keepdim)  # type: ignore[no-any-return]
+        return F.linalg_vector_norm(A, 2, (rows, columns), keepdim)
     if spectral:
         rest = [i for i in range(A.ndim) if i not in (rows, columns)]
         order = (*rest, rows, columns)
@@ -392,7 +392,7 @@ def _extreme(values: Tensor, dim: int, keepdim: bool, ord: float) -> Tensor:
     """The largest (smallest, for a negative ord) of what cannot be negative; 0 is the largest of nothing."""
     if ord > 0 and not values.shape[dim]:
         return make(np.zeros_like(values._data, shape=np.sum(values._data, dim, keepdims=keepdim).shape), None)
-    return (F.amax if ord > 0 else F.amin)(values, (dim,), keepdim)  # type: ignore[no-any-return]
+    return (F.amax if ord > 0 else F.amin)(values, (dim,), keepdim)
 
 
 @composite(name="linalg.norm")
@@ -407,7 +407,7 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, 
         )
     if isinstance(ord, str) or ord is not None and (A.ndim == 2 if dims is None else len(dims) == 2):
         return matrix_norm(A, ord, (0, 1) if dims is None else dims, keepdim, dtype=dtype)
-    return F.linalg_vector_norm(A, 2 if ord is None else ord, dims, keepdim, dtype=dtype)  # type: ignore[no-any-return]
+    return F.linalg_vector_norm(A, 2 if ord is None else ord, dims, keepdim, dtype=dtype)
 
 
 @composite(method=False)
@@ -428,13 +428,13 @@ def cond(A: Tensor, p: float | Literal["fro", "nuc"] | None = None) -> Tensor:
     if p is None or p in (2, -2):
         values = F.linalg_svdvals(A)
         ends = values[..., :1], values[..., -1:]
-        return F.squeeze(F.div(*(ends[::-1] if p == -2 else ends)), -1)  # type: ignore[no-any-return]
+        return F.squeeze(F.div(*(ends[::-1] if p == -2 else ends)), -1)
     check_square(A, f"linalg.cond(ord={p})")
     if p == "nuc":
         values = F.linalg_svdvals(A)
-        return F.mul(F.sum(values, (-1,)), F.sum(F.reciprocal(values), (-1,)))  # type: ignore[no-any-return]
+        return F.mul(F.sum(values, (-1,)), F.sum(F.reciprocal(values), (-1,)))
     inverse, info = F.linalg_inv_ex(A)
     failed = make((info._data > 0)[..., None, None], None)
     inverse = F.masked_fill(inverse, failed, float("inf"))
     product = F.mul(matrix_norm(A, p), matrix_norm(inverse, p))
-    return F.nan_to_num(product, float("inf"), float("inf"), float("-inf"))  # type: ignore[no-any-return]
+    return F.nan_to_num(product, float("inf"), float("inf"), float("-inf"))
