@@ -13,20 +13,15 @@ from minigrad import _dtype
 from minigrad._declare import PUBLIC, composite, op, unary
 from minigrad._op import OPS, Array, Formula, Op, apply_inplace, bind
 from minigrad._tensor import Tensor
+from minigrad.ops._where import where
 from minigrad.ops.pointwise import NO_COMPLEX_CLAMP, logistic
 from minigrad.ops.special import ROOT_2, ROOT_2_PI, erf
 
 
 def activation(
-    slope: Formula,
-    *,
-    kernel: str | Exception,
-    kinds: str = "f",
-    inplace: bool = False,
-    node: str | None = None,
-    written: tuple[str, Formula] | None = None,
-    published: Sequence[str] = (),
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    slope: Formula, *, kernel: str | Exception, kinds: str = "f", inplace: bool = False, node: str | None = None,
+    written: tuple[str, Formula] | None = None, published: Sequence[str] = (),
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # fmt: skip
     """Declare the decorated forward as `nn.functional.NAME`.
 
     `inplace`: it takes an `inplace=` argument; `written`: name and formula of the node that the in-place form has in
@@ -123,7 +118,7 @@ def leaky_written(xp: Any, grad: Any, result: Any, negative_slope: Any) -> Any:
 )  # fmt: skip
 def leaky_relu(self: Array, negative_slope: float = 0.01) -> Array:
     """x above 0, negative_slope * x below."""
-    return np.where(self > 0, self, self * negative_slope)
+    return where(self > 0, self, self * negative_slope)
 
 
 @activation(
@@ -134,11 +129,11 @@ def leaky_relu(self: Array, negative_slope: float = 0.01) -> Array:
 def threshold(self: Array, threshold: float, value: float) -> Array:
     """x above the threshold, `value` elsewhere."""
     number = self.dtype.type
-    return np.where(self <= number(threshold), number(value), self)
+    return where(self <= number(threshold), number(value), self)
 
 
 def exponential(self: Any, alpha: Any, scale: Any, steep: Any) -> Any:
-    return np.where(self <= 0, np.expm1(self * steep) * (alpha * scale), self * scale)
+    return where(self <= 0, np.expm1(self * steep) * (alpha * scale), self * scale)
 
 
 def exponential_slope(xp: Any, grad: Any, self: Any, alpha: Any, scale: Any, steep: Any) -> Any:
@@ -196,7 +191,7 @@ def selu(self: Array) -> Any:
     weight=lambda xp, grad, self: xp.prelu_by_weight(grad, self),
 )  # fmt: skip
 def prelu_kernel(self: Array, weight: Array) -> Array:
-    return np.where(self > 0, self, self * weight)
+    return where(self > 0, self, self * weight)
 
 
 # Backward as operations of their own: their slopes at 0 are others than their values suggest, as torch's backward of
@@ -207,7 +202,7 @@ def prelu_kernel(self: Array, weight: Array) -> Array:
     weight=lambda xp, grad, self, cotangent: xp.where(self >= 0, 0, cotangent * grad),
 )  # fmt: skip
 def prelu_by_self(cotangent: Array, self: Array, weight: Array) -> Array:
-    return np.where(self > 0, cotangent, weight * cotangent)
+    return where(self > 0, cotangent, weight * cotangent)
 
 
 @op(
@@ -216,7 +211,7 @@ def prelu_by_self(cotangent: Array, self: Array, weight: Array) -> Array:
     self=lambda xp, grad, self, cotangent: xp.where(self >= 0, 0, cotangent * grad),
 )  # fmt: skip
 def prelu_by_weight(cotangent: Array, self: Array) -> Array:
-    return np.where(self > 0, 0, self * cotangent)
+    return where(self > 0, 0, self * cotangent)
 
 
 @composite(aliases=["nn.functional.prelu"])
@@ -265,10 +260,9 @@ def relu6(input: Tensor, inplace: bool = False) -> Any:
 
 
 @activation(
-    lambda xp, grad, self: xp.switch((self > -3) & (self < 3), grad / 6, 0, self),
-    kernel="hardsigmoid_cpu",
+    lambda xp, grad, self: xp.switch((self > -3) & (self < 3), grad / 6, 0, self), kernel="hardsigmoid_cpu",
     inplace=True,
-)
+)  # fmt: skip
 def hardsigmoid(self: Array) -> Any:
     """relu6(x + 3) / 6."""
     return np.minimum(np.maximum(self + 3, 0), 6) / 6
@@ -290,7 +284,7 @@ def outside(xp: Any, grad: Any, self: Any, lambd: Any) -> Any:
 @activation(outside, kernel="hardshrink_cpu", published=["hardshrink"])
 def hardshrink(self: Array, lambd: float = 0.5) -> Array:
     """0 in [-lambd, lambd], x elsewhere."""
-    return np.where((self >= -lambd) & (self <= lambd), 0, self)
+    return where((self >= -lambd) & (self <= lambd), 0, self)
 
 
 @activation(outside, kernel="softshrink_check")
@@ -301,7 +295,7 @@ def softshrink(self: Array, lambd: float = 0.5) -> Array:
         raise RuntimeError(
             f"lambda must be in range [0, {np.finfo(self.dtype).max:g}] for input dtype {kind}, but found {lambd:g}"
         )
-    return np.where(self > lambd, self - lambd, np.where(self < -lambd, self + lambd, self * 0))
+    return where(self > lambd, self - lambd, where(self < -lambd, self + lambd, self * 0))
 
 
 # ---- smooth ones -----------------------------------------------------------------------------------------------------
@@ -316,7 +310,7 @@ def softplus_slope(xp: Any, grad: Any, self: Any, beta: float, threshold: float)
 @activation(softplus_slope, kernel="softplus_cpu")
 def softplus(self: Array, beta: float = 1, threshold: float = 20) -> Array:
     """log(1 + exp(beta * x)) / beta, and x where beta * x exceeds the threshold."""
-    return np.where(self * beta > threshold, self, np.log1p(np.exp(self * beta)) / beta)
+    return where(self * beta > threshold, self, np.log1p(np.exp(self * beta)) / beta)
 
 
 @activation(lambda xp, grad, self: grad * xp.sigmoid(-self), kernel="log_sigmoid_cpu", node="LogSigmoidBackward0")
@@ -344,7 +338,7 @@ def mish_slope(xp: Any, grad: Any, self: Any) -> Any:
 @activation(mish_slope, kernel="mish_cpu", inplace=True)
 def mish(self: Array) -> Array:
     """x * tanh(softplus(x))."""
-    return self * np.tanh(np.where(self > 20, self, np.log1p(np.exp(self))))
+    return self * np.tanh(where(self > 20, self, np.log1p(np.exp(self))))
 
 
 CUBIC: Final = 0.044715  # of gelu's approximation by tanh

@@ -11,7 +11,7 @@ import numpy as np
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dims
 from minigrad._dtype import from_numpy
-from minigrad._op import RAW, Array
+from minigrad._op import OPS, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor
 from minigrad.ops._matrices import broadcast_batches
@@ -22,10 +22,10 @@ _PRODUCTS = frozenset("fdFDbBhilq")  # the types that np.matmul multiplies as to
 def _dot(first: Array, second: Array, kernel: str) -> Array:
     """np.matmul, except for types that torch treats otherwise: it refuses bool and adds up half precision in single."""
     if first.dtype.char in _PRODUCTS:
-        return np.matmul(first, second)  # type: ignore[no-any-return]
+        return np.matmul(first, second)
     if first.dtype.kind == "b":
         raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
-    return np.matmul(first.astype(np.float32), second.astype(np.float32)).astype(first.dtype)  # type: ignore[no-any-return]
+    return np.matmul(first.astype(np.float32), second.astype(np.float32)).astype(first.dtype)
 
 
 def _scaled(self: Array, product: Array, beta: Any, alpha: Any) -> Array:
@@ -36,6 +36,12 @@ def _scaled(self: Array, product: Array, beta: Any, alpha: Any) -> Array:
     if beta == 0:
         return product
     return np.add(product, self if beta == 1 else self * product.dtype.type(beta))
+
+
+def _check_expands(self: Array, shape: tuple[int, ...]) -> None:
+    """Torch's error unless something broadcasts to the shape of the product that it is added to."""
+    if self.shape != shape and self.shape != shape[-1:]:
+        OPS["expand"].forward(self, shape)
 
 
 def _legacy(*arrays: Array) -> list[str]:
@@ -146,7 +152,7 @@ def outer(self: Tensor, vec2: Tensor) -> Tensor:
     for name, each in (("self", self), ("vec2", vec2)):
         if each.ndim != 1:
             raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {each.ndim}-D")
-    return F.mul(F.reshape(self, (self.shape[0], 1)), vec2)  # type: ignore[no-any-return]
+    return F.mul(F.reshape(self, (self.shape[0], 1)), vec2)
 
 
 def _trace_grad(xp: Any, grad: Any, shape: tuple[int, int]) -> Any:
@@ -178,7 +184,7 @@ def _times(value: Any, number: Any) -> Any:
 )
 def addmm(self: Array, mat1: Array, mat2: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
     if mat1.ndim == mat2.ndim == 2:
-        RAW.expand(self, (mat1.shape[0], mat2.shape[1]))
+        _check_expands(self, (mat1.shape[0], mat2.shape[1]))
     _check_addmm(self, mat1, mat2)
     return _scaled(self, _dot(mat1, mat2, "addmm_impl_cpu_"), beta, alpha)
 
@@ -221,7 +227,7 @@ def addr(self: Array, vec1: Array, vec2: Array, *, beta: Any = 1, alpha: Any = 1
     for name, each in (("vec1", vec1), ("vec2", vec2)):
         if each.ndim != 1:
             raise RuntimeError(f"addr: Expected 1-D argument {name}, but got {each.ndim}-D")
-    RAW.expand(self, (vec1.size, vec2.size))
+    _check_expands(self, (vec1.size, vec2.size))
     for name, factor in (("beta", beta), ("alpha", alpha)):
         if self.dtype.kind in "biu" and isinstance(factor, float):
             raise RuntimeError(f"For integral input tensors, argument {name} must not be a floating point number.")
@@ -236,7 +242,7 @@ def addr(self: Array, vec1: Array, vec2: Array, *, beta: Any = 1, alpha: Any = 1
 )
 def baddbmm(self: Array, batch1: Array, batch2: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
     if batch1.ndim >= 2 and batch2.ndim >= 1:
-        RAW.expand(self, (*batch1.shape[:2], batch2.shape[-1]))
+        _check_expands(self, (*batch1.shape[:2], batch2.shape[-1]))
     if self.dtype != batch1.dtype:
         a, b, c = _plain(self, batch1, batch2)
         raise RuntimeError(f"Input dtypes must be the same, got: input {a}, batch1: {b}, batch2: {c}")
@@ -252,7 +258,7 @@ def baddbmm(self: Array, batch1: Array, batch2: Array, *, beta: Any = 1, alpha: 
 )
 def addbmm(self: Array, batch1: Array, batch2: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
     if batch1.ndim >= 2 and batch2.ndim >= 1:
-        RAW.expand(self, (batch1.shape[1], batch2.shape[-1]))
+        _check_expands(self, (batch1.shape[1], batch2.shape[-1]))
     _check_added_types(self, batch1, batch2)
     for name, each in (("batch1", batch1), ("batch2", batch2)):
         if each.ndim != 3:
@@ -280,15 +286,15 @@ def matmul(self: Tensor, other: Tensor) -> Tensor:
         raise TypeError(f"matmul(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
     ranks = self._data.ndim, other._data.ndim
     if ranks == (2, 2):
-        return F.mm(self, other)  # type: ignore[no-any-return]
+        return F.mm(self, other)
     if ranks == (1, 1):
-        return F.dot(self, other)  # type: ignore[no-any-return]
+        return F.dot(self, other)
     if ranks == (2, 1):
-        return F.mv(self, other)  # type: ignore[no-any-return]
+        return F.mv(self, other)
     if not all(ranks):
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {ranks[0]}D and {ranks[1]}D")
     if ranks == (1, 2):
-        return F.squeeze__dim(F.mm(F.unsqueeze(self, 0), other), 0)  # type: ignore[no-any-return]
+        return F.squeeze__dim(F.mm(F.unsqueeze(self, 0), other), 0)
     return _folded(self, other) if _should_fold(self, other) else _batched(self, other)
 
 
@@ -312,9 +318,9 @@ def _folded(first: Tensor, second: Tensor) -> Tensor:
     *lead, size = batch.shape
     flat = F.reshape(batch, (math.prod(lead), size))
     if matrix.ndim == 1:
-        return F._unsafe_view(F.mv(flat, matrix), tuple(lead))  # type: ignore[no-any-return]
+        return F._unsafe_view(F.mv(flat, matrix), tuple(lead))
     result = F._unsafe_view(F.mm(flat, matrix), (*lead, matrix.shape[1]))
-    return F.contiguous(F.transpose(result, -2, -1)) if turned else result  # type: ignore[no-any-return]
+    return F.contiguous(F.transpose(result, -2, -1)) if turned else result
 
 
 def _batched(first: Tensor, second: Tensor) -> Tensor:
@@ -334,14 +340,14 @@ def _batched(first: Tensor, second: Tensor) -> Tensor:
         F.reshape(F.expand(first, (*lead, *left)), (count, *left)),
         F.reshape(F.expand(second, (*lead, *right)), (count, *right)),
     )
-    return F._unsafe_view(product, (*lead, *rows, *columns))  # type: ignore[no-any-return]
+    return F._unsafe_view(product, (*lead, *rows, *columns))
 
 
 @composite(raw=np.inner)
 def inner(self: Tensor, other: Tensor) -> Tensor:
     """Sums of products over the last dimension of both: (…, n), (…', n) -> (…, …'); a 0-d tensor just multiplies."""
     if not self.ndim or not other.ndim:
-        return F.mul(self, other)  # type: ignore[no-any-return]
+        return F.mul(self, other)
     if self.shape[-1] != other.shape[-1]:
         raise RuntimeError(
             "inner() the last dimension must match on both input tensors but got shapes"
@@ -398,7 +404,7 @@ def _tensordot(a: Tensor, b: Tensor, dims_a: Sequence[int], dims_b: Sequence[int
     a, b = F.permute(a, (*free_a, *places_a)), F.permute(b, (*places_b, *free_b))
     inside = math.prod(a.shape[len(free_a) :])
     if a.ndim == b.ndim == 1 and not shape:
-        return F.reshape(F.dot(a, b), shape)  # type: ignore[no-any-return]
+        return F.reshape(F.dot(a, b), shape)
     rows = math.prod(a.shape[: len(free_a)])
     columns = math.prod(b.shape[len(places_b) :])
-    return F.reshape(F.mm(F.reshape(a, (rows, inside)), F.reshape(b, (inside, columns))), shape)  # type: ignore[no-any-return]
+    return F.reshape(F.mm(F.reshape(a, (rows, inside)), F.reshape(b, (inside, columns))), shape)

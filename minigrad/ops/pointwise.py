@@ -16,6 +16,7 @@ from minigrad._dtype import from_numpy
 from minigrad._op import Array, ArrayAsIs, ArrayOrNumber, is_number
 from minigrad._tensor import Tensor
 from minigrad.ops import shape  # noqa: F401  (declares conj)
+from minigrad.ops._where import where as select
 
 BOTH: Final = ("self", "other")  # the operands that may be Python numbers
 OTHER: Final = ("other",)
@@ -392,7 +393,7 @@ def choose(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber) -> A
             stacklevel=2,
         )
         condition = condition != 0
-    return np.where(condition, self, other)
+    return select(condition, self, other)
 
 
 @op(
@@ -406,7 +407,7 @@ def choose_by(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber, s
 
     Torch has it so where a backward is a kernel of its own: its result requires grad, though that is zero.
     """
-    return np.where(condition, self, other)
+    return select(condition, self, other)
 
 
 @composite(method=False)

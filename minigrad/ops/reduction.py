@@ -28,16 +28,18 @@ minimum_of: Callable[..., Array] = np.minimum.reduce
 # ---- what reductions share -------------------------------------------------------------------------------------------
 
 
-def axes(dim: Dims, ndim: int) -> tuple[int, ...] | None:
-    """Dimensions as numpy's `axis`: None for all of them."""
-    if dim is None:
-        return None
+def axes(dim: Dims, ndim: int) -> Any:
+    """Dimensions as numpy's `axis`: None for all of them; a tuple for a tuple."""
+    if dim is None or type(dim) is int and -ndim <= dim < ndim:
+        return dim
     found = wrap_dims(dim, ndim)
     return found if ndim else None
 
 
 def count(shape: Size, dim: Dims) -> int:
     """How many elements are combined into one."""
+    if type(dim) is int and shape:
+        return shape[dim]
     return math.prod(shape if dim is None or not shape else [shape[each] for each in wrap_dims(dim, len(shape))])
 
 
@@ -268,7 +270,7 @@ def _extreme(name: str, ufunc: np.ufunc, arg: Callable[..., Any]) -> None:
     def whole(self: Array) -> Array:
         need_elements(self, None, name)
         ordered(self, f"{name}_all")
-        return ufunc.reduce(self, axis=None)  # type: ignore[no-any-return]
+        return ufunc.reduce(self, axis=None)
 
     @op(
         f"{name}.dim", function=False, node=f"{name.capitalize()}Backward0", returns=getattr(return_types, name),
@@ -289,7 +291,7 @@ def _extreme(name: str, ufunc: np.ufunc, arg: Callable[..., Any]) -> None:
     def extreme(self: Array, dim: Dims = (), keepdim: bool = False) -> Array:
         need_elements(self, dim, f"a{name}")
         ordered(self, f"{name}_values_cpu")
-        return ufunc.reduce(self, axis=axes(dim, self.ndim), keepdims=keepdim)  # type: ignore[no-any-return]
+        return ufunc.reduce(self, axis=axes(dim, self.ndim), keepdims=keepdim)
 
     @op(f"arg{name}")
     def position(self: Array, dim: int | None = None, keepdim: bool = False) -> Array:
@@ -300,7 +302,7 @@ def _extreme(name: str, ufunc: np.ufunc, arg: Callable[..., Any]) -> None:
             raise IndexError(f"arg{name}(): Expected reduction dim to be specified for input.numel() == 0.")
         axis = None if dim is None else wrap_dim(dim, self.ndim)
         need_elements(self, axis, f"arg{name}")
-        return arg(self, axis=axis if self.ndim else None, keepdims=keepdim)  # type: ignore[no-any-return]
+        return arg(self, axis=axis if self.ndim else None, keepdims=keepdim)
 
 
 _extreme("max", np.maximum, np.argmax)
@@ -335,7 +337,7 @@ def _truth(name: str, function: Callable[..., Any]) -> None:
     def truth(self: Array, dim: Dims = None, keepdim: bool = False) -> Array:
         axis = () if dim is not None and not isinstance(dim, int) and not dim else axes(dim, self.ndim)
         found = function(self, axis=axis, keepdims=keepdim)
-        return found.astype(np.uint8) if self.dtype == np.uint8 else found  # type: ignore[no-any-return]
+        return found.astype(np.uint8) if self.dtype == np.uint8 else found
 
 
 _truth("any", np.any)

@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import as_strided as _as_strided
 from minigrad import _dtype
 from minigrad._declare import composite, method, op, unary
 from minigrad._dims import wrap_dim, wrap_dims
-from minigrad._op import OPS, RECORDED, Array, Dims, Op, Size, apply, bind
+from minigrad._op import OPS, RAW, RECORDED, Array, Dims, Op, Size, apply, bind
 from minigrad._tensor import Tensor
 from minigrad._views import Part, address, check_inplace, edge_of, extent
 
@@ -28,8 +28,9 @@ internal = functools.partial(linear, function=False, method=False)
 def sum_to_size(self: Array, size: Size) -> Array:
     """The sum over what broadcasting `size` to the tensor's shape repeated."""
     lead = self.ndim - len(size)
-    axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(size) if n == 1 and self.shape[i + lead] != 1)
-    return np.add.reduce(self, axis=axes, keepdims=True).reshape(size)
+    axes = [i + lead for i, n in enumerate(size) if n == 1 and self.shape[i + lead] != 1]
+    found: Array = np.add.reduce(self, axis=(*range(lead), *axes))
+    return found.reshape(size) if axes else found
 
 
 @internal(node="ToCopyBackward0", self=lambda xp, grad, self_dtype: xp.cast(grad, self_dtype))
@@ -47,13 +48,13 @@ unary(
 @internal(self=lambda xp, grad, part: xp.put_part(grad, part))
 def take_part(self: Array, part: Any) -> Array:
     """The elements of a view, taken from something of its base's shape."""
-    return part.take(self)  # type: ignore[no-any-return]
+    return part.take(self)
 
 
 @internal(self=lambda xp, grad, part: xp.take_part(grad, part))
 def put_part(self: Array, part: Any) -> Array:
     """Zeros of a base's shape, with elements added where a view lies."""
-    return part.put(self)  # type: ignore[no-any-return]
+    return part.put(self)
 
 
 @internal(
@@ -62,7 +63,7 @@ def put_part(self: Array, part: Any) -> Array:
 )
 def set_part(self: Array, part: Any, new: Array) -> Array:
     """Something of a base's shape, with the elements of a view replaced."""
-    return part.set(self, new)  # type: ignore[no-any-return]
+    return part.set(self, new)
 
 
 @op(name="zeros", function=False, method=False)
@@ -160,16 +161,16 @@ def _unsafe_view(self: Array, size: Size) -> Array:
     return np.reshape(self, size)
 
 
-@composite(raw=lambda self, shape: np.reshape(self, shape))
+@composite(raw=lambda self, shape: self.reshape(shape))
 def reshape(self: Tensor, *size: Any, shape: Any = None) -> Tensor:
     """The tensor in another shape: a view where that is possible, else a copy."""
     data = self.materialize()
     size = infer_size(integers(size or (shape,), "reshape", "shape", 2), data.size)
     if data.flags.c_contiguous:
-        return apply(OPS["view"], [self, size])  # type: ignore[no-any-return]
+        return apply(OPS["view"], [self, size])
     if _viewed(data, size) is not None:
-        return _reshape_alias(self, size)  # type: ignore[no-any-return]
-    return _unsafe_view(RECORDED.clone(self, memory_format="contiguous"), size)  # type: ignore[no-any-return]
+        return _reshape_alias(self, size)
+    return _unsafe_view(RECORDED.clone(self, memory_format="contiguous"), size)
 
 
 @composite
@@ -189,7 +190,7 @@ def flatten(self: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 @composite
 def ravel(self: Tensor) -> Tensor:
     """All elements in one dimension."""
-    return view(self.contiguous(), (-1,))  # type: ignore[no-any-return]
+    return view(self.contiguous(), (-1,))
 
 
 @composite
@@ -206,7 +207,7 @@ def unflatten(self: Tensor, dim: int, sizes: Any) -> Tensor:
             f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} ({size}) in the input"
             " tensor"
         ) from None
-    return view(self, (*self._data.shape[:dim], *sizes, *self._data.shape[dim + 1 :]))  # type: ignore[no-any-return]
+    return view(self, (*self._data.shape[:dim], *sizes, *self._data.shape[dim + 1 :]))
 
 
 def _geometry(data: Array, shape: Sequence[int], strides: Sequence[int]) -> Array:
@@ -247,6 +248,17 @@ def expand(self: Array, size: Size, *, implicit: bool = False) -> Array:
     return _geometry(data, shape, strides)
 
 
+def _repeated(self: Array, size: Size) -> Array:
+    """What `expand` is to formulas: on arrays, and sizes that are known to fit."""
+    data = np.asarray(self)
+    lead = len(size) - data.ndim
+    strides = (*(0,) * lead, *[step if n == m else 0 for n, m, step in zip(data.shape, size[lead:], data.strides)])
+    return _geometry(data, size, strides)
+
+
+RAW.expand = _repeated
+
+
 def _typed(data: Array) -> str:
     return f"torch.{_dtype.from_numpy(data.dtype).legacy_name}Tensor"
 
@@ -254,19 +266,19 @@ def _typed(data: Array) -> str:
 @composite
 def broadcast_to(self: Tensor, *size: Any) -> Tensor:
     """The tensor expanded to a shape."""
-    return expand(self, integers(size, "broadcast_to"))  # type: ignore[no-any-return]
+    return expand(self, integers(size, "broadcast_to"))
 
 
 @composite
 def expand_as(self: Tensor, other: Tensor) -> Tensor:
     """The tensor expanded to another's shape."""
-    return expand(self, other._data.shape)  # type: ignore[no-any-return]
+    return expand(self, other._data.shape)
 
 
 @composite
 def view_as(self: Tensor, other: Tensor) -> Tensor:
     """A view in another tensor's shape."""
-    return view(self, other._data.shape)  # type: ignore[no-any-return]
+    return view(self, other._data.shape)
 
 
 @composite
@@ -281,19 +293,19 @@ def transpose(self: Array, dim0: int, dim1: int) -> Array:
     if not self.ndim:
         wrap_dim(dim0, 0), wrap_dim(dim1, 0)
         return self
-    return np.swapaxes(self, wrap_dim(dim0, self.ndim), wrap_dim(dim1, self.ndim))
+    return self.swapaxes(wrap_dim(dim0, self.ndim), wrap_dim(dim1, self.ndim))
 
 
 @composite
 def swapaxes(self: Tensor, axis0: int, axis1: int) -> Tensor:
     """As `transpose`."""
-    return transpose(self, axis0, axis1)  # type: ignore[no-any-return]
+    return transpose(self, axis0, axis1)
 
 
 @composite
 def swapdims(self: Tensor, dim0: int, dim1: int) -> Tensor:
     """As `transpose`."""
-    return transpose(self, dim0, dim1)  # type: ignore[no-any-return]
+    return transpose(self, dim0, dim1)
 
 
 @linear(view=True, self=lambda xp, grad: xp.t(grad))
@@ -314,7 +326,7 @@ def permute(self: Array, dims: Size) -> Array:
     found = tuple(wrap_dim(each, self.ndim) for each in dims)
     if len(set(found)) != len(found):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
-    return np.transpose(self, found)
+    return self.transpose(found)
 
 
 @composite(aliases=["moveaxis"], raw=np.moveaxis)
@@ -339,11 +351,11 @@ def movedim(self: Tensor, source: Any, destination: Any) -> Tensor:
         if len(set(dims)) != len(dims):
             raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(original)})")
     if not ndim:
-        return alias(self)  # type: ignore[no-any-return]
+        return alias(self)
     order = [each for each in range(ndim) if each not in from_]
     for place, each in sorted(zip(to, from_, strict=True)):
         order.insert(place, each)
-    return permute(self, tuple(order))  # type: ignore[no-any-return]
+    return permute(self, tuple(order))
 
 
 @internal(view=True, self=lambda grad: grad)
@@ -366,7 +378,7 @@ def inverse(dims: Sequence[Any]) -> tuple[int, ...]:
 )
 def squeeze(self: Array, dim: Dims = None) -> Array:
     dims = range(self.ndim) if dim is None else () if dim == () else wrap_dims(dim, self.ndim)
-    return np.squeeze(self, tuple(d for d in dims if self.ndim and self.shape[d] == 1))
+    return self.squeeze(tuple([d for d in dims if self.ndim and self.shape[d] == 1]))
 
 
 @linear(view=True, self=lambda xp, grad, self_shape: xp.reshape(grad, self_shape))
@@ -396,7 +408,7 @@ def select(self: Array, dim: int, index: int) -> Array:
         raise IndexError(
             f"select(): index {index} out of range for tensor of size {list(self.shape)} at dimension {dim}"
         )
-    return self[at(dim, index)]  # type: ignore[no-any-return]
+    return self[at(dim, index)]
 
 
 
@@ -413,7 +425,7 @@ def select_backward(self: Array, input_sizes: Any, dim: int, index: int) -> Arra
     self=lambda xp, grad, self_shape, dim, start, end, step: xp.slice_backward(grad, self_shape, dim, start, end, step),
 )
 def slice_(self: Array, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Array:
-    return self[at(wrap_dim(dim, self.ndim), slice(start, end, step))]  # type: ignore[no-any-return]
+    return self[at(wrap_dim(dim, self.ndim), slice(start, end, step))]
 
 
 @internal(self=lambda xp, grad, dim, start, end, step: xp.slice(grad, dim, start, end, step))
@@ -436,7 +448,7 @@ def narrow(self: Tensor, dim: int, start: Any, length: int) -> Tensor:
     start += size if start < 0 else 0
     if start + length > size:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
-    return slice_(self, dim, start, start + length)  # type: ignore[no-any-return]
+    return slice_(self, dim, start, start + length)
 
 
 @linear(view=True, returns=tuple, self=lambda xp, grads, dim: xp.stack(grads, dim))
@@ -498,7 +510,7 @@ def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
 @method()
 def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
     """`resize_` to another tensor's shape."""
-    return resize_(self, the_template._data.shape)  # type: ignore[no-any-return]
+    return resize_(self, the_template._data.shape)
 
 
 # ---- diagonals, windows, strides -------------------------------------------------------------------------------------
@@ -549,16 +561,16 @@ def diag_embed(self: Array, offset: int = 0, dim1: int = -2, dim2: int = -1) -> 
 def diag(self: Tensor, diagonal: int = 0) -> Tensor:
     """A vector as the diagonal of a matrix, or a copy of the diagonal of a matrix."""
     if self._data.ndim == 1:
-        return diag_embed(self, diagonal)  # type: ignore[no-any-return]
+        return diag_embed(self, diagonal)
     if self._data.ndim == 2:
-        return diagonal_copy(self, diagonal)  # type: ignore[no-any-return]
+        return diagonal_copy(self, diagonal)
     raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {self._data.ndim}D")
 
 
 @composite
 def diagflat(self: Tensor, offset: int = 0) -> Tensor:
     """All elements as the diagonal of a matrix."""
-    return diag_embed(ravel(self), offset)  # type: ignore[no-any-return]
+    return diag_embed(ravel(self), offset)
 
 
 @linear(view=True, function=False, self=lambda xp, grad, self_shape, dimension, size, step:
@@ -590,7 +602,7 @@ def unfold_backward(self: Array, input_sizes: Any, dim: int, size: int, step: in
 
 @internal(view=True, name="as_strided", self=lambda xp, grad, part: xp.put_part(grad, part))
 def _as_strided_view(self: Array, part: Any, found: Any) -> Array:
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 @composite(name="as_strided")
@@ -617,7 +629,7 @@ def as_strided(self: Tensor, size: Any, stride: Any, storage_offset: int | None 
         )
     memory = _as_strided(base, (have // data.itemsize,), (data.itemsize,)) if base.dtype == data.dtype else base
     found = _as_strided(memory[start:], tuple(size), tuple(step * data.itemsize for step in stride))
-    return _as_strided_view(self, Part(found, data), found)  # type: ignore[no-any-return]
+    return _as_strided_view(self, Part(found, data), found)
 
 
 # ---- transposes as attributes ----------------------------------------------------------------------------------------
@@ -640,7 +652,7 @@ def _get_t(self: Tensor) -> Tensor:
             " `x.permute(*torch.arange(x.ndim"
             " - 1, -1, -1))` to reverse the dimensions of a tensor."
         )
-    return permute(self, tuple(range(ndim))[::-1])  # type: ignore[no-any-return]
+    return permute(self, tuple(range(ndim))[::-1])
 
 
 def _get_mt(self: Tensor) -> Tensor:
@@ -651,7 +663,7 @@ def _get_mt(self: Tensor) -> Tensor:
         return self
     if ndim < 2:
         raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {ndim}-D tensor.")
-    return transpose(self, -2, -1)  # type: ignore[no-any-return]
+    return transpose(self, -2, -1)
 
 
 def _get_h(self: Tensor) -> Tensor:
