@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from conformance.expectations import Known
     from conformance.results import Finding, Results
 
 DEFAULT_OUTPUT = Path("conformance-results")
@@ -87,6 +88,12 @@ _OUTPUT = _argument(
         metavar="S",
         help="budget in seconds for each engine (default: 30, unless --examples is given)",
     ),
+    _argument(
+        "--expectations",
+        type=Path,
+        metavar="FILE",
+        help="known findings: their witnesses are replayed before the search",
+    ),
     _OUTPUT,
 )
 def run(arguments: argparse.Namespace) -> int:
@@ -103,13 +110,17 @@ def run(arguments: argparse.Namespace) -> int:
         if name in loaded:
             raise UsageError(f"{loaded[name]} and {spec} are both named {name}; give each engine a name of its own")
         loaded[name] = spec
+    known = _expectations(arguments.expectations)
 
     from conformance.campaign import check
+    from conformance.expectations import apply
+    from conformance.expectations import replay as replay_witnesses
     from conformance.merge import merge
     from conformance.reporting import write_reports
     from conformance.reporting.console import console, print_report
     from conformance.reporting.progress import progress_on
 
+    expected = [one for spec in specs for one in (replay_witnesses(known, load(spec), spec) if known else ())]
     parts: list[Results] = []
     for spec in specs:
         with progress_on(sys.stderr, spec if len(specs) > 1 else "") as progress:
@@ -120,6 +131,8 @@ def run(arguments: argparse.Namespace) -> int:
         if not found.results.complete:  # stopped by Ctrl-C: what there is gets written
             break
     results = merge(parts)
+    if arguments.expectations:
+        results = apply(results, expected)
     out = console(sys.stdout)
     try:
         written = write_reports(results, output)
@@ -127,6 +140,41 @@ def run(arguments: argparse.Namespace) -> int:
         print_report(results, out)
     out.print(f"report: {next(path for path in written if path.suffix == '.html')}")
     return results.exit_code
+
+
+def _expectations(path: Path | None) -> Sequence[Known]:
+    if path is None:
+        return ()
+    from conformance.expectations import load
+
+    return load(path)
+
+
+@_command(
+    _argument("action", choices=("update", "prune"), help="add what is not listed yet, or remove what is mended"),
+    _argument("file", type=Path, metavar="FILE", help="the expectations, such as expectations.toml"),
+    _argument(
+        "--results",
+        type=Path,
+        default=DEFAULT_OUTPUT / "results.json",
+        metavar="FILE",
+        help="results of `conformance run … --expectations FILE`, of a whole run",
+    ),
+    _argument("--reason", default="", metavar="TEXT", help="why what is added is accepted"),
+    _argument("--issue", default="", metavar="URL", help="where it is followed up"),
+)
+def expect(arguments: argparse.Namespace) -> int:
+    """Bring a file of known findings up to date; what else it holds is kept."""
+    from conformance.expectations import prune, update
+
+    results = _load(arguments.results)
+    if arguments.action == "update":
+        written = update(arguments.file, results, arguments.reason, arguments.issue)
+    else:
+        written = prune(arguments.file, results)
+    done = {"update": "wrote", "prune": "removed"}[arguments.action]
+    _say("\n".join(f"{done} {name}" for name in written) or f"nothing to {arguments.action}")
+    return 0
 
 
 @_command(
@@ -237,7 +285,9 @@ def compare(arguments: argparse.Namespace) -> int:
     _argument("--rubric", type=Path, metavar="TOML", help="points and what they are for (default: a built-in one)"),
     _argument("--limit", type=_positive(float), default=60.0, metavar="S", help="seconds for each file (default: 60)"),
     _argument("--seed", type=_whole, default=0, metavar="N", help="seed of the programs (default: 0)"),
-    _argument("-o", "--output", type=Path, default=Path("conformance-grades"), metavar="DIR", help="folder to write to"),
+    _argument(
+        "-o", "--output", type=Path, default=Path("conformance-grades"), metavar="DIR", help="folder to write to"
+    ),
 )
 def grade(arguments: argparse.Namespace) -> int:
     """Grade many engine files by a rubric: one process each, the same programs for all."""

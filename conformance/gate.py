@@ -26,6 +26,9 @@ class Exit(IntEnum):
 
 PRECEDENCE = (Exit.INTERRUPTED, Exit.INTERNAL, Exit.USAGE, Exit.FINDING, Exit.EVIDENCE, Exit.PASSED)
 
+#: What may become of an expectation that fails the gate.
+UNMET = ("stale", "changed", "expired", "not run", "flaky")
+
 EXPLANATIONS: dict[str, str] = {
     "0": "Passed: every operation of every engine was exercised and no difference from torch was found.",
     "1": "Finding: at least one difference from torch was found. The report shows the reduced program of each.",
@@ -35,6 +38,16 @@ EXPLANATIONS: dict[str, str] = {
     "130": "Interrupted: the run was stopped. What it had found until then is written and marked as partial.",
     "finding": "The engine and torch gave different observations for a program. Exit code 1. Each finding is one "
     "cause, shown by the smallest program that was found for it; `conformance replay ID` runs that program again.",
+    "stale-expectation": "The witness of a known finding agrees with torch now. Exit code 1. If the engine was mended, "
+    "remove the entry: `conformance expect prune FILE`.",
+    "changed-expectation": "The witness of a known finding differs from torch by another cause than the one listed. "
+    "Exit code 1. Look at it, then bring the entry up to date: `conformance expect update FILE`.",
+    "expired-expectation": "The day until which a known finding was accepted has passed. Exit code 1. Mend the engine, "
+    "or give the entry a new `expires` and say why in its `reason`.",
+    "not-run-expectation": "The witness of a known finding could not be run: the engine lacks something that it needs, "
+    "or ended the process. Exit code 1.",
+    "flaky-expectation": "The witness of a known finding answers differently in repeated runs, in one process or in a "
+    "fresh one. Exit code 1. An engine whose answers change cannot be tested: mend that first.",
     "reference-error": "torch itself raised an error on a program that was meant to be valid, so that the program "
     "proves nothing. Exit code 3. It is a defect of the generator: please report it with the seed.",
     "internal-error": "The suite itself failed. Exit code 3. It is a defect of the suite: please report it with the "
@@ -71,8 +84,13 @@ def judge(results: Results, *, interrupted: bool = False) -> Results:
         )
     if errors := results.statistics.reference_errors:
         reasons.append((Exit.INTERNAL, f"reference-error: torch raised an error on {_count(errors, 'program')}"))
-    for engine, found in Counter(finding.engine for finding in results.findings).items():
+    unlisted = Counter(finding.engine for finding in results.findings if not finding.known)
+    for engine, found in unlisted.items():
         reasons.append((Exit.FINDING, f"finding: {_count(found, 'cause')} of difference from torch in {engine}"))
+    for expected in results.expectations:
+        if expected.outcome in UNMET:
+            code = f"{expected.outcome.replace(' ', '-')}-expectation"
+            reasons.append((Exit.FINDING, f"{code}: {expected.id} of {expected.engine}: {expected.text}"))
     if not results.statistics.programs:
         reasons.append((Exit.EVIDENCE, "nothing-ran: no program was run"))
     else:

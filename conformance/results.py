@@ -199,13 +199,17 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """What has become of an expectation: how its witness behaved, `text` says how so, `reason` why it is listed."""
+    """What has become of an expectation: `text` says how so, `reason` why it is listed.
+
+    `shown` is the signature that its witness shows now, as far as it shows one.
+    """
 
     id: str
     engine: str
     signature: str
     outcome: ExpectedOutcome
     text: str = ""
+    shown: str = ""
     reason: str = ""
 
 
