@@ -1,6 +1,7 @@
 """Engines: what runs a program. torch is the reference; minigrad is the first engine under test.
 
-`load` takes a registered name, `package.module:Attribute`, `./file.py:Attribute`, or an object.
+`load` takes a registered name, `package.module:Attribute`, `./file.py:Attribute` (`./file.py` alone where it holds one
+engine), or an object.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from conformance.engines.protocol import Engine, EngineError, Unsupported
 
-__all__ = ["GROUP", "Engine", "EngineError", "Unsupported", "load", "names"]
+__all__ = ["GROUP", "Engine", "EngineError", "Unsupported", "find", "load", "names"]
 
 #: Entry-point group in which a distribution registers engines by name.
 GROUP = "conformance.engines"
@@ -63,22 +64,53 @@ def load(spec: str | Engine | type[Engine] | ModuleType) -> Engine:
                 raise
             except (Exception, SystemExit) as error:
                 raise EngineError(f"engine {spec}: cannot be loaded: {_line(error)}") from error
-    home, colon, attribute = spec.rpartition(":")
-    if not colon:
+    return _as_engine(find(spec), spec)
+
+
+def find(spec: str) -> Any:
+    """What `package.module:Attribute` or `./file.py:Attribute` names, as it stands there; raises `EngineError`.
+
+    A file that defines one subclass of `Engine` may be given without the attribute.
+    """
+    home, colon, attribute = ("", "", "") if spec.endswith(".py") else spec.rpartition(":")
+    if not colon and not spec.endswith(".py"):
         raise EngineError(
             f"engine {spec}: unknown; registered are {', '.join(names())}, "
             "or give package.module:Attribute or ./file.py:Attribute"
         )
+    if not colon:
+        return _only(_file(spec, spec), spec)
     module = _file(home, spec) if home.endswith(".py") else _module(home, spec)
     found: Any = module
     for part in attribute.split("."):
         found = getattr(found, part, None)
     if found is None:
         raise EngineError(f"engine {spec}: {home} has no {attribute}")
-    return _as_engine(found, spec)
+    return found
+
+
+def _only(module: ModuleType, spec: str) -> type[Engine]:
+    """The one engine class that a file defines."""
+    classes = [
+        item
+        for item in vars(module).values()
+        if isinstance(item, type) and issubclass(item, Engine) and item.__module__ == module.__name__
+    ]
+    if len(classes) == 1:
+        return classes[0]
+    said = ", ".join(f"{spec}:{item.__name__}" for item in classes)
+    if classes:
+        raise EngineError(f"engine {spec}: holds several engines; say which: {said}")
+    raise EngineError(f"engine {spec}: defines no subclass of conformance.Engine; `conformance init` writes an example")
+
+
+def _importable(folder: Path) -> None:
+    if (text := str(folder.resolve())) not in sys.path:
+        sys.path.append(text)
 
 
 def _module(name: str, spec: str) -> ModuleType:
+    _importable(Path.cwd())
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
@@ -89,6 +121,7 @@ def _file(path: str, spec: str) -> ModuleType:
     file = Path(path)
     if not file.is_file():
         raise EngineError(f"engine {spec}: there is no file {path}")
+    _importable(file.parent)  # what lies beside the file can be imported by it
     name = f"conformance_engine_{file.stem}"
     location = importlib.util.spec_from_file_location(name, file)
     if location is None or location.loader is None:
@@ -114,6 +147,10 @@ def _as_engine(found: Any, spec: str) -> Engine:
         from conformance.engines.torchlike import TorchLike
 
         return TorchLike(found)
+    if lacking := sorted(getattr(found, "__abstractmethods__", ())):
+        raise EngineError(
+            f"engine {spec}: {found.__name__} lacks {', '.join(lacking)}; `conformance check` says what each has to do"
+        )
     if callable(found):
         try:
             made = found()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import textwrap
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -12,6 +13,10 @@ from tabulate import tabulate
 
 from conformance.reporting import summary
 from conformance.results import Finding, Results
+
+if TYPE_CHECKING:
+    from conformance.authoring import Examination
+    from conformance.changes import Changes
 
 TONES = {"passed": "bold green", "failed": "bold red", "unsure": "bold yellow"}
 WORST = 5
@@ -59,6 +64,54 @@ def print_finding(finding: Finding, out: Console) -> None:
     out.print()
 
 
+def print_examination(found: Examination, out: Console) -> None:
+    """Print what a quick look at an engine showed, in plain words, and what to do next."""
+    marks = {"ok": ("✓", "green"), "wrong": ("✗", "bold red"), "missing": ("–", "yellow")}
+    width = max((len(remark.subject) for remark in found.remarks), default=0)
+    for remark in found.remarks:
+        glyph, style = marks[remark.status]
+        text = _wrapped(remark.text, width + 4)
+        out.print(Text.assemble((f"{glyph} {remark.subject:<{width}}", style), "  ", text))
+    if found.works:
+        out.print(Text.assemble(("✓ right in value and gradient: ", "green"), ", ".join(found.works)))
+    if found.missing:
+        out.print("These methods may stay away; the programs that need them count as not offered, never as passed:")
+        for method in found.missing:
+            out.print(f"    {method}")
+    if found.ok:
+        out.print(Text.assemble("next: ", (f"conformance run {shlex.quote(found.spec)}", "bold")))
+    else:
+        wrong = sum(remark.status == "wrong" for remark in found.remarks)
+        things = "one thing" if wrong == 1 else f"{wrong} things"
+        again = f"conformance check {shlex.quote(found.spec)}"
+        out.print(Text.assemble(("✗ ", "bold red"), f"{things} to mend; then again: ", (again, "bold")))
+
+
+def print_changes(changes: Changes, out: Console) -> None:
+    """Print what is new, changed, lost and fixed between two runs, and the verdict as the last line."""
+    for title, findings, style in (("new", changes.new, "bold red"), ("fixed", changes.fixed, "green")):
+        for finding in findings:
+            out.print(Text.assemble((f"{title:<8}", style), f"{finding.id}  {summary.headline(finding)}"))
+    for pair in changes.changed:
+        out.print(Text.assemble((f"{'changed':<8}", "bold red"), f"{pair.new.id}  {pair.what}"))
+    lost: dict[tuple[str, str], list[str]] = {}
+    for engine, operation, feature in changes.lost:
+        lost.setdefault((engine, operation), []).append(feature)
+    for (engine, operation), features in lost.items():
+        out.print(Text.assemble((f"{'lost':<8}", "bold yellow"), f"{engine}: {operation} ({', '.join(features)})"))
+    counts = [
+        (len(changes.new), "new"),
+        (len(changes.changed), "changed"),
+        (len(changes.fixed), "fixed"),
+        (len(changes.lost), "lost from coverage"),
+    ]
+    said = ", ".join(f"{count:,} {what}" for count, what in counts if count) or "nothing has changed"
+    word, style = {0: ("✓ No worse", "bold green"), 1: ("✗ Worse", "bold red")}.get(
+        changes.exit_code, ("? Less was tried", "bold yellow")
+    )
+    out.print(Text(f"{word}: {said}", style=style))
+
+
 def print_verdict(results: Results, out: Console) -> None:
     """Print how much was tried, each reason, and the verdict."""
     out.print(f"tried: {summary.tried(results)}; seed {results.configuration.seed}")
@@ -84,3 +137,8 @@ def _needing_a_look(results: Results) -> list[tuple[str, str, str, str, str]]:
 
 def _indented(text: str) -> str:
     return "\n".join(f"    {line}" if line else "" for line in text.splitlines())
+
+
+def _wrapped(text: str, indent: int, width: int = 110) -> str:
+    lines = textwrap.wrap(text, max(40, width - indent), break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * indent}".join(lines)

@@ -112,6 +112,13 @@ def _shown(finding: Finding) -> Shown:
     )
 
 
+def page(template: str, **values: object) -> str:
+    """A page of its own on the report's style sheet, from one of the templates."""
+    environment = _environment()
+    style = Markup(_source(environment, "report.css"))  # our own file
+    return environment.get_template(template).render(style=style, **values)
+
+
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     return Environment(
