@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, overload
 
+from minigrad._arguments import as_method
 from minigrad._op import (
     ALIASES,
     OPS,
@@ -156,7 +157,8 @@ def composite(
         full = name or made.__name__
         if raw is not None:
             setattr(RAW, full.replace(".", "_"), raw)
-        _expose(full, _renaming(made), method, True, aliases)
+        public = _renaming(made)
+        _expose(full, public, method, True, aliases, as_method(public))
         if inplace is not None:
             _expose_inplace(full, inplace, aliases)
         return made
@@ -208,28 +210,36 @@ def _publish(
 ) -> Callable[..., Any]:
     OPS[op.name] = op
     setattr(RAW, op.name.replace(".", "_"), op.forward)
-    made = _function(op, quick)
-    _expose(op.name, made, method, function, aliases)
+    made = _function(op, quick, of_method=False)
+    _expose(op.name, made, method, function, aliases, _function(op, quick, of_method=True))
     if inplace:
         written = op if inplace is True else inplace
 
         def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             return apply_inplace(written, bind(written, (self, *args), kwargs))
 
-        _expose_inplace(op.name, write, aliases)
+        _expose_inplace(op.name, as_method(write, f"{op.shown}_"), aliases)
     return made
 
 
-def _expose(name: str, made: Callable[..., Any], method: bool | None, function: bool, aliases: Sequence[str]) -> None:
+def _expose(
+    name: str,
+    made: Callable[..., Any],
+    method: bool | None,
+    function: bool,
+    aliases: Sequence[str],
+    of_method: Callable[..., Any] | None = None,
+) -> None:
     """Put a function where users and formulas find it: plain names are methods too unless said otherwise."""
-    made.__name__ = name.rpartition(".")[2]
-    made.__qualname__ = made.__name__
+    bound = of_method or made
+    for each in (made, bound):
+        each.__name__ = each.__qualname__ = name.rpartition(".")[2]
     setattr(RECORDED, name.replace(".", "_"), made)
     for each in (name, *aliases):
         if function:
             PUBLIC[each] = made
         if "." not in each and method is not False:
-            setattr(Tensor, each, made)
+            setattr(Tensor, each, bound)
 
 
 def _expose_inplace(name: str, made: Callable[..., Any], aliases: Sequence[str]) -> None:
@@ -243,8 +253,8 @@ def _expose_inplace(name: str, made: Callable[..., Any], aliases: Sequence[str])
 # ---- functions -------------------------------------------------------------------------------------------------------
 
 
-def _function(op: Op, quick: Callable[..., Any] | None) -> Callable[..., Any]:
-    """The public function of an operation: a fast path for what is usual, `bind` and `apply` for the rest."""
+def _function(op: Op, quick: Callable[..., Any] | None, of_method: bool) -> Callable[..., Any]:
+    """The public function (or method) of an operation: a fast path for what is usual, `bind` and `apply` for the rest."""
     count = len(op.params)
     tails, place = op.tails(), op.variadic
     if place is not None and all(each in op.defaults for each in op.params[place + 1 :]):
@@ -268,6 +278,8 @@ def _function(op: Op, quick: Callable[..., Any] | None) -> Callable[..., Any]:
             return op.returns(*made) if op.returns is not None else tuple(made)
         return store_out(op.name, out, result, args)
 
+    if of_method:
+        general = as_method(general)
     if quick is None or "f" not in op.kinds or 0 < len(op.formulas) < len(op.operands):
         return general
     return quick_unary(op, quick, general) if len(op.operands) == 1 else quick_binary(op, quick, general)

@@ -27,9 +27,11 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from minigrad import _anomaly, _dtype
+from minigrad._arguments import mismatch
 from minigrad._graph import FREED, Edge, Node, Packed, Saved, SavedTensor, _sequence, stale_error
 from minigrad._modes import SPECIAL, state
 from minigrad._tensor import Tensor, infer, make
+from minigrad._text import type_name
 from minigrad._views import DEFAULT, MULTIPLE, check_inplace, check_overlap, edge_of, mark_view, overlaps, rebase_history
 
 # The types that a forward's signature is written with; they tell operands from arguments.
@@ -96,7 +98,7 @@ class Op:
             self.forward = lambda *args, **named: forward(
                 *args[:split], **dict(zip(self.params[split:], args[split:])), **named
             )
-        kinds = tuple(params.values())
+        self.annotations = kinds = tuple(params.values())
         self.operands = tuple(
             (i, 1 << i, kind.startswith("Arrays")) for i, kind in enumerate(kinds) if kind.startswith("Array")
         )
@@ -466,6 +468,8 @@ def _forward(op: Op, raws: Sequence[Any]) -> Any:
         if not str(error).startswith("operands could not be broadcast"):
             raise
         shapes = [raw.shape for raw in raws if isinstance(raw, (np.ndarray, np.generic))]
+    except TypeError as error:
+        raise mismatch(op, raws) or error from None
     raise broadcast_error(shapes)
 
 
@@ -539,7 +543,7 @@ def argument_error(op: Op, i: int, given: Any, wanted: str = "Tensor") -> TypeEr
     """Torch's error for an argument of the wrong type."""
     param = "input" if op.params[i] == "self" else op.params[i]
     return TypeError(
-        f"{op.shown}(): argument '{param}' (position {i + 1}) must be {wanted}, not {type(given).__name__}"
+        f"{op.shown}(): argument '{param}' (position {i + 1}) must be {wanted}, not {type_name(given)}"
     )
 
 
@@ -705,7 +709,8 @@ def bind(op: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
     missing = [name for name in params if name not in bound and name not in op.defaults]
     if missing:
         listed = ", ".join(f'"{"input" if name == "self" else name}"' for name in missing)
-        raise TypeError(f"{op.shown}() missing {len(missing)} required positional arguments: {listed}")
+        plural = "s" if len(missing) == 1 else ""  # so it is in torch
+        raise TypeError(f"{op.shown}() missing {len(missing)} required positional argument{plural}: {listed}")
     return [bound[name] if name in bound else op.defaults[name] for name in params]
 
 
