@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from minigrad._op import Op
 
 _POSITION: Final = re.compile(r"\(position (\d+)\)")
+_MISSING: Final = re.compile(r"(\w+)\(\) missing (\d+) required positional arguments?: (.*)")
 _TAKES: Final = re.compile(r"(\w+)\(\) takes (\d+) positional arguments? but (\d+) were given")
 
 
@@ -38,24 +39,44 @@ def as_method(function: Callable[..., Any], name: str = "") -> Callable[..., Any
 
 def _of_method(text: str, name: str) -> str:
     text = _POSITION.sub(lambda found: f"(position {int(found[1]) - 1})", text)
-    text = _TAKES.sub(_takes, text)
+    text = _TAKES.sub(functools.partial(_takes, name), text)
     return name + text[text.index("(") :] if name and text.startswith(name.removesuffix("_") + "(") else text
 
 
-def _takes(found: re.Match[str]) -> str:
+def _takes(name: str, found: re.Match[str]) -> str:
     wanted, given = int(found[2]) - 1, int(found[3]) - 1
     if not wanted:
-        return f"TensorBase.{found[1]}() takes no arguments ({given} given)"
+        return f"TensorBase.{name or found[1]}() takes no arguments ({given} given)"
     return f"{found[1]}() takes {wanted} positional argument{'s' * (wanted > 1)} but {given} were given"
+
+
+def explained(function: Callable[..., Any], args: Sequence[Any], error: Exception) -> Exception:
+    """A composition's error in torch's words, if it comes from arguments left out or of another type than declared."""
+    name, types = function.__name__, function.__annotations__
+    missing = _MISSING.fullmatch(str(error))
+    if missing and missing[1] == name:
+        names = re.findall(r"'(\w+)'", missing[3])
+        listed = ", ".join('"input"' if each == "self" else f'"{each}"' for each in names)
+        return TypeError(f"{name}() missing {len(names)} required positional argument{'s' * (len(names) == 1)}: {listed}")
+    code = function.__code__
+    params = code.co_varnames[: code.co_argcount]
+    return _mismatch(name, params, [types.get(each, "") for each in params], args) or error
 
 
 def mismatch(op: Op, args: Sequence[Any]) -> TypeError | None:
     """The error for the first argument that is not of its declared type, if there is one."""
-    for position, (param, kind, value) in enumerate(zip(op.params, op.annotations, args, strict=False), 1):
-        wanted = {"int": "int", "Size": "tuple of ints", "bool": "bool"}.get(kind)
-        if wanted is None or kind == "bool" and isinstance(value, (bool, int)) or _whole(value):
+    return _mismatch(op.shown.removeprefix("_"), op.params, op.annotations, args)
+
+
+def _mismatch(name: str, params: Sequence[str], kinds: Sequence[str], args: Sequence[Any]) -> TypeError | None:
+    for position, (param, kind, value) in enumerate(zip(params, kinds, args, strict=False), 1):
+        if kind == "Tensor" and not hasattr(value, "_data"):
+            param = "input" if param == "self" else param
+            return TypeError(f"{name}(): argument '{param}' (position {position}) must be Tensor, not {type_name(value)}")
+        wanted = {"int": "int", "int | None": "int", "Size": "tuple of ints"}.get(kind)
+        if wanted is None or _whole(value) or value is None and kind != "int":
             continue
-        start = f"{op.shown}(): argument '{param}'"
+        start = f"{name}(): argument '{param}'"
         if kind == "Size" and isinstance(value, (tuple, list)):
             place = next((i for i, each in enumerate(value) if not _whole(each)), None)
             if place is None:

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, overload
 
-from minigrad._arguments import as_method
+from minigrad._arguments import as_method, explained
 from minigrad._op import (
     ALIASES,
     OPS,
@@ -176,7 +176,10 @@ def _renaming(made: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(made)
     def function(*args: Any, **kwargs: Any) -> Any:
         if not kwargs:
-            return made(*args)
+            try:
+                return made(*args)
+            except (TypeError, AttributeError) as error:
+                raise explained(made, args, error) from None
         renamed = {
             key if key in names or ALIASES.get(key) not in names else ALIASES[key]: value
             for key, value in kwargs.items()
