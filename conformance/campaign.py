@@ -198,8 +198,13 @@ class Campaign:
                     first=first,
                     limit=limit,
                     until=self.until,
+                    avoid=self._fatal(),
                 )
             first += len(block.targets)
+
+    def _fatal(self) -> frozenset[str]:
+        """Operations known to end or hold up processes, which a budget in seconds cannot afford again and again."""
+        return frozenset(op for op, kind in self.met if kind in ("crash", "hang") and self.until is not None)
 
     def _search(self, crew: Crew, units: Iterator[Unit], under_way: dict[Future[Answer], Task]) -> None:
         """Keep the crew busy; causes come before further units, so that they are ready when the time is over."""
@@ -280,6 +285,8 @@ class Campaign:
                     version=self.engine.version,
                     operations=self.operations,
                     unsupported=tuple(missing),
+                    seconds=float(self.spent["engine"]),
+                    reference_seconds=float(self.spent["reference"]),
                 ),
             ),
             cells=tuple(
@@ -299,7 +306,8 @@ class Campaign:
             statistics=statistics,
             timings=records.Timings(total=self.elapsed, jobs=self.jobs, **{k: float(v) for k, v in self.spent.items()}),
             started=self.when,
-            shard=self.shard and records.Shard(number=self.shard[0], of=self.shard[1], sketch=self.duplicates.sketch),
+            shard=self.shard
+            and records.Shard(number=self.shard[0], of=self.shard[1], sketches={name: self.duplicates.sketch}),
         )
         return gate.judge(found, interrupted=not self.complete)
 

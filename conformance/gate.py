@@ -29,6 +29,9 @@ PRECEDENCE = (Exit.INTERRUPTED, Exit.INTERNAL, Exit.USAGE, Exit.FINDING, Exit.EV
 #: What may become of an expectation that fails the gate.
 UNMET = ("stale", "changed", "expired", "not run", "flaky")
 
+#: Cells that a reason names.
+LISTED = 20
+
 EXPLANATIONS: dict[str, str] = {
     "0": "Passed: every operation of every engine was exercised and no difference from torch was found.",
     "1": "Finding: at least one difference from torch was found. The report shows the reduced program of each.",
@@ -55,6 +58,8 @@ EXPLANATIONS: dict[str, str] = {
     "interrupted": "The run was stopped before its budget was spent. Exit code 130. The results hold what was found "
     "until then and are marked as partial.",
     "nothing-ran": "No program was run. Exit code 4. Raise --time or --examples; see that the engine has operations.",
+    "coverage": "Fewer cells (an operation with a feature) were tried than --min-coverage asks for. Exit code 4. Raise "
+    "--time or --examples. What the engine does not offer is not asked for.",
     "not-exercised": "Some operation that the engine offers was never applied, so that its rule is untested. Exit "
     "code 4. Raise --time or --examples.",
 }
@@ -75,6 +80,27 @@ def unexercised(results: Results) -> dict[str, list[str]]:
     return {name: operations for name, operations in missing.items() if operations}
 
 
+def uncovered(results: Results, engine: str) -> tuple[list[str], int]:
+    """Cells of an engine that no program tried, as `operation × feature`, and how many cells it offers."""
+    offered = [c for c in results.cells if c.engine == engine and (c.programs or not c.unsupported)]
+    return [f"{c.operation} × {c.feature}" for c in offered if not c.programs], len(offered)
+
+
+def _short_of_coverage(results: Results) -> list[str]:
+    wanted = results.configuration.min_coverage
+    found = []
+    for engine in results.engines if wanted is not None else ():
+        missing, offered = uncovered(results, engine.name)
+        share = 100 * (offered - len(missing)) / offered if offered else 0.0
+        if share < (wanted or 0.0):
+            names = ", ".join(missing[:LISTED]) + (", …" if len(missing) > LISTED else "")
+            found.append(
+                f"coverage: {share:.2f} % of {_count(offered, 'cell')} of {engine.name} were tried, {wanted:g} % are "
+                f"asked for; {len(missing):,} were not ({names})"
+            )
+    return found
+
+
 def judge(results: Results, *, interrupted: bool = False) -> Results:
     """The same results with `reasons`, `exit_code` and `complete` set; reasons stand in order of precedence."""
     reasons: list[tuple[Exit, str]] = []
@@ -91,9 +117,12 @@ def judge(results: Results, *, interrupted: bool = False) -> Results:
         if expected.outcome in UNMET:
             code = f"{expected.outcome.replace(' ', '-')}-expectation"
             reasons.append((Exit.FINDING, f"{code}: {expected.id} of {expected.engine}: {expected.text}"))
-    if not results.statistics.programs:
+    if results.shard is not None:
+        pass  # how much was tried is a question to all shards together
+    elif not results.statistics.programs:
         reasons.append((Exit.EVIDENCE, "nothing-ran: no program was run"))
     else:
+        reasons += [(Exit.EVIDENCE, text) for text in _short_of_coverage(results)]
         for engine, operations in unexercised(results).items():
             names = ", ".join(operations[:5]) + (", …" if len(operations) > 5 else "")
             reasons.append(

@@ -1,17 +1,21 @@
-"""Puts the results of several runs together: of several engines, or of shards of one."""
+"""Puts results together: those of several engines beside each other (`merge`), or all shards of one run (`join`)."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
+from conformance.duplicates import total
 from conformance.gate import judge
-from conformance.results import Cell, Finding, Pairs, Results
+from conformance.results import Cell, EngineRecord, Errors, Finding, Pairs, Results, ResultsError, Shard
 
+T = TypeVar("T")
 Counts = TypeVar("Counts", bound=msgspec.Struct)
+
+replace = msgspec.structs.replace
 
 
 def merge(parts: Sequence[Results]) -> Results:
@@ -19,16 +23,69 @@ def merge(parts: Sequence[Results]) -> Results:
     first = parts[0]
     if len(parts) == 1:
         return first
-    together = msgspec.structs.replace(
+    engines = _engines(engine for part in parts for engine in part.engines)
+    together = replace(
         first,
-        engines=tuple({engine.name: engine for part in parts for engine in part.engines}.values()),
-        cells=_cells(cell for part in parts for cell in part.cells),
+        engines=engines,
+        cells=_cells((cell for part in parts for cell in part.cells), engines),
         pairs=_pairs(pairs for part in parts for pairs in part.pairs),
-        findings=_findings(finding for part in parts for finding in part.findings),
+        errors=_errors(errors for part in parts for errors in part.errors),
+        findings=_findings((finding for part in parts for finding in part.findings), engines),
+        expectations=tuple({(e.engine, e.id): e for part in parts for e in part.expectations}.values()),
         statistics=_sum([part.statistics for part in parts]),
         timings=_sum([part.timings for part in parts]),
+        started=min(part.started for part in parts),
+        shard=first.shard and _shard([part.shard for part in parts if part.shard]),
     )
     return judge(together, interrupted=not all(part.complete for part in parts))
+
+
+def join(shards: Sequence[tuple[str, Results]]) -> Results:
+    """The run of which these are all the shards, each with its name: the same as without shards, but for the timings.
+
+    Raises `ResultsError` with one line when they are not all the shards of one run.
+    """
+    parts: dict[int, tuple[str, Results]] = {}
+    first, start = shards[0]
+    for name, results in shards:
+        if results.shard is None:
+            raise ResultsError(f"{name}: is not a shard; `conformance run --shard i/n` makes shards")
+        for what, one, other in _identity(start, results):
+            if one != other:
+                raise ResultsError(f"{name}: is of another run than {first}: its {what} is {other}, not {one}")
+        if results.shard.number in parts:
+            raise ResultsError(f"{name}: is shard {_numbered(results.shard)}, which {parts[results.shard.number][0]} is")
+        parts[results.shard.number] = name, results
+    shard = start.shard or Shard(number=1, of=1)
+    if missing := [str(number) for number in range(1, shard.of + 1) if number not in parts]:
+        raise ResultsError(f"of {shard.of} shards, {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
+    ordered = [parts[number][1] for number in sorted(parts)]
+    together = merge(ordered)
+    duplicates = sum(
+        total(part.shard.sketches[engine.name] for part in ordered if part.shard and engine.name in part.shard.sketches)
+        for engine in together.engines
+    )
+    together = replace(together, shard=None, statistics=replace(together.statistics, duplicates=duplicates))
+    return judge(together, interrupted=not together.complete)
+
+
+def _identity(one: Results, other: Results) -> Iterable[tuple[str, Any, Any]]:
+    """What all shards of a run have in common, as (what, of one, of the other)."""
+    for field in ("suite", "torch", "numpy", "hypothesis"):
+        yield f"version of {field}", getattr(one.versions, field), getattr(other.versions, field)
+    for field in one.configuration.__struct_fields__:
+        yield field, getattr(one.configuration, field), getattr(other.configuration, field)
+    yield "engine", *(", ".join(f"{e.name} {e.version}".strip() for e in part.engines) for part in (one, other))
+    yield "list of operations", *([(e.operations, e.unsupported) for e in part.engines] for part in (one, other))
+    yield "number of shards", *(part.shard and part.shard.of for part in (one, other))
+
+
+def _numbered(shard: Shard) -> str:
+    return f"{shard.number}/{shard.of}"
+
+
+def _shard(shards: Sequence[Shard]) -> Shard:
+    return replace(shards[0], sketches={name: sketch for shard in shards for name, sketch in shard.sketches.items()})
 
 
 def _sum(values: Sequence[Counts]) -> Counts:
@@ -37,43 +94,72 @@ def _sum(values: Sequence[Counts]) -> Counts:
     return type(values[0])(**{name: sum(getattr(value, name) for value in values) for name in fields})
 
 
-def _cells(cells: Iterable[Cell]) -> tuple[Cell, ...]:
-    groups: dict[Any, list[Cell]] = defaultdict(list)
-    for cell in cells:
-        groups[cell.engine, cell.operation, cell.feature].append(cell)
+def _grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> Iterable[list[T]]:
+    """Items of the same key together, in the order in which the keys came."""
+    groups: dict[Hashable, list[T]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return groups.values()
+
+
+def _engines(engines: Iterable[EngineRecord]) -> tuple[EngineRecord, ...]:
     return tuple(
-        msgspec.structs.replace(
+        replace(
+            group[0],
+            seconds=sum(engine.seconds for engine in group),
+            reference_seconds=sum(engine.reference_seconds for engine in group),
+        )
+        for group in _grouped(engines, lambda engine: engine.name)
+    )
+
+
+def _cells(cells: Iterable[Cell], engines: Sequence[EngineRecord]) -> tuple[Cell, ...]:
+    lacking = {(engine.name, operation) for engine in engines for operation in engine.unsupported}
+    return tuple(
+        replace(
             group[0],
             programs=sum(cell.programs for cell in group),
             mismatches=sum(cell.mismatches for cell in group),
-            unsupported=sum(cell.unsupported for cell in group),
+            # What an engine lacks is marked in each part, whatever that part has tried.
+            unsupported=(max if (group[0].engine, group[0].operation) in lacking else sum)(
+                [cell.unsupported for cell in group]
+            ),
         )
-        for group in groups.values()
+        for group in _grouped(cells, lambda cell: (cell.engine, cell.operation, cell.feature))
     )
 
 
 def _pairs(pairs: Iterable[Pairs]) -> tuple[Pairs, ...]:
-    groups: dict[Any, list[Pairs]] = defaultdict(list)
-    for one in pairs:
-        groups[one.engine, one.operations].append(one)
     merged = []
-    for group in groups.values():
+    for group in _grouped(pairs, lambda one: (one.engine, one.operations)):
         rows = [0] * len(group[0].operations)
         for one in group:
             rows = [row | int(text, 16) for row, text in zip(rows, one.rows, strict=True)]
         covered = sum(row.bit_count() for row in rows)
-        merged.append(msgspec.structs.replace(group[0], rows=tuple(f"{row:x}" for row in rows), covered=covered))
+        merged.append(replace(group[0], rows=tuple(f"{row:x}" for row in rows), covered=covered))
     return tuple(merged)
 
 
-def _findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """One of each cause, with the times it was met added up; the smallest program stands for it."""
-    groups: dict[str, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        groups[finding.id].append(finding)
+def _errors(errors: Iterable[Errors]) -> tuple[Errors, ...]:
     return tuple(
-        msgspec.structs.replace(
-            min(group, key=lambda finding: len(finding.program.steps)), met=sum(finding.met for finding in group)
+        replace(
+            group[0],
+            counts=tuple(map(sum, zip(*(one.counts for one in group), strict=True))),
+            worst=max(one.worst for one in group),
         )
-        for group in groups.values()
+        for group in _grouped(errors, lambda one: (one.engine, one.operation))
     )
+
+
+def _findings(findings: Iterable[Finding], engines: Sequence[EngineRecord]) -> tuple[Finding, ...]:
+    """One of each cause, with the times it was met added up; the first in the order of the search stands for it."""
+    place = {engine.name: number for number, engine in enumerate(engines)}
+    merged = [
+        replace(
+            min(group, key=lambda finding: finding.position),
+            met=sum(finding.met for finding in group),
+            features=tuple(sorted({feature for finding in group for feature in finding.features})),
+        )
+        for group in _grouped(findings, lambda finding: finding.id)
+    ]
+    return tuple(sorted(merged, key=lambda finding: (place[finding.engine], finding.position, finding.id)))

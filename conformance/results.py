@@ -254,11 +254,14 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shard(msgspec.Struct, frozen=True, kw_only=True):
-    """Which part of a run this is: `number` (from 1) `of` so many. `sketch` is what tells duplicates across shards."""
+    """Which part of a run this is: `number` (from 1) `of` so many.
+
+    `sketches` holds, for each engine, what is needed to count duplicates across shards.
+    """
 
     number: int
     of: int
-    sketch: Sketch = Sketch()
+    sketches: dict[str, Sketch] = {}
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):
