@@ -71,6 +71,26 @@ def _whole(text: str) -> int:
 
 _whole.__name__ = "whole number"
 
+
+def _percentage(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 100:
+        raise ValueError
+    return value
+
+
+_percentage.__name__ = "percentage"
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, _, of = text.partition("/")
+    if not 1 <= int(number) <= int(of):
+        raise ValueError
+    return int(number), int(of)
+
+
+_part.__name__ = "part such as 1/4"
+
 _REPLAYED = {"FIXED": 0, "FAILED": 1, "CHANGED": 1, "ERROR": 3}
 
 _OUTPUT = _argument(
@@ -94,6 +114,22 @@ _OUTPUT = _argument(
         metavar="FILE",
         help="known findings: their witnesses are replayed before the search",
     ),
+    _argument(
+        "--min-coverage",
+        type=_percentage,
+        metavar="PERCENT",
+        help="exit with code 4 unless so many of the cells (operation × feature) were tried",
+    ),
+    _argument("--jobs", type=_positive(int), metavar="N", help="processes to use (default: one for each CPU)"),
+    _argument("--shard", type=_part, metavar="I/N", help="do the I-th of N parts, for `conformance merge`"),
+    _argument("--scheduler", metavar="ADDRESS", help="use the workers of a Dask scheduler, such as tcp://host:8786"),
+    _argument(
+        "--timeout",
+        type=_positive(float),
+        default=10.0,
+        metavar="S",
+        help="seconds that one program may take in the engine before it is a finding (default: 10)",
+    ),
     _OUTPUT,
 )
 def run(arguments: argparse.Namespace) -> int:
@@ -115,9 +151,8 @@ def run(arguments: argparse.Namespace) -> int:
     from conformance.campaign import check
     from conformance.expectations import apply
     from conformance.expectations import replay as replay_witnesses
-    from conformance.merge import merge
-    from conformance.reporting import write_reports
-    from conformance.reporting.console import console, print_report
+    from conformance.isolation import processors
+    from conformance.merge import merge as beside
     from conformance.reporting.progress import progress_on
 
     expected = [one for spec in specs for one in (replay_witnesses(known, load(spec), spec) if known else ())]
@@ -125,14 +160,31 @@ def run(arguments: argparse.Namespace) -> int:
     for spec in specs:
         with progress_on(sys.stderr, spec if len(specs) > 1 else "") as progress:
             found = check(
-                spec, seed=arguments.seed, examples=arguments.examples, time=arguments.time, progress=progress
+                spec,
+                seed=arguments.seed,
+                examples=arguments.examples,
+                time=arguments.time,
+                jobs=arguments.jobs or processors(),
+                shard=arguments.shard,
+                scheduler=arguments.scheduler,
+                timeout=arguments.timeout,
+                min_coverage=arguments.min_coverage,
+                progress=progress,
             )
         parts.append(found.results)
         if not found.results.complete:  # stopped by Ctrl-C: what there is gets written
             break
-    results = merge(parts)
+    results = beside(parts)
     if arguments.expectations:
         results = apply(results, expected)
+    return _write(results, output)
+
+
+def _write(results: Results, output: Path) -> int:
+    """Write and print the reports; the exit code that the results ask for."""
+    from conformance.reporting import write_reports
+    from conformance.reporting.console import console, print_report
+
     out = console(sys.stdout)
     try:
         written = write_reports(results, output)
@@ -140,6 +192,21 @@ def run(arguments: argparse.Namespace) -> int:
         print_report(results, out)
     out.print(f"report: {next(path for path in written if path.suffix == '.html')}")
     return results.exit_code
+
+
+@_command(
+    _argument("shards", nargs="+", type=Path, metavar="SHARD", help="a shard's results.json, or the folder of one"),
+    _OUTPUT,
+)
+def merge(arguments: argparse.Namespace) -> int:
+    """Put all shards of a run together; needs neither torch nor the engine."""
+    output = arguments.output or DEFAULT_OUTPUT
+    shards = [(str(path), _load(path)) for path in arguments.shards]
+    _require_writable(output)
+
+    from conformance.merge import join
+
+    return _write(join(shards), output)
 
 
 def _expectations(path: Path | None) -> Sequence[Known]:

@@ -54,7 +54,8 @@ def join(shards: Sequence[tuple[str, Results]]) -> Results:
             if one != other:
                 raise ResultsError(f"{name}: is of another run than {first}: its {what} is {other}, not {one}")
         if results.shard.number in parts:
-            raise ResultsError(f"{name}: is shard {_numbered(results.shard)}, which {parts[results.shard.number][0]} is")
+            known, shard = parts[results.shard.number][0], results.shard
+            raise ResultsError(f"{name}: is shard {shard.number}/{shard.of}, and so is {known}")
         parts[results.shard.number] = name, results
     shard = start.shard or Shard(number=1, of=1)
     if missing := [str(number) for number in range(1, shard.of + 1) if number not in parts]:
@@ -78,10 +79,6 @@ def _identity(one: Results, other: Results) -> Iterable[tuple[str, Any, Any]]:
     yield "engine", *(", ".join(f"{e.name} {e.version}".strip() for e in part.engines) for part in (one, other))
     yield "list of operations", *([(e.operations, e.unsupported) for e in part.engines] for part in (one, other))
     yield "number of shards", *(part.shard and part.shard.of for part in (one, other))
-
-
-def _numbered(shard: Shard) -> str:
-    return f"{shard.number}/{shard.of}"
 
 
 def _shard(shards: Sequence[Shard]) -> Shard:
