@@ -88,17 +88,21 @@ def broadcast_error(wanted: Size, given: Size) -> RuntimeError:
 
 def integers(given: Sequence[Any], name: str, argument: str = "size", position: int = 1) -> tuple[int, ...]:
     """Sizes or dimensions given as one sequence or as separate arguments; TypeError with torch's text."""
-    if len(given) == 1 and isinstance(given[0], (tuple, list)):
+    separate = not (len(given) == 1 and isinstance(given[0], (tuple, list)))
+    if not separate:
         given = given[0]
     if set(map(type, given)) == {int}:
         return tuple(given)
     for number, each in enumerate(given):
         if isinstance(each, bool) or not isinstance(each, (int, np.integer, Tensor)):
-            raise TypeError(
-                f"{name}(): argument '{argument}' (position {position}) must be tuple of ints, but found element of"
-                " type"
-                f" {type(each).__name__} at pos {number}"
-            )
+            kind = type(each).__name__
+            if number:
+                raise TypeError(
+                    f"{name}(): argument '{argument}' failed to unpack the object at pos {number + 1} with error"
+                    f' "type must be tuple of ints,but got {kind}"'
+                )
+            reason = f"not {kind}" if separate else f"but found element of type {kind} at pos 0"
+            raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be tuple of ints, {reason}")
     return tuple(map(int, given))
 
 
@@ -165,6 +169,8 @@ def _unsafe_view(self: Array, size: Size) -> Array:
 def reshape(self: Tensor, *size: Any, shape: Any = None) -> Tensor:
     """The tensor in another shape: a view where that is possible, else a copy."""
     data = self.materialize()
+    if not size and shape is None:
+        raise TypeError('reshape() missing 1 required positional arguments: "shape"')
     size = infer_size(integers(size or (shape,), "reshape", "shape", 2), data.size)
     if data.flags.c_contiguous:
         return apply(OPS["view"], [self, size])
