@@ -122,6 +122,8 @@ class _Run:
 
     def requires_grad(self, step: RequiresGrad) -> None:
         self.engine.set_requires_grad(self.values[step.target], step.value)
+        if step.value:
+            self.kept.append(step.target)
 
     def retain_grad(self, step: RetainGrad) -> None:
         self.engine.retain_grad(self.values[step.target])
@@ -304,9 +306,10 @@ class Shapes:
 
 
 def _odd(operands: Iterable[Array | tuple[tuple[int, ...], str, bool]]) -> bool:
-    """Whether some operand is empty, or floating operands are of different types."""
+    """Whether some operand is empty or of float16, or operands are of different types."""
     known = [operand for operand in operands if not isinstance(operand, Array)]
-    return any(0 in shape for shape, _, _ in known) or len({d for _, d, _ in known if d.startswith("float")}) > 1
+    kinds = {dtype for _, dtype, _ in known}
+    return len(kinds) > 1 or "float16" in kinds or any(0 in shape for shape, _, _ in known)
 
 
 def _change(engine: Engine) -> Callable[..., Any]:

@@ -45,7 +45,7 @@ targets = st.one_of(
         generate.Target,
         st.just("cell"),
         st.sampled_from(list(OPERATIONS)),
-        st.sampled_from(generate.FEATURES),
+        st.sampled_from(list(generate.FEATURES)),
     ),
     st.builds(
         generate.Target,
@@ -65,7 +65,7 @@ def test_any_bytes_are_a_valid_program_that_the_reference_runs(data: bytes, targ
     with execute.quiet():
         seen = execute.run(TORCH, program)
     assert seen.unsupported is None
-    if target.feature != "in-place":  # only there may torch refuse
+    if not generate.may_fail(target, program):
         assert seen.failure is None
 
 
@@ -142,7 +142,7 @@ def test_every_operation_has_its_plain_cell() -> None:
     cells = generate.cells(ALL, SHAPES)
     assert {op for op, feature in cells if feature == "float64"} == set(OPERATIONS)
     assert {op for op, feature in cells if feature == "order 2"} == {
-        name for name, operation in OPERATIONS.items() if operation.gradient and operation.twice
+        name for name, operation in OPERATIONS.items() if operation.gradient and operation.orders > 1
     }
     assert ("add", "broadcast") in cells
     assert ("sin", "broadcast") not in cells
@@ -203,5 +203,5 @@ UNSAID = {
     *("nn.functional.dropout", "nn.functional.dropout1d", "nn.functional.dropout2d", "nn.functional.dropout3d"),
     *("nn.functional.one_hot", "nn.functional.triplet_margin_with_distance_loss", "constant_pad_nd"),
     *("bernoulli", "multinomial", "normal", "complex", "polar", "view_as_complex", "view_as_real"),
-    *("allclose", "equal", "tril_indices", "triu_indices"),
+    *("allclose", "equal", "tril_indices", "triu_indices", "is_conj", "is_neg"),
 }

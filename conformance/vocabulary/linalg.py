@@ -236,12 +236,12 @@ NORMS = ("fro", "nuc", 2, -2, 1, -1, float("inf"), float("-inf"))
 
 def linalg(name: str, draw: Callable[[Draw], Arguments], **more: Any) -> Operation:
     """An operation on matrices."""
-    return Operation(f"linalg.{name}", "linalg", draw, SMALL, anywhere, forms=FUNCTION, **more)
+    return Operation(f"linalg.{name}", "linalg", draw, SMALL, anywhere, forms=FUNCTION, odd_values=False, **more)
 
 
 def old(name: str, draw: Callable[[Draw], Arguments], **more: Any) -> Operation:
     """The same, under a name outside of `linalg`."""
-    return Operation(name, "linalg", draw, SMALL, anywhere, **more)
+    return Operation(name, "linalg", draw, SMALL, anywhere, odd_values=False, **more)
 
 
 OPERATIONS = (

@@ -66,7 +66,7 @@ ACTIVATIONS = (
     nn("gelu", one(approximate=("none", "tanh")), _growth),
     nn("glu", _glu, _growth),
     nn("hardshrink", one(lambd=(..., 0.25)), _growth, kinks=(0.5, -0.5)),
-    nn("hardsigmoid", one(), within(0, 1), kinks=(-3.0, 3.0), twice=False),
+    nn("hardsigmoid", one(), within(0, 1), kinks=(-3.0, 3.0), orders=1),
     nn("hardswish", one(), _growth, kinks=(-3.0, 3.0)),
     nn("hardtanh", one(min_val=(..., -0.5), max_val=(..., 2.0)), within(-1, 2), kinks=(-1.0, 1.0)),
     nn("leaky_relu", one(negative_slope=(..., 0.5)), _growth, kinks=(0.0, -0.0)),
@@ -179,17 +179,17 @@ def _triplet(d: Draw) -> Arguments:
 
 
 LOSSES = (
-    nn("binary_cross_entropy", _entropy, domain=PROBABILITY),
+    nn("binary_cross_entropy", _entropy, domain=PROBABILITY, odd_values=False),
     nn("binary_cross_entropy_with_logits", _entropy),
     nn("cosine_embedding_loss", _cosine, domain=(0.25, 8.0)),
     nn("cross_entropy", _classes(logits=True)),
-    nn("gaussian_nll_loss", _gaussian),
+    nn("gaussian_nll_loss", _gaussian, odd_values=False),
     nn("hinge_embedding_loss", _hinge, kinks=(1.0, 0.0)),
     nn("huber_loss", _loss(delta=(..., 0.5)), kinks=(1.0, 0.0)),
     nn("kl_div", _loss((0.25, 4.0), log_target=(..., True))),
     nn("l1_loss", _loss(), kinks=(1.0, 0.5)),
     nn("margin_ranking_loss", _ranking, kinks=(0.0, 1.0)),
-    nn("multi_margin_loss", _margins, kinks=(1.0, 0.0), twice=False),
+    nn("multi_margin_loss", _margins, kinks=(1.0, 0.0), orders=1),
     nn("mse_loss", _loss(), kinks=(1.0,)),
     nn("nll_loss", _classes(logits=False)),
     nn("poisson_nll_loss", _loss((0.5, 4.0), log_input=(True, False), full=(..., True)), domain=(0.5, 4.0)),
@@ -406,7 +406,7 @@ def _unfold(d: Draw) -> Arguments:
 
 WINDOWS = (
     *(nn(f"conv{n}d", _conv(n, transposed=False)) for n in (1, 2, 3)),
-    *(nn(f"conv_transpose{n}d", _conv(n, transposed=True)) for n in (1, 2, 3)),
+    *(nn(f"conv_transpose{n}d", _conv(n, transposed=True), orders=2) for n in (1, 2, 3)),
     *(nn(f"max_pool{n}d", _max_pool(n), lambda o, _: hull(o), WIDE, (1.0, 0.5)) for n in (1, 2, 3)),
     *(nn(f"max_unpool{n}d", _unpool(n), lambda o, _: hull(o), WIDE) for n in (1, 2, 3)),
     *(nn(f"avg_pool{n}d", _avg_pool(n), largest(lambda v: 3 * v), WIDE) for n in (1, 2, 3)),

@@ -111,8 +111,12 @@ class Operation:
     up_to_sign: tuple[int, ...] = ()
     #: Whether empty operands are asked for; torch itself fails in the backward of some.
     empty: bool = True
-    #: Whether torch has a second derivative of it.
-    twice: bool = True
+    #: How many times torch can differentiate it.
+    orders: int = 3
+    #: Whether torch can add to its gradient in place.
+    repeats: bool = True
+    #: Whether nan and infinities are tried (LAPACK, for one, says nothing of them).
+    odd_values: bool = True
 
 
 # -- drawing: what declarations share ---------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ UNARY = (
     unary("erfc", within(0, 2), (-3.0, 3.0)),
     unary("positive", lambda o, _: o[0]),
     unary("real", lambda o, _: o[0], forms=("function", "attribute")),
-    unary("sgn", within(-1, 1), kinks=(0.0, -0.0)),
+    Operation("sgn", "unary", one(), range=within(-1, 1), kinks=(0.0, -0.0), repeats=False),
     unary("sinc", within(-1, 1), kinks=(0.0, -0.0)),
     unary("logit", within(-3, 3), PROBABILITY, draw=one(eps=(..., 0.125)), kinks=(0.0, 1.0)),
     unary(
@@ -121,6 +121,7 @@ UNARY = (
     unary("float", lambda o, _: o[0], forms=METHOD),
     unary("to", lambda o, _: o[0], draw=one(("torch.float32", "torch.float64")), forms=METHOD),
     unary("clone", lambda o, _: o[0]),
+    unary("conj_physical", lambda o, _: o[0]),
     unary("resolve_conj", lambda o, _: o[0]),
     unary("resolve_neg", lambda o, _: o[0]),
     unary("contiguous", lambda o, _: o[0], forms=METHOD),

@@ -213,7 +213,7 @@ OPERATIONS = (
     reduction("cumulative_trapezoid", _trapezoid, SMALL, lambda o, s: sums([*o, (-256, 256)], s), forms=FUNCTION),
     reduction("diff", _diff, range=largest(lambda v: 4 * v)),
     reduction("gradient", _gradient, range=largest(lambda v: 4 * v), forms=FUNCTION),
-    reduction("cdist", _pairwise, SMALL, anywhere, forms=FUNCTION, twice=False),
+    reduction("cdist", _pairwise, SMALL, anywhere, forms=FUNCTION, orders=1),
     reduction("cosine_similarity", _similar, (0.25, 8.0), within(-1.5, 1.5), forms=FUNCTION),
     reduction("pairwise_distance", _similar_pairs, SMALL, anywhere, forms=FUNCTION),
     reduction("count_nonzero", _along, kinks=(0.0,), gradient=False),

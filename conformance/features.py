@@ -1,0 +1,376 @@
+"""What a cell adds to the plain application of an operation: kinds of values, uses of the result, and of autograd.
+
+A feature of values (`float32`, `empty`, `kink`, …) is brought about by the decoder where it draws operands. Every other
+feature adds steps: `before` the operation, `after` it, or at the `end` in the place of a single backward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, get_args
+
+from conformance.decoder import NDIMS, SHAPES, Decoder, Info
+from conformance.program import (
+    AnyStep,
+    Apply,
+    Array,
+    Backward,
+    Detach,
+    Grad,
+    Hook,
+    Inplace,
+    ReadGrad,
+    Ref,
+    RequiresGrad,
+    RetainGrad,
+    ZeroGrad,
+    rename_step,
+    results,
+)
+from conformance.vocabulary.operation import WIDE
+
+#: What an engine can claim, each with all that stands before it.
+Level: TypeAlias = Literal["value", "gradient", "higher", "behaviour", "look"]
+LEVELS: Final[tuple[Level, ...]] = get_args(Level)
+
+Values: TypeAlias = tuple[int, ...]
+Weights: TypeAlias = tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature; `may_fail` says that torch itself may refuse the program, and the engine must then do so too."""
+
+    name: str
+    level: Level = "gradient"
+    before: Callable[[Decoder], None] | None = None
+    after: Callable[[Decoder, Values], None] | None = None
+    end: Callable[[Decoder, Values, Weights], None] | None = None
+    may_fail: bool = False
+
+
+# -- before ------------------------------------------------------------------------------------------------------------
+
+
+def interior(d: Decoder) -> tuple[int, int]:
+    """A leaf and twice the leaf, which becomes the operation's operand."""
+    source = d.fresh(d.pick(SHAPES[d.pick(NDIMS)]), WIDE)
+    d.forced = d.times(source, 2.0)
+    d.realized = True
+    return source, d.forced
+
+
+def _reuse(d: Decoder) -> None:
+    _, d.extra = interior(d)
+
+
+def _detach(d: Decoder) -> None:
+    _, value = interior(d)
+    info = d.infos[value]
+    d.forced, d.extra = d.new(Info(info.shape, info.dtype, info.interval, frozenset())), value
+    d.steps.append(Detach(value, (d.forced,)))
+    d.used.append(value)
+
+
+def _retain_grad(d: Decoder) -> None:
+    _, value = interior(d)
+    d.steps.append(RetainGrad(value))
+
+
+def _hook(d: Decoder) -> None:
+    source, value = interior(d)
+    d.steps += [Hook(value), Hook(source)]
+
+
+def _replacing_hook(d: Decoder) -> None:
+    source, value = interior(d)
+    d.steps += [Hook(value, scale=0.5), Hook(value), Hook(source, scale=2.0)]
+
+
+def _post_hook(d: Decoder) -> None:
+    source, value = interior(d)
+    d.steps += [Hook(source, "post_accumulate"), Hook(value), Hook(source)]
+
+
+def _in_place(d: Decoder) -> None:
+    _, d.inplace_target = interior(d)
+    d.realized = False
+
+
+def _switched_on(d: Decoder) -> None:
+    """A leaf that comes to require a gradient after it was made."""
+    shape = d.pick(SHAPES[d.pick(NDIMS)])
+    source = d.fresh(shape, WIDE, requires_grad=False)
+    info = d.infos[source]
+    d.infos[source] = Info(info.shape, info.dtype, info.interval, frozenset((source,)))
+    d.steps.append(RequiresGrad(source, True))
+    d.forced, d.realized = source, True
+
+
+# -- after -------------------------------------------------------------------------------------------------------------
+
+
+def _floating(d: Decoder, out: Values) -> Values:
+    """The results that a gradient can come from."""
+    return tuple(i for i in out if d.infos[i].floating and d.latest.gradient)
+
+
+def _used_again(d: Decoder, _: Values) -> None:
+    """What went into the operation is used once more."""
+    if d.extra is not None:
+        d.times(d.extra, 0.5)
+
+
+def _multiplied(d: Decoder, out: Values) -> None:
+    """What was computed without grad is used with it."""
+    for i in _floating(d, out)[:1]:
+        d.plain("mul", (Ref(i), Ref(d.fresh(d.infos[i].shape, WIDE))))
+
+
+def _set_item(d: Decoder, out: Values) -> None:
+    """The result is written into a part of another value."""
+    for i in _floating(d, out)[:1]:
+        _assigned(d, i)
+
+
+def _assigned(d: Decoder, i: int) -> None:
+    if len(d.infos[i].shape) < 4:
+        info = d.infos[i]
+        target = d.times(d.fresh((2, *info.shape), WIDE, dtype=info.dtype), 2.0)
+        changed = d.new(Info((2, *info.shape), info.dtype, info.interval, d.dependence((i, target))))
+        d.steps.append(Inplace("__setitem__", target, (d.upto(2), Ref(i)), (changed,)))
+        d.used += [i, target]
+        d.realized = True
+
+
+def _write_through(d: Decoder, out: Values) -> None:
+    """The result, which may be a view, is changed in place."""
+    for i in _floating(d, out)[:1]:
+        info = d.infos[i]
+        changed = d.new(Info(info.shape, info.dtype, (-64.0, 64.0), info.leaves))
+        d.steps.append(Inplace("mul_", i, (3.0,), (changed,)))
+        d.used.append(i)
+        if d.source is not None and d.infos[d.source].leaves:
+            d.times(d.source, 0.5)
+        d.realized = True
+
+
+def _through(d: Decoder) -> None:
+    _, d.source = interior(d)
+    d.realized = False
+
+
+def _diamond(d: Decoder, out: Values) -> None:
+    """Two ways from one value meet again."""
+    d.realized = False
+    for i in _floating(d, out)[:1]:
+        if d.extra is not None and d.infos[d.extra].shape:
+            other = d.plain("sum", (Ref(d.plain("sin", (Ref(d.extra),))),))
+            d.plain("add", (Ref(i), Ref(other)))
+            d.realized = True
+
+
+def _dead(d: Decoder, _: Values) -> None:
+    """The operation once more, on leaves of its own, whose result no gradient comes from."""
+    d.dead += d.apply(d.latest)
+    d.realized = bool(d.dead)
+
+
+def _deep(d: Decoder, out: Values) -> None:
+    for i in _floating(d, out)[:1]:
+        value = i
+        for k in range(12):
+            value = d.plain("sin", (Ref(value),)) if k % 2 else d.times(value, (0.5, -1.5, 2.0)[k // 2 % 3])
+        d.realized = True
+
+
+def _wide_sum(d: Decoder, out: Values) -> None:
+    for i in _floating(d, out)[:1]:
+        total = d.times(i, 0.5)
+        for k in range(7):
+            total = d.plain("add", (Ref(total), Ref(d.times(i, (2.0, -1.0, 0.25)[k % 3]))))
+        d.realized = True
+
+
+# -- the end -----------------------------------------------------------------------------------------------------------
+
+
+def backward(d: Decoder, roots: Values, weights: Weights) -> None:
+    """One backward from all roots."""
+    d.steps.append(Backward(roots, weights))
+
+
+def _accumulate(d: Decoder, roots: Values, weights: Weights) -> None:
+    d.steps += [Backward(roots, weights, retain_graph=True), Backward(roots, weights)]
+    d.realized = d.repeats
+
+
+def _zeroed(d: Decoder, roots: Values, weights: Weights) -> None:
+    leaves = tuple(sorted(d.dependence(roots)))
+    zero = ZeroGrad(leaves, "zero" if d.upto(2) else "none")
+    d.steps += [Backward(roots, weights, retain_graph=True), zero, Backward(roots, weights)]
+    d.realized = True
+
+
+def _chosen_inputs(d: Decoder, roots: Values, weights: Weights) -> None:
+    leaves = tuple(sorted(d.dependence(roots)))
+    chosen = leaves[:: 1 + d.upto(2)]
+    d.steps += [Backward(roots, weights, retain_graph=True, inputs=chosen), Backward(roots, weights)]
+    d.realized = d.repeats
+
+
+def _created(d: Decoder, roots: Values, weights: Weights) -> None:
+    """A graph of the gradient is made and not used; the gradients that follow are added to it out of place."""
+    d.steps += [Backward(roots, weights, create_graph=True), Backward(roots, weights)]
+    d.realized = d.orders > 1 and d.repeats
+
+
+def _read_back(d: Decoder, roots: Values, weights: Weights) -> None:
+    """`.grad` becomes an operand; a later backward adds to it in place."""
+    d.steps.append(Backward(roots, weights, retain_graph=True))
+    for leaf in sorted(d.dependence(roots)):
+        info = d.infos[leaf]
+        gradient = d.new(Info(info.shape, info.dtype, WIDE, frozenset()))
+        d.steps.append(ReadGrad(leaf, (gradient,)))
+        d.plain("mul", (Ref(gradient), 2.0))
+    d.steps.append(Backward(roots, weights))
+    d.realized = d.repeats
+
+
+def _update(d: Decoder, roots: Values, weights: Weights) -> None:
+    """What an optimiser does: gradients, a step downhill, gradients again."""
+    forward = [step for step in d.steps if isinstance(step, Apply)]
+    leaves = tuple(sorted(d.dependence(roots)))
+    d.steps.append(Backward(roots, weights))
+    for leaf in leaves:
+        info = d.infos[leaf]
+        gradient = d.new(Info(info.shape, info.dtype, WIDE, frozenset()))
+        d.steps.append(ReadGrad(leaf, (gradient,)))
+        step = d.emit("mul", (Ref(gradient), 0.0625), {}, mode="no_grad")
+        changed = d.new(info)
+        d.steps.append(Inplace("sub_", leaf, (Ref(step[0]),), (changed,), mode="no_grad"))
+        d.used += [step[0], changed]
+    d.steps.append(ZeroGrad(leaves, "zero" if d.upto(2) else "none"))
+    new: dict[int, int] = {}
+    for each in forward:
+        for i in results(each):
+            new[i] = d.new(d.infos[i])
+        d.steps.append(rename_step(each, lambda i: new.get(i, i), lambda i: new[i]))
+    d.used += [new[i] for i in new if i not in roots]
+    d.steps.append(Backward(tuple(new[i] for i in roots), weights))
+    d.realized = True
+
+
+def higher(order: int) -> Callable[[Decoder, Values, Weights], None]:
+    """Gradients of gradients: <gradient, leaf> is differentiated again, up to the order."""
+
+    def end(d: Decoder, roots: Values, weights: Weights) -> None:
+        if d.orders < order:
+            return backward(d, roots, weights)
+        for k in range(order - 1):
+            reached = tuple(sorted(d.dependence(roots)))
+            made = tuple(d.new(Info(i.shape, i.dtype, WIDE, i.leaves)) for i in (d.infos[r] for r in reached))
+            d.steps.append(Grad(roots, reached, weights, made, create_graph=True))
+            d.observed += made
+            roots = tuple(d.plain("mul", (Ref(g), Ref(i))) for g, i in zip(made, reached, strict=True))
+            weights = tuple(d.weights(i, 3 * k + n + 3) for n, i in enumerate(roots))
+        d.realized = True
+        return backward(d, roots, weights)
+
+    return end
+
+
+# -- what torch refuses ------------------------------------------------------------------------------------------------
+
+
+def _illegal(d: Decoder, roots: Values, weights: Weights) -> None:
+    """One of the things that torch refuses, at least after some operations: the engine must refuse the same."""
+    leaves = tuple(sorted(d.dependence(roots)))
+    root, leaf = roots[0], leaves[0]
+    constant = d.constant((2,)).id
+    shape = (*d.infos[root].shape, 2)
+    changed, one = d.new(d.infos[root]), d.weights(root, 0)
+    unused = d.fresh((2,), WIDE)
+    gradient = d.new(Info((2,), "float64", WIDE, frozenset()))
+    again = Backward(roots, weights)
+    kinds: tuple[list[AnyStep], ...] = (
+        [again, again],
+        [Inplace("mul_", root, (2.0,), (changed,)), again],
+        [Inplace("mul_", d.source if d.source is not None else root, (2.0,), (changed,)), again],
+        [Inplace("mul_", leaf, (2.0,), (changed,))],
+        [Backward((root,), (d.array(shape),))],
+        [Grad((root,), (unused,), (one,), (gradient,), allow_unused=False)],
+        [RequiresGrad(root, False)],
+        [RetainGrad(constant)],
+        [Hook(constant)],
+        [Hook(root, "post_accumulate")],
+        [Backward((constant,), (d.weights(constant, 0),))],
+        [Backward((root,), (None,)), again],
+        [Backward(roots, weights, inputs=())],
+        [Grad((root,), (constant,), (one,), (gradient,))],
+        [RequiresGrad(d.mask((2,)).id, True)],
+        [Inplace("add_", root, (d.constant((5, 1, 5)),), (changed,))],
+    )
+    d.observed.clear()
+    d.steps += kinds[d.byte() % len(kinds)]
+    d.realized = True
+
+
+def aside(d: Decoder) -> None:
+    """In a free program: a step that is no application, on one of the values at hand."""
+    value = d.pick(d.slots)
+    info = d.infos[value]
+    kind = d.upto(5)
+    if kind == 0:
+        number = d.new(Info(info.shape, info.dtype, info.interval, frozenset()))
+        d.steps.append(Detach(value, (number,)))
+        d.used.append(value)
+        d.slots.append(number)
+    elif kind == 1 and info.leaves:
+        d.steps.append(RetainGrad(value))
+    elif kind == 2 and info.leaves:
+        d.steps.append(Hook(value, scale=d.pick((None, 0.5))))
+    elif kind == 3 and info.leaves:
+        d.steps.append(Hook(min(info.leaves), d.pick(("post_accumulate", "tensor"))))
+    elif kind == 4:
+        _assigned(d, value)
+
+
+#: Every feature, in the order in which cells are searched.
+FEATURES: Final[dict[str, Feature]] = {
+    feature.name: feature
+    for feature in (
+        *(Feature(name) for name in ("float64", "float32", "mixed", "broadcast", "0-d", "empty", "strided", "kink")),
+        Feature("reuse", before=_reuse, after=_used_again),
+        Feature("method", "behaviour"),
+        Feature("operator", "behaviour"),
+        *(Feature(name) for name in ("integer", "bool", "float16", "wide", "nan or inf")),
+        Feature("order 2", "higher", end=higher(2)),
+        Feature("order 3", "higher", end=higher(3)),
+        Feature("diamond", before=_reuse, after=_diamond),
+        Feature("dead branch", after=_dead),
+        Feature("deep chain", after=_deep),
+        Feature("wide sum", after=_wide_sum),
+        Feature("no_grad", "behaviour", after=_multiplied),
+        Feature("enable_grad", "behaviour"),
+        Feature("requires_grad_", "behaviour", before=_switched_on),
+        Feature("detach", "behaviour", before=_detach, after=_used_again),
+        Feature("retain_grad", "behaviour", before=_retain_grad),
+        Feature("hook", "behaviour", before=_hook),
+        Feature("replacing hook", "behaviour", before=_replacing_hook),
+        Feature("post-accumulate hook", "behaviour", before=_post_hook),
+        Feature("accumulate", end=_accumulate),
+        Feature("zeroed", "behaviour", end=_zeroed),
+        Feature("inputs", "behaviour", end=_chosen_inputs),
+        Feature("create_graph", "higher", end=_created),
+        Feature("read .grad", "behaviour", end=_read_back),
+        Feature("update", "behaviour", end=_update),
+        Feature("out", "behaviour"),
+        Feature("item assignment", "behaviour", after=_set_item),
+        Feature("in-place", "behaviour", before=_in_place, may_fail=True),
+        Feature("write through", "behaviour", before=_through, after=_write_through, may_fail=True),
+        Feature("illegal", "behaviour", before=_through, end=_illegal, may_fail=True),
+    )
+}
+PLAIN: Final = Feature("")
