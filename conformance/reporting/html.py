@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,11 +11,14 @@ from markupsafe import Markup
 
 from conformance.program import Apply, Inplace
 from conformance.reporting import summary
+from conformance.reporting.charts import pair_map, trend
 from conformance.reporting.svg import Card, Edge, Row, draw
-from conformance.results import Finding, GraphNode, Results
+from conformance.results import Finding, GraphNode, Pairs, Results
 
 LONGEST = 46  # characters of a value on a card
 MOST_PAIRS = 200  # pairs listed as not exercised
+MOST_SHOWN = 40  # findings shown in full; further ones are rows of a table, so that the page stays small and quick
+WORST = 15  # operations whose errors are shown at once; the others unfold
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,20 @@ class Shown:
     met: str
 
 
-def to_html(results: Results) -> str:
-    """The whole page."""
+@dataclass(frozen=True)
+class PairMap:
+    """Which ordered pairs of operations were exercised, as a picture, and the operations that lack the most."""
+
+    pairs: Pairs
+    picture: str
+    least: list[tuple[str, int, int]]
+
+
+def to_html(results: Results, history: Sequence[Results] = ()) -> str:
+    """The whole page; `history` holds earlier results, for the trend."""
+    found = summary.ranked(results)
     first_finding: dict[tuple[str, str], str] = {}
-    for finding in results.findings:
+    for finding in found:
         for operation in (finding.blamed, *finding.operations):
             first_finding.setdefault((finding.engine, operation), finding.id)
     environment = _environment()
@@ -48,12 +62,37 @@ def to_html(results: Results) -> str:
         command=summary.command(results),
         environment=summary.environment(results),
         matrices=list(summary.matrices(results)),
+        by_engine=summary.by_engine(results),
         first_finding=first_finding,
-        findings=[_shown(finding) for finding in results.findings],
+        maps=[PairMap(p, pair_map(p), summary.least_paired(p)) for p in results.pairs if p.operations],
         most_pairs=MOST_PAIRS,
+        findings=[_shown(finding) for finding in found[:MOST_SHOWN]],
+        further=[(finding, summary.headline(finding)) for finding in found[MOST_SHOWN:]],
+        verdicts=sorted({finding.verdict for finding in found}),
+        kinds=sorted({finding.kind for finding in found}),
+        distributions=summary.distributions(results),
+        bins=summary.BINS,
+        worst=WORST,
+        known=summary.known(results),
+        trend=_trend(results, history),
         quality=summary.quality(results),
         timings=summary.timings(results),
+        costs=summary.costs(results),
     )
+
+
+def _trend(results: Results, history: Sequence[Results]) -> tuple[list[summary.Run], list[tuple[str, Markup]]]:
+    """The runs, and a small line for each number worth one."""
+    runs = summary.runs(results, history)
+    if not runs:
+        return [], []
+    lines = [
+        ("findings", [float(run.findings) for run in runs], "{:,.0f}"),
+        ("cells exercised", [run.cells for run in runs], "{:.1%}"),
+        ("pairs exercised", [run.pairs for run in runs], "{:.1%}"),
+        ("programs", [float(run.programs) for run in runs], "{:,.0f}"),
+    ]
+    return runs, [(label, Markup(trend(values, label, form))) for label, values, form in lines]  # trend() escapes
 
 
 def graph(finding: Finding) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from conformance.gate import Exit, unexercised
-from conformance.results import Finding, Results
+from conformance.results import ERROR_BINS, Finding, Pairs, Results
 from conformance.script import body
 
 Status = Literal["passed", "failed", "not exercised", "unsupported", "does not apply"]
@@ -39,6 +39,11 @@ class Square:
     status: Status
     programs: int = 0
     mismatches: int = 0
+
+    @property
+    def counts(self) -> str:
+        """Programs, and mismatches where there are any, as `40` or `40/7`; empty where nothing was run."""
+        return "" if not self.programs else f"{self.programs}/{self.mismatches}" if self.mismatches else f"{self.programs}"
 
     @property
     def text(self) -> str:
@@ -159,6 +164,14 @@ def matrices(results: Results) -> Iterator[Matrix]:
         )
 
 
+def by_engine(results: Results) -> list[tuple[str, list[tuple[str, Square]]]]:
+    """Operation × engine: each operation with every engine's square."""
+    found = {matrix.engine: {name: squares[0] for name, squares in matrix.rows} for matrix in matrices(results)}
+    names = sorted({name for squares in found.values() for name in squares})
+    absent = Square("does not apply")
+    return [(name, [(engine, squares.get(name, absent)) for engine, squares in found.items()]) for name in names]
+
+
 def _square(programs: int, mismatches: int, unsupported: int) -> Square:
     if mismatches:
         return Square("failed", programs, mismatches)
@@ -208,6 +221,106 @@ def quality(results: Results) -> list[tuple[str, str, str]]:
     ]
 
 
+@dataclass(frozen=True)
+class Scale:
+    """How far passing results were from torch's, of one operation or of all; `worst` in units of the last place."""
+
+    operation: str
+    counts: tuple[int, ...]
+    worst: str
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Part of the programs in each bin."""
+        total = sum(self.counts) or 1
+        return tuple(count / total for count in self.counts)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """The scales of one engine: of all operations together, then of each, the worst first."""
+
+    engine: str
+    together: Scale
+    each: tuple[Scale, ...]
+
+
+#: What the bins of `results.Errors.counts` mean.
+BINS = ("equal", *(f"≤ {bound:g}" for bound in ERROR_BINS[1:-1]), f"> {ERROR_BINS[-2]:g}")
+
+
+def distributions(results: Results) -> list[Distribution]:
+    """Errors of what passed, for each engine that has any stated."""
+    found = []
+    for engine in dict.fromkeys(errors.engine for errors in results.errors):
+        mine = sorted((e for e in results.errors if e.engine == engine), key=lambda e: (-e.worst, e.operation))
+        counts = tuple(map(sum, zip(*(e.counts for e in mine), strict=True)))
+        each = tuple(Scale(e.operation, e.counts, number(repr(e.worst))) for e in mine)
+        found.append(Distribution(engine, Scale("all", counts, each[0].worst), each))
+    return found
+
+
+def least_paired(pairs: Pairs, most: int = 12) -> list[tuple[str, int, int]]:
+    """Operations with the fewest pairs, as (operation, how many it fed, how many fed it); none when all are there."""
+    rows = [int(row, 16) for row in pairs.rows]
+    n = len(pairs.operations)
+    fed = [row.bit_count() for row in rows]
+    by = [sum(row >> column & 1 for row in rows) for column in range(n)]
+    short = [(name, fed[i], by[i]) for i, name in enumerate(pairs.operations) if fed[i] < n or by[i] < n]
+    return sorted(short, key=lambda row: row[1] + row[2])[:most]
+
+
+def costs(results: Results) -> list[tuple[str, str, str, str]]:
+    """What each engine cost, as (engine, its seconds, torch's for the same programs, the ratio)."""
+    return [
+        (e.name, seconds(e.seconds), seconds(e.reference_seconds), f"{e.seconds / e.reference_seconds:.2f} ×")
+        for e in results.engines
+        if e.reference_seconds
+    ]
+
+
+def known(results: Results) -> list[tuple[str, str, str, str]]:
+    """The expectations and what has become of them, as (id, engine, outcome, why)."""
+    return [
+        (e.id, e.engine, e.outcome, "; ".join(filter(None, (e.text, e.reason)))) for e in results.expectations
+    ]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a trend, in numbers."""
+
+    started: str
+    suite: str
+    programs: int
+    cells: float
+    pairs: float
+    mismatches: int
+    findings: int
+    exit_code: int
+
+
+def runs(results: Results, history: Iterable[Results]) -> list[Run]:
+    """The runs of a trend, oldest first; empty without earlier ones."""
+    every = sorted([*history, results], key=lambda r: r.started)
+    return [_run(r) for r in every] if len(every) > 1 else []
+
+
+def _run(results: Results) -> Run:
+    offered = [cell for cell in results.cells if not cell.unsupported or cell.programs]
+    covered, possible = sum(p.covered for p in results.pairs), sum(p.possible for p in results.pairs)
+    return Run(
+        started=results.started,
+        suite=results.versions.suite,
+        programs=results.statistics.programs,
+        cells=sum(bool(cell.programs) for cell in offered) / (len(offered) or 1),
+        pairs=covered / (possible or 1),
+        mismatches=results.statistics.mismatches,
+        findings=len(results.findings),
+        exit_code=results.exit_code,
+    )
+
+
 def timings(results: Results) -> list[tuple[str, str, str]]:
     """Where the time went, as (label, seconds, share of the total)."""
     t = results.timings
@@ -223,6 +336,12 @@ def timings(results: Results) -> list[tuple[str, str, str]]:
     whole = t.total or 1.0
     rows = [(label, seconds(value), f"{value / whole:.0%}") for label, value in [*parts, ("other", rest)]]
     return [*rows, ("total", seconds(t.total), "100%")]
+
+
+def ranked(results: Results) -> list[Finding]:
+    """The findings, unknown ones first, then by verdict, then by how often they were met."""
+    gravity = {"engine wrong": 0, "torch wrong": 1, "undecided": 2, "convention differs": 3, "ill-conditioned": 4}
+    return sorted(results.findings, key=lambda f: (bool(f.known), gravity[f.verdict], -f.met, f.id))
 
 
 def seconds(value: float) -> str:
