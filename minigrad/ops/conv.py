@@ -49,8 +49,8 @@ def convolution(
     kernel = weight.shape[2:]
     count = _count(input.shape[2:], kernel, dilation, padding, stride)
     columns = _columns(input, kernel, count, stride, padding, dilation, groups)
-    out = _product(weight.reshape(groups, weight.shape[0] // groups, columns.shape[1]), columns)
-    return _with_bias(np.moveaxis(out.reshape(weight.shape[0], input.shape[0], *count), 1, 0), bias)
+    out = _product(weight.reshape(groups, weight.shape[0] // groups, columns.shape[2]), columns)
+    return _with_bias(out.reshape(input.shape[0], weight.shape[0], *count), bias)
 
 
 @op(
@@ -75,8 +75,8 @@ def convolution_transpose(
     kernel, count = weight.shape[2:], input.shape[2:]
     n, channels = input.shape[0], weight.shape[1] * groups
     matrix = weight.reshape(groups, weight.shape[0] // groups, weight.shape[1] * prod(kernel))
-    columns = _product(np.swapaxes(matrix, 1, 2), _rows(input, groups)).reshape(channels, *kernel, n, *count)
-    return _with_bias(np.moveaxis(_sum_windows(columns, spatial, stride, padding, dilation), 1, 0), bias)
+    columns = _product(matrix.swapaxes(1, 2), _rows(input, groups)).reshape(n, channels, *kernel, *count)
+    return _with_bias(_sum_windows(columns, spatial, stride, padding, dilation), bias)
 
 
 @op(
@@ -90,22 +90,25 @@ def convolution_weight(
     y: Array, x: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int
 ) -> Array:
     """The adjoint in the weight: correlates (N, O, *count) with (N, C, *spatial) into (O, C/groups, *kernel)."""
-    columns = _columns(x, kernel, y.shape[2:], stride, padding, dilation, groups)
-    found = _product(_rows(y, groups), np.swapaxes(columns, 1, 2))
-    return found.reshape(y.shape[1], x.shape[1] // groups, *kernel)
+    kept = y.dtype
+    if kept == np.float16:
+        x, y = x.astype(np.float32), y.astype(np.float32)
+    rows, columns = _rows(y, groups), _columns(x, kernel, y.shape[2:], stride, padding, dilation, groups)
+    total: Array = np.zeros((groups, rows.shape[2], columns.shape[2]), y.dtype)
+    for each, windows_of_it in zip(rows, columns.swapaxes(2, 3)):  # all at once would take the memory of a batch
+        total += _product(each, windows_of_it)
+    return total.reshape(y.shape[1], x.shape[1] // groups, *kernel).astype(kept, copy=False)
 
 
 def _columns(x: Array, kernel: Ints, count: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int) -> Array:
-    """All windows of (N, C, *spatial) as one matrix per group: (groups, C/groups * prod(kernel), N * prod(count))."""
+    """All windows of (N, C, *spatial) as matrices: (N, groups, C/groups * prod(kernel), prod(count))."""
     found = windows(padded(x, padding, padding), kernel, stride, dilation, count)
-    found = np.moveaxis(found, 0, len(kernel) + 1)
-    rows = x.shape[1] // groups * prod(kernel)
-    return found.reshape(groups, rows, x.shape[0] * prod(count))  # type: ignore[no-any-return]
+    return found.reshape(x.shape[0], groups, x.shape[1] // groups * prod(kernel), prod(count))
 
 
 def _rows(y: Array, groups: int) -> Array:
-    """An output (N, O, *count) as one matrix per group: (groups, O/groups, N * prod(count))."""
-    return np.moveaxis(y, 0, 1).reshape(groups, y.shape[1] // groups, y.shape[0] * prod(y.shape[2:]))
+    """An output (N, O, *count) as matrices: (N, groups, O/groups, prod(count))."""
+    return y.reshape(y.shape[0], groups, y.shape[1] // groups, prod(y.shape[2:]))
 
 
 def _product(a: Array, b: Array) -> Array:
@@ -114,30 +117,30 @@ def _product(a: Array, b: Array) -> Array:
         return _product(a.astype(np.float32), b.astype(np.float32)).astype(np.float16)
     if a.shape[-1] == 1:  # as for depthwise convolutions: np.matmul of outer products is many times slower
         return np.multiply(a, b)
-    return np.matmul(a, b)  # type: ignore[no-any-return]
+    return np.matmul(a, b)
 
 
 def _sum_windows(columns: Array, spatial: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Array:
-    """(C, *kernel, N, *count) added up where the windows lie: (C, N, *spatial)."""
+    """(N, C, *kernel, *count) added up where the windows lie: (N, C, *spatial)."""
     d = len(spatial)
-    kernel, count = columns.shape[1 : d + 1], columns.shape[d + 2 :]
+    kernel, count = columns.shape[2 : d + 2], columns.shape[d + 2 :]
     # The windows need not reach the end of the padded input; with output_padding the input ends after them.
     reach = tuple(
         max(m + 2 * p, (k - 1) * e + (c - 1) * s + 1)
         for m, p, k, e, c, s in zip(spatial, padding, kernel, dilation, count, stride)
     )
-    total: Array = np.zeros((columns.shape[0], columns.shape[d + 1], *reach), columns.dtype)
+    total: Array = np.zeros((*columns.shape[:2], *reach), columns.dtype)
     if columns.size:
         for place, where in offsets(kernel, stride, dilation, count):
-            part: tuple[Any, ...] = (slice(None), *place)
+            part: tuple[Any, ...] = (slice(None), slice(None), *place)
             total[where] += columns[part]
     return total[(..., *(slice(p, p + m) for p, m in zip(padding, spatial)))]  # type: ignore[arg-type]
 
 
 def _with_bias(out: Array, bias: Array | None) -> Array:
-    if bias is None:
-        return np.ascontiguousarray(out)
-    return np.add(out, bias.reshape(-1, *(1,) * (out.ndim - 2)), order="C")
+    if bias is not None:
+        out += bias.reshape(-1, *(1,) * (out.ndim - 2))
+    return np.ascontiguousarray(out)
 
 
 # ---- convolution as users know it ------------------------------------------------------------------------------------
@@ -334,7 +337,7 @@ def im2col(self: Array, kernel: Ints, dilation: Ints, padding: Ints, stride: Int
     """(*, C, H, W) to the windows as columns: (*, C * prod(kernel), L)."""
     count = _count(self.shape[-2:], kernel, dilation, padding, stride)
     found = windows(padded(self, padding, padding), kernel, stride, dilation, count)
-    return found.reshape(*self.shape[:-3], self.shape[-3] * prod(kernel), prod(count))  # type: ignore[no-any-return]
+    return found.reshape(*self.shape[:-3], self.shape[-3] * prod(kernel), prod(count))
 
 
 @internal(
@@ -345,8 +348,8 @@ def col2im(self: Array, spatial: Ints, kernel: Ints, dilation: Ints, padding: In
     """The adjoint: columns added up where their windows lie."""
     count = _count(spatial, kernel, dilation, padding, stride)
     lead, n = self.shape[:-2], self.shape[-2] // prod(kernel)
-    columns = np.moveaxis(self.reshape(prod(lead), n, *kernel, *count), 0, 3)
-    found = np.moveaxis(_sum_windows(columns, spatial, stride, padding, dilation), 1, 0)
+    columns = self.reshape(prod(lead), n, *kernel, *count)
+    found = _sum_windows(columns, spatial, stride, padding, dilation)
     return np.ascontiguousarray(found).reshape(*lead, n, *spatial)
 
 
