@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from conformance.engines import adapters
 from conformance.engines.protocol import Engine, EngineError, Unsupported
 
 __all__ = ["GROUP", "Engine", "EngineError", "Unsupported", "find", "load", "names"]
@@ -40,7 +41,7 @@ _BUILT_IN: dict[str, Callable[[], Engine]] = {"minigrad": _minigrad, "torch": _t
 
 def names() -> tuple[str, ...]:
     """Names of the registered engines."""
-    return tuple(sorted({*_BUILT_IN, *(point.name for point in entry_points(group=GROUP))}))
+    return tuple(sorted({*_BUILT_IN, *adapters.ADAPTERS, *(point.name for point in entry_points(group=GROUP))}))
 
 
 def load(spec: str | Engine | type[Engine] | ModuleType) -> Engine:
@@ -51,9 +52,11 @@ def load(spec: str | Engine | type[Engine] | ModuleType) -> Engine:
     """
     if not isinstance(spec, str):
         return _as_engine(spec, getattr(spec, "__name__", type(spec).__name__))
-    if spec in _BUILT_IN:
+    if spec in _BUILT_IN or spec in adapters.ADAPTERS:
         try:
-            return _BUILT_IN[spec]()
+            return _BUILT_IN[spec]() if spec in _BUILT_IN else adapters.load(spec)
+        except EngineError:
+            raise
         except (Exception, SystemExit) as error:
             raise EngineError(f"engine {spec}: cannot be loaded: {_line(error)}") from error
     for point in entry_points(group=GROUP):

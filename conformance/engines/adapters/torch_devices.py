@@ -1,0 +1,52 @@
+"""torch in other precisions and on other devices: the same functions, other kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from conformance.engines.protocol import EngineError, Unsupported
+from conformance.engines.torchlike import Torch
+
+
+class Float32(Torch):
+    """torch where every float64 is a float32: what single precision costs, next to double precision."""
+
+    precision = "float32"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "torch:float32"
+
+    def leaf(self, array: npt.NDArray[Any], requires_grad: bool) -> Any:  # noqa: D102
+        return super().leaf(array.astype("float32") if array.dtype == "float64" else array, requires_grad)
+
+    def dtype(self, name: str) -> Any:  # noqa: D102
+        return super().dtype("float32" if name == "float64" else name)
+
+    def call(self, form: str, op: str, args: Any, kwargs: Any) -> Any:  # noqa: D102
+        return super().call(form, "float" if op == "double" else op, args, kwargs)
+
+    def numpy(self, value: Any) -> npt.NDArray[Any]:  # noqa: D102
+        found = super().numpy(value)
+        return found.astype("float64") if found.dtype == "float32" else found
+
+
+class Cuda(Torch):
+    """torch on a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "torch:cuda"
+        if not torch.cuda.is_available():
+            raise EngineError("engine torch:cuda: torch sees no GPU on this machine")
+
+    def leaf(self, array: npt.NDArray[Any], requires_grad: bool) -> Any:  # noqa: D102
+        if not array.flags.c_contiguous:
+            raise Unsupported("strides of leaves on a GPU")
+        return super().leaf(array, False).cuda().requires_grad_(requires_grad)
+
+    def numpy(self, value: Any) -> npt.NDArray[Any]:  # noqa: D102
+        return super().numpy(value.cpu() if hasattr(value, "cpu") else value)
