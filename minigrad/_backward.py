@@ -363,8 +363,7 @@ class _Pass:
         single = len(node.meta) == 1
         tensors = [wrap(grads)] if single else [wrap(each) for each in grads]
         for number, hook in list(hooks.tensor.values()):
-            if tensors[number] is not None:
-                tensors[number] = _checked(hook, hook(tensors[number]), tensors[number])
+            tensors[number] = _checked(hook, hook(tensors[number]), tensors[number])
         return unwrap(tensors[0]) if single else [unwrap(each) for each in tensors]
 
     def call_after(self, node: Node, hooks: Hooks, results: Sequence[Any], grads: Any) -> Sequence[Any]:
@@ -438,13 +437,14 @@ def _expandable(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
 
 def _all_checked(hook: Any, new: Any, old: Sequence[Any]) -> list[Any]:
     """A node hook's answer, one gradient for each."""
-    answers = new if isinstance(new, tuple) else (new,)
-    if len(answers) != len(old):
+    if not isinstance(new, tuple):
+        raise TypeError(f"expected tuple, but hook returned '{type(new).__name__}'")
+    if len(new) != len(old):
         name = getattr(hook, "__name__", type(hook).__name__)
         raise RuntimeError(
-            f"hook '{name}' has returned an incorrect number of values (got {len(answers)}, but expected {len(old)})"
+            f"hook '{name}' has returned an incorrect number of values (got {len(new)}, but expected {len(old)})"
         )
-    return [_checked(hook, each, before) for each, before in zip(answers, old, strict=True)]
+    return [None if each is None else _checked(hook, each, before) for each, before in zip(new, old, strict=True)]
 
 
 def _checked(hook: Any, new: Any, old: Any) -> Any:
@@ -455,7 +455,7 @@ def _checked(hook: Any, new: Any, old: Any) -> Any:
     if not isinstance(new, Tensor):
         raise TypeError(f"expected Variable, but hook returned '{type(new).__name__}'")
     if old is None:
-        return new
+        raise RuntimeError("can't replace a None gradient with a non-None value")
     if new._data.dtype != old._data.dtype:
         raise RuntimeError(
             f"hook '{name}' has changed the type of value (was {from_numpy(old._data.dtype).tensor_type} got"

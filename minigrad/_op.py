@@ -667,13 +667,8 @@ def write(target: Tensor, result: Any, uniform: bool = False) -> None:
         raise RuntimeError(
             f"output with shape {list(data.shape)} doesn't match the broadcast shape {list(result.shape)}"
         )
-    if not uniform and not data.flags.forc and overlaps(data):
-        if 0 not in data.strides:
-            raise NotImplementedError("writing to elements that overlap in memory, other than by expand: not with numpy")
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location."
-            " Please clone() the tensor before performing the operation."
-        )
+    if not uniform:
+        check_written(data)
     if target._conj:
         raise NotImplementedError("numpy's arrays cannot be written to through their conjugate: use resolve_conj() first")
     if target._inference and not state.inference:
@@ -684,6 +679,17 @@ def write(target: Tensor, result: Any, uniform: bool = False) -> None:
     state.run(np.copyto, data, result, "unsafe")
     if not target._inference:
         target._cell[0] += 1
+
+
+def check_written(data: np.ndarray[Any, Any]) -> None:
+    """Refuse to write to elements that share memory with each other."""
+    if not data.flags.forc and overlaps(data):
+        if 0 not in data.strides:
+            raise NotImplementedError("writing to elements that overlap in memory, other than by expand: not with numpy")
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location."
+            " Please clone() the tensor before performing the operation."
+        )
 
 
 # ---- arguments -------------------------------------------------------------------------------------------------------

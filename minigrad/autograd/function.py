@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from minigrad._graph import FREED, Edge, Node, Saved, SavedTensor, stale_error
+from minigrad._graph import FREED, Edge, Node, Packed, Saved, SavedTensor, stale_error
 from minigrad._modes import no_grad, state
 from minigrad._tensor import Tensor, make
 from minigrad._views import FUNCTION, check_inplace, edge_of, mark_view, rebase_history
@@ -66,7 +66,11 @@ class BackwardCFunction(FunctionCtx, Node):
                 raise stale_error(each, version, self)
         return tuple(None if each is None else each.unpack(self) for each in self.saved)
 
-    saved_variables = saved_tensors
+    @property
+    def saved_variables(self) -> tuple[Tensor | None, ...]:
+        """The old name of `saved_tensors`."""
+        warnings.warn("'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2)
+        return self.saved_tensors
 
     @property
     def _raw_saved_tensors(self) -> tuple[Any, ...]:
@@ -95,7 +99,7 @@ class BackwardCFunction(FunctionCtx, Node):
                 for g, meta in zip(given, self.meta, strict=True)
             ]
         answer = self.function._backward()(self, *map(calculus.wrap, given))
-        answers = list(answer) if isinstance(answer, (tuple, list)) else [answer]
+        answers = list(answer) if isinstance(answer, tuple) else [answer]
         if len(answers) > self.count and all(each is None for each in answers[self.count :]):
             answers = answers[: self.count]
         if len(answers) != self.count:
@@ -106,11 +110,20 @@ class BackwardCFunction(FunctionCtx, Node):
         for place, each in enumerate(answers):
             if each is not None and place not in self.places:
                 raise RuntimeError(
-                    f"function {self.name()} returned a gradient different from None at position {place + 1}, but the"
+                    f"function {self.name()} returned a gradient different than None at position {place + 1}, but the"
                     " corresponding forward input was not a Variable"
                 )
             if each is not None and not isinstance(each, Tensor):
                 raise RuntimeError(f"expected Variable or None (got {type(each).__name__})")
+        for place, edge in zip(self.places, self.next, strict=True):
+            each = answers[place]
+            if each is not None and edge is not None and each._data.dtype.kind == "c":
+                if edge[0].meta[edge[1]][1].kind != "c":
+                    raise RuntimeError(
+                        "Expected isFloatingType(grad.scalar_type()) || (input_is_complex == grad_is_complex) to be true,"
+                        " but got false.  (Could this error message be improved?  If so, please report an enhancement"
+                        " request to PyTorch.)"
+                    )
         return [calculus.unwrap(answers[place]) for place in self.places]
 
 
@@ -227,6 +240,9 @@ def _record(ctx: BackwardCFunction, inputs: Sequence[Tensor], result: Any, recor
             else each
             for each in ctx._to_save
         ]
+        if state.saved_tensors_hooks:
+            pack, unpack = state.saved_tensors_hooks[-1]
+            ctx.saved = [None if each is None else Packed(each, ctx, pack, unpack) for each in ctx.saved]
         ctx.versions = [0 if each is None else each._cell[0] for each in ctx.saved]
         ctx._to_save = ()
     if isinstance(result, tuple):

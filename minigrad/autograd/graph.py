@@ -117,6 +117,8 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[..., None],
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
     lock = threading.Lock()
     passes: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()  # pass -> gradients still to come
+    if not all(each.requires_grad for each in tensors):
+        raise AssertionError("Expected gradient function to be set")
     nodes = [get_gradient_edge(each).node for each in tensors]
 
     def inner(place: int) -> Callable[[Tensor], None]:

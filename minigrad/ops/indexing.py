@@ -10,7 +10,7 @@ import numpy as np
 from minigrad import _dtype
 from minigrad._declare import composite, method
 from minigrad._dims import wrap_dim
-from minigrad._op import OPS, RAW, Array, ArrayOrNumber, Size, apply, apply_inplace
+from minigrad._op import OPS, RAW, Array, ArrayOrNumber, Size, apply, apply_inplace, check_written
 from minigrad._tensor import Tensor, make
 from minigrad.ops.conversion import cast_array, fitted
 from minigrad.ops.shape import alias, at, broadcast_error, expand, internal, linear, select, slice_, unsqueeze, view
@@ -336,6 +336,7 @@ def _setitem(self: Tensor, key: Any, value: Any) -> None:
             value = _stripped(value)
         apply_inplace(OPS["index_put_at"], [tensor, index, value, False])
     elif not value._data.ndim:
+        check_written(tensor.materialize())
         tensor.fill_(value)
     else:
         if value._data.shape != tensor._data.shape:
