@@ -202,8 +202,11 @@ def backward(d: Decoder, roots: Values, weights: Weights) -> None:
 
 
 def _accumulate(d: Decoder, roots: Values, weights: Weights) -> None:
+    if not d.repeats:
+        return backward(d, roots, weights)
     d.steps += [Backward(roots, weights, retain_graph=True), Backward(roots, weights)]
-    d.realized = d.repeats
+    d.realized = True
+    return None
 
 
 def _zeroed(d: Decoder, roots: Values, weights: Weights) -> None:
@@ -214,20 +217,28 @@ def _zeroed(d: Decoder, roots: Values, weights: Weights) -> None:
 
 
 def _chosen_inputs(d: Decoder, roots: Values, weights: Weights) -> None:
+    if not d.repeats:
+        return backward(d, roots, weights)
     leaves = tuple(sorted(d.dependence(roots)))
     chosen = leaves[:: 1 + d.upto(2)]
     d.steps += [Backward(roots, weights, retain_graph=True, inputs=chosen), Backward(roots, weights)]
-    d.realized = d.repeats
+    d.realized = True
+    return None
 
 
 def _created(d: Decoder, roots: Values, weights: Weights) -> None:
     """A graph of the gradient is made and not used; the gradients that follow are added to it out of place."""
+    if d.orders < 2 or not d.repeats:
+        return backward(d, roots, weights)
     d.steps += [Backward(roots, weights, create_graph=True), Backward(roots, weights)]
-    d.realized = d.orders > 1 and d.repeats
+    d.realized = True
+    return None
 
 
 def _read_back(d: Decoder, roots: Values, weights: Weights) -> None:
     """`.grad` becomes an operand; a later backward adds to it in place."""
+    if not d.repeats:
+        return backward(d, roots, weights)
     d.steps.append(Backward(roots, weights, retain_graph=True))
     for leaf in sorted(d.dependence(roots)):
         info = d.infos[leaf]
@@ -235,7 +246,8 @@ def _read_back(d: Decoder, roots: Values, weights: Weights) -> None:
         d.steps.append(ReadGrad(leaf, (gradient,)))
         d.plain("mul", (Ref(gradient), 2.0))
     d.steps.append(Backward(roots, weights))
-    d.realized = d.repeats
+    d.realized = True
+    return None
 
 
 def _update(d: Decoder, roots: Values, weights: Weights) -> None:

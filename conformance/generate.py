@@ -24,6 +24,8 @@ from conformance.vocabulary import OPERATIONS, Operation
 
 #: Seconds that one program tries after a first.
 FAN = SLOTS - 1
+#: How often a cell is tried with bytes made of the given ones before it is given up.
+ATTEMPTS = 4
 #: Programs in one Hypothesis example.
 BATCH = 32
 #: Steps of autograd that free programs end with, and kinds of values that they hold; most have neither.
@@ -59,12 +61,16 @@ def decode(
     A cell takes at least SHORT bytes, any other target at least SIZE.
     """
     meant: tuple[str, ...] = ()
-    feature = PLAIN
     if target.kind == "cell":
-        feature = FEATURES[target.feature]
-        decoder = Decoder(data, shapes, feature.name)
-        _cell(decoder, OPERATIONS[target.first], feature)
-    elif target.kind == "pair":
+        program, meant = _cell(data, target, shapes)
+        for attempt in range(ATTEMPTS if not meant else 0):
+            other = hashlib.shake_128(data + bytes((attempt,))).digest(len(data))
+            program, meant = _cell(other, target, shapes)
+            if meant:
+                break
+        return program, meant
+    feature = PLAIN
+    if target.kind == "pair":
         decoder = Decoder(data, shapes)
         meant = _pairs(decoder, OPERATIONS[target.first], [OPERATIONS[name] for name in target.seconds])
     else:
@@ -73,13 +79,15 @@ def decode(
         end = FEATURES.get(ENDS[data[1] % len(ENDS)], PLAIN)
         feature = end if LEVELS.index(end.level) <= LEVELS.index(target.level) else PLAIN
     program = _finish(decoder, feature, target.level)
-    if target.kind != "pair" and decoder.realized and program.steps:
+    if target.kind == "free" and program.steps:
         meant = (target.feature,)
     return program, meant
 
 
-def _cell(d: Decoder, operation: Operation, feature: Feature) -> None:
+def _cell(data: bytes, target: Target, shapes: Shapes) -> tuple[Program, tuple[str, ...]]:
     """The operation with the feature."""
+    operation, feature = OPERATIONS[target.first], FEATURES[target.feature]
+    d = Decoder(data, shapes, feature.name)
     d.slot(0)
     if feature.before is not None:
         feature.before(d)
@@ -90,6 +98,8 @@ def _cell(d: Decoder, operation: Operation, feature: Feature) -> None:
         d.realized = False
     elif feature.after is not None:
         feature.after(d, out)
+    program = _finish(d, feature, target.level)
+    return program, (feature.name,) if d.realized and program.steps else ()
 
 
 def _pairs(d: Decoder, first: Operation, seconds: Sequence[Operation]) -> tuple[str, ...]:
@@ -186,7 +196,7 @@ def within(level: Level) -> list[str]:
 
 def cells(operations: Sequence[Operation], shapes: Shapes, level: Level = "look") -> list[tuple[str, str]]:
     """The cells that make sense: those whose feature some of a few fixed byte strings bring about."""
-    probes = [hashlib.shake_128(bytes([k])).digest(SIZE) for k in range(12)]
+    probes = [hashlib.shake_128(bytes([k])).digest(SHORT) for k in range(1)]
     return [
         (operation.name, feature)
         for operation in operations
