@@ -66,7 +66,8 @@ TYPES: Final = {"b": "bool", "iu": "integer", "f": "floating", "c": "complex"}
 NOT_FOR_ARRAYS: Final = (  # parts of the names of torch's operations that no engine on numpy's arrays has
     "backward", "cudnn", "mkldnn", "miopen", "mps", "sparse", "nested", "fft", "quantize", "jagged", "segment",
     "flash", "efficient", "thnn", "fused", "foreach", "coalesce", "crow", "ccol", "values", "indices",
-    "sym_", "xla", "lstm", "gru", "rnn", "ctc", "embedding_bag", "transformer", "slow_", "overrideable", "lift", "noise",
+    "sym_", "xla", "lstm", "gru", "rnn", "ctc", "embedding_bag", "transformer", "slow_", "overrideable",
+    "lift", "noise",
 )  # fmt: skip
 
 
@@ -198,16 +199,16 @@ def page() -> str:
 
 
 def _lines() -> Iterator[str]:
-    count = figures()
+    count, expected = figures(), len(EXPECTED)
     supported = [name for name in EXPECTED if has(name)]
     yield "# The operations of minigrad"
     yield ""
     yield "Written by `python -m minigrad.operations` from the declarations themselves, in [`ops/`](ops)."
     yield ""
-    yield f"minigrad supports **{len(supported)} of {len(EXPECTED)}** of torch's differentiable operations, of those that"
+    yield f"minigrad supports **{len(supported)} of {expected}** of torch's differentiable operations, of those that"
     yield "an engine on arrays can be expected to have (no sparse, nested or quantised tensors, and no transforms)."
     yield f"It lacks {', '.join(sorted(set(EXPECTED) - set(supported))) or 'none of them'}."
-    yield f"With those beyond that list it has {count.operations}. Of these, {count.operations - count.compositions} are"
+    yield f"With those beyond that list it has {count.operations}: {count.operations - count.compositions} are"
     yield f"declared, with {count.rules} rules in all, and {count.compositions} are compositions of others."
     yield "Rules are differentiated themselves: where torch has a derivative of some order, minigrad has it."
     for family, members in families().items():
