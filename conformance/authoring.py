@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import traceback
 from collections.abc import Callable, Iterator
@@ -83,7 +84,7 @@ class Examination(msgspec.Struct, frozen=True):
         return all(remark.status != "wrong" for remark in self.remarks)
 
 
-class _Stop(Exception):
+class _Stopped(Exception):  # noqa: N818 - no error: nothing further can be tried
     """Nothing further can be tried."""
 
 
@@ -104,12 +105,12 @@ def examine(spec: str) -> Examination:
         if isinstance(found, type):
             spec = spec if ":" in spec else f"{spec}:{found.__name__}"
             if lacking := [name for name in DUTIES if name in getattr(found, "__abstractmethods__", ())]:
-                return Examination(spec, tuple(Remark("wrong", name, f"is missing: {DUTIES[name]}.") for name in lacking))
+                return Examination(
+                    spec, tuple(Remark("wrong", name, f"is missing: {DUTIES[name]}.") for name in lacking)
+                )
     trial = _Trial(load(spec))
-    try:
+    with contextlib.suppress(_Stopped):
         trial.run()
-    except _Stop:
-        pass
     return Examination(spec, tuple(trial.remarks), tuple(trial.works), tuple(trial.missing))
 
 
@@ -157,7 +158,7 @@ class _Trial:
             raise
         except Exception as error:  # noqa: BLE001 - whatever an engine raises is told to its author
             self.say("wrong", method, f"{_place(error, self.engine)} {DUTIES[method]}.")
-            raise _Stop from None
+            raise _Stopped from None
 
     def run(self) -> None:
         self.leaves()
@@ -183,10 +184,10 @@ class _Trial:
             got = self.call("numpy", value)
             if not isinstance(got, np.ndarray):
                 self.say("wrong", "numpy", f"gave a {type(got).__name__}, not a numpy array. Use np.asarray(…).")
-                raise _Stop
+                raise _Stopped
             if got.shape != given.shape or not np.array_equal(got, given):
                 self.say("wrong", "leaf", f"{given} (shape {given.shape}) comes out as {got} (shape {got.shape}).")
-                raise _Stop
+                raise _Stopped
             if got.dtype != given.dtype:
                 text = f"a {given.dtype} array comes out as {got.dtype}: torch keeps the type that it is given."
                 self.say("wrong", "leaf", text)
@@ -201,7 +202,7 @@ class _Trial:
             made = self.call("apply", op, leaves, {})
         except Unsupported:
             return
-        except _Stop:
+        except _Stopped:
             last = self.remarks.pop()
             self.say("wrong", op, last.text)
             return
@@ -223,7 +224,7 @@ class _Trial:
             self.call("backward", made, given)
         except Unsupported as error:
             self.say("missing", "backward", f"Unsupported: {error}")
-            raise _Stop from None
+            raise _Stopped from None
         for number, (leaf, expected) in enumerate(
             zip(leaves, _differences(function, operands, cotangent), strict=True)
         ):
@@ -232,7 +233,7 @@ class _Trial:
             if held is None:
                 text = f"{where} is None. backward did not reach the leaf, or grad looks in another place."
                 self.say("wrong", "backward", text)
-                raise _Stop
+                raise _Stopped
             got = self.call("numpy", held)
             if not isinstance(got, np.ndarray) or got.shape != expected.shape:
                 said = f"has shape {got.shape}" if isinstance(got, np.ndarray) else f"is a {type(got).__name__}"
@@ -266,7 +267,7 @@ class _Trial:
         except Unsupported:
             self.say("missing", "broadcasting", "not offered: operands of different shapes will not be tried")
             return
-        except _Stop:
+        except _Stopped:
             self.remarks.pop()
             text = f"{op} of shapes (2, 2) and (2,) fails. Raise conformance.Unsupported, or broadcast as numpy does."
             self.say("wrong", "broadcasting", text)

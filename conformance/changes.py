@@ -54,17 +54,13 @@ def compare(old: Results, new: Results) -> Changes:
     the new run still exercised its operations: what was not tried is lost coverage, and no good news.
     """
     before = {finding.id: finding for finding in old.findings}
-    after = {finding.id: finding for finding in new.findings}
+    after = {finding.id for finding in new.findings}
     tested = {engine.name for engine in new.engines}
     exercised = _exercised(new)
     return Changes(
-        new=tuple(finding for id, finding in after.items() if id not in before),
-        fixed=tuple(f for id, f in before.items() if id not in after and f.engine in tested and _seen(f, exercised)),
-        changed=tuple(
-            Changed(before[id], finding)
-            for id, finding in after.items()
-            if id in before and _changed(before[id], finding)
-        ),
+        new=tuple(f for f in new.findings if f.id not in before),
+        fixed=tuple(f for f in old.findings if f.id not in after and f.engine in tested and _seen(f, exercised)),
+        changed=tuple(Changed(before[f.id], f) for f in new.findings if f.id in before and _changed(before[f.id], f)),
         lost=tuple(cell for cell in _exercised(old) if cell not in exercised),
     )
 

@@ -28,7 +28,8 @@ from conformance import execute, generate, noise
 from conformance.compare import judge
 from conformance.engines import Engine, load
 from conformance.execute import Observation
-from conformance.generate import FEATURES, Block, Target
+from conformance.features import FEATURES
+from conformance.generate import Block, Target
 from conformance.grade_worker import Answer, Ask, SentObservation, receive
 from conformance.program import Apply, Backward, Leaf, Program, Ref, array
 from conformance.results import ResultsError
@@ -122,9 +123,7 @@ def builtin() -> Rubric:
         Criterion(name="Sums and matrices", points=15, operations=("sum", "mean", "matmul")),
         Criterion(name="A value used twice", points=15, operations=("add", "mul"), features=("reuse",)),
         Criterion(name="Broadcasting", points=10, operations=("add", "mul"), features=("broadcast",)),
-        Criterion(
-            name="Whole programs", points=15, operations=("add", "mul", "sub"), features=(CHAINS,), programs=20
-        ),
+        Criterion(name="Whole programs", points=15, operations=("add", "mul", "sub"), features=(CHAINS,), programs=20),
     )
     return Rubric(criteria=criteria)
 
@@ -145,7 +144,9 @@ def read_rubric(path: Path) -> Rubric:
             if unknown := [name for name in given if name not in known]:
                 raise RubricError(f"{path}: criterion {criterion.name!r}: unknown {kind} {unknown[0]!r}")
         if not criterion.operations or criterion.programs < 1 or criterion.points < 0:
-            raise RubricError(f"{path}: criterion {criterion.name!r}: needs operations, programs, and points of 0 or more")
+            raise RubricError(
+                f"{path}: criterion {criterion.name!r}: needs operations, programs, and points of 0 or more"
+            )
     if not rubric.criteria:
         raise RubricError(f"{path}: has no criteria")
     return rubric
@@ -266,9 +267,7 @@ def _names(specs: Sequence[str]) -> list[str]:
     return [name if repeated[name] == 1 else f"{name}-{i}" for i, name in enumerate(named, 1)]
 
 
-def _grade(
-    name: str, spec: str, rubric: Rubric, tasks: Sequence[_Task], reference: Engine, limit: float
-) -> Grade:
+def _grade(name: str, spec: str, rubric: Rubric, tasks: Sequence[_Task], reference: Engine, limit: float) -> Grade:
     start = monotonic()
     flags: dict[str, None] = {}
     outcomes: list[tuple[Outcome, str]] = [("not run", "")] * len(tasks)
@@ -347,7 +346,11 @@ def _mark(number: int, criterion: Criterion, tasks: Sequence[_Task], outcomes: S
                 remarks.append(f"{label} {outcome}" + (f": {text}" if text else ""))
     earned = criterion.points * sum(counted.values()) / len(counted) if counted else 0.0
     return Mark(
-        criterion=criterion.name, points=round(earned, 2), of=criterion.points, outcomes=dict(kinds), remarks=tuple(remarks)
+        criterion=criterion.name,
+        points=round(earned, 2),
+        of=criterion.points,
+        outcomes=dict(kinds),
+        remarks=tuple(remarks),
     )
 
 

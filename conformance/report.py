@@ -84,7 +84,7 @@ class Report:
 
 
 def load(path: Path) -> Report:
-    """The report of a stored `results.json`. Raises `ResultsError` when it is missing, cut short or of another format."""
+    """The report of a stored `results.json`. Raises `ResultsError` when it is missing, cut short or of another kind."""
     return Report(records.load(path))
 
 

@@ -22,7 +22,13 @@ if CHROMIUM is None:
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install '.[test]'")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing: pip install '.[test]'")
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-dev-shm-usage"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-dev-shm-usage",
+]
 
 
 def large(operations: int, findings: int) -> Results:
@@ -32,7 +38,9 @@ def large(operations: int, findings: int) -> Results:
     names = [f"operation{i}" for i in range(operations)]
     base = results(finding())
     cells = [
-        records.Cell(engine="micro", operation=name, feature=feature, programs=40, mismatches=3 * (pick.random() < 0.03))
+        records.Cell(
+            engine="micro", operation=name, feature=feature, programs=40, mismatches=3 * (pick.random() < 0.03)
+        )
         for name in names
         for feature in features
     ]
@@ -147,8 +155,8 @@ def test_filters_live_in_the_hash(browser: sync_api.Browser, files: dict[str, Pa
         assert "verdict=undecided" in page.url
         count = page.locator("article.finding:visible").count()
         assert count == page.locator("article[data-verdict=undecided]").count() < 4
-        hash = page.url.partition("#")[2]
-    with Opened(browser, files["small"], f"#{hash}") as page:  # a link to the same view
+        view = page.url.partition("#")[2]
+    with Opened(browser, files["small"], f"#{view}") as page:  # a link to the same view
         assert page.input_value("#filter-operations") == "operation1"
         assert page.locator(shown).count() == 3
         assert page.locator("article.finding:visible").count() == count
@@ -168,7 +176,8 @@ def test_a_cell_opens_what_was_run_there(browser: sync_api.Browser, files: dict[
         page.keyboard.press("Escape")
         assert page.locator("#cell").is_hidden()
         blamed = page.locator("article.finding").first
-        row = page.locator(".matrix[data-engine=micro] tbody tr", has_text=(blamed.get_attribute("data-ops") or "").split()[0])
+        name = (blamed.get_attribute("data-ops") or "").split()[0]
+        row = page.locator(".matrix[data-engine=micro] tbody tr", has_text=name)
         row.first.locator("td").first.click(position={"x": 2, "y": 2})
         assert blamed.locator("h3").inner_text() in page.inner_text("#cell")
 
@@ -217,7 +226,8 @@ def test_large_reports_stay_responsive(
         session.send("Performance.enable")
 
         def layouts() -> float:
-            return next(m["value"] for m in session.send("Performance.getMetrics")["metrics"] if m["name"] == "LayoutCount")
+            metrics = session.send("Performance.getMetrics")["metrics"]
+            return next(metric["value"] for metric in metrics if metric["name"] == "LayoutCount")
 
         before = layouts()
         page.fill("#filter-operations", "operation2")

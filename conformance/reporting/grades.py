@@ -68,12 +68,12 @@ class _Row:
 
 def to_html(grades: Grades) -> str:
     """The class as one page that opens offline: a matrix, then what each submission got wrong."""
-    shown = [
-        _Row(grade, tuple((mark, _tone(mark), outcomes(mark)) for mark in grade.marks)) for grade in grades.grades
-    ]
+    shown = [_Row(grade, tuple((mark, _tone(mark), outcomes(mark)) for mark in grade.marks)) for grade in grades.grades]
     found = [grade.points for grade in grades.grades]
     mean = sum(found) / len(found) if found else 0.0
-    return page("grades.html", rows=shown, rubric=grades.rubric, seed=grades.seed, mean=mean, plain=_plain, Markup=Markup)
+    return page(
+        "grades.html", rows=shown, rubric=grades.rubric, seed=grades.seed, mean=mean, plain=_plain, Markup=Markup
+    )
 
 
 def print_grades(grades: Grades, out: Console) -> None:

@@ -43,7 +43,9 @@ class Square:
     @property
     def counts(self) -> str:
         """Programs, and mismatches where there are any, as `40` or `40/7`; empty where nothing was run."""
-        return "" if not self.programs else f"{self.programs}/{self.mismatches}" if self.mismatches else f"{self.programs}"
+        if not self.programs:
+            return ""
+        return f"{self.programs}/{self.mismatches}" if self.mismatches else str(self.programs)
 
     @property
     def text(self) -> str:
@@ -281,9 +283,7 @@ def costs(results: Results) -> list[tuple[str, str, str, str]]:
 
 def known(results: Results) -> list[tuple[str, str, str, str]]:
     """The expectations and what has become of them, as (id, engine, outcome, why)."""
-    return [
-        (e.id, e.engine, e.outcome, "; ".join(filter(None, (e.text, e.reason)))) for e in results.expectations
-    ]
+    return [(e.id, e.engine, e.outcome, "; ".join(filter(None, (e.text, e.reason)))) for e in results.expectations]
 
 
 @dataclass(frozen=True)
