@@ -284,6 +284,9 @@ def _replay(results: Results, finding: Finding) -> int:
 
 @_command(
     _argument("results", type=Path, metavar="RESULTS", help="a results.json, or the folder that holds one"),
+    _argument(
+        "--history", type=Path, nargs="+", default=[], metavar="OLD", help="earlier results, for a trend in the HTML report"
+    ),
     _OUTPUT,
 )
 def report(arguments: argparse.Namespace) -> int:
@@ -296,7 +299,7 @@ def report(arguments: argparse.Namespace) -> int:
     from conformance.reporting import render_reports
     from conformance.reporting.console import console, print_report
 
-    written = render_reports(results, output)
+    written = render_reports(results, output, [_load(path) for path in arguments.history])
     out = console(sys.stdout)
     print_report(results, out)
     for path in written:
@@ -423,6 +426,28 @@ def conventions(arguments: argparse.Namespace) -> int:
         write(arguments.output, to_markdown(found, torch.__version__.partition("+")[0]).encode())
     _say(tabulate([row.cells() for row in found], headers=HEADERS, disable_numparse=True))
     return 0
+
+
+@_command(
+    _argument("engine", metavar="ENGINE", help="a name, package.module:Attribute or ./file.py:Attribute"),
+    _argument("--examples", type=_positive(int), default=1000, metavar="N", help="programs (default: 1000)"),
+    _argument("--seed", type=_whole, default=0, metavar="N", help="seed of the programs (default: 0)"),
+)
+def metamorphic(arguments: argparse.Namespace) -> int:
+    """Check an engine against itself and against exact arithmetic; needs no torch."""
+    from tabulate import tabulate
+
+    from conformance.gate import Exit
+    from conformance.metamorphic import RELATIONS, check
+
+    checked = check(arguments.engine, examples=arguments.examples, seed=arguments.seed)
+    for broken in checked.broken:
+        _say(f"{broken}\n")
+    count = {name: sum(broken.relation == name for broken in checked.broken) for name in RELATIONS}
+    rows = [(name, checked.tried.get(name, 0), count[name]) for name in RELATIONS]
+    _say(tabulate(rows, headers=["relation", "tried", "broken"]))
+    _say(f"{checked.programs:,} programs")
+    return int(Exit.FINDING if checked.broken else Exit.PASSED if checked.ok else Exit.EVIDENCE)
 
 
 @_command(_argument("code", nargs="?", metavar="CODE", help="an exit code, or the code before the colon of a reason"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from conformance.results import Results, save, write
@@ -17,13 +18,16 @@ def write_reports(results: Results, directory: Path) -> tuple[Path, ...]:
     return (directory / "results.json", *render_reports(results, directory))
 
 
-def render_reports(results: Results, directory: Path) -> tuple[Path, ...]:
-    """Write the three reports alone; return their paths. Raises `ResultsError` as `write_reports` does."""
+def render_reports(results: Results, directory: Path, history: Sequence[Results] = ()) -> tuple[Path, ...]:
+    """Write the three reports alone; return their paths. Raises `ResultsError` as `write_reports` does.
+
+    `history` holds earlier results, for a trend in the HTML report.
+    """
     from conformance.reporting.html import to_html
     from conformance.reporting.junit import to_junit
     from conformance.reporting.markdown import to_markdown
 
-    texts = {"report.html": to_html(results), "report.md": to_markdown(results), "junit.xml": to_junit(results)}
+    texts = {"report.html": to_html(results, history), "report.md": to_markdown(results), "junit.xml": to_junit(results)}
     for name, text in texts.items():
         write(directory / name, text.encode())
     return tuple(directory / name for name in texts)
