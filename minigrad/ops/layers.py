@@ -27,7 +27,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         raise RuntimeError(
             f"both arguments to linear need to be at least 1D, but they are {input.ndim}D and {weight.ndim}D"
         )
-    if weight.ndim == 1 and bias is not None:
+    if weight.ndim == 1 and bias is not None and (bias.ndim or input.ndim == 2):
         raise RuntimeError("mat2 must be a matrix, got 1-D tensor")
     turned = weight.t()
     result: Tensor
@@ -35,7 +35,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         result = input.matmul(turned)
     elif input.ndim == 2:
         result = F.addmm(bias, input, turned)
-    elif input.is_contiguous():
+    elif weight.ndim == 2 and input.ndim > 1 and input.is_contiguous():
         rows = F.addmm(bias, input.view(-1, input.shape[-1]), turned)
         result = rows.view(*input.shape[:-1], rows.shape[-1])
     else:
@@ -70,11 +70,9 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
 # ---- embeddings ------------------------------------------------------------------------------------------------------
 
 
-@internal(
-    node="EmbeddingBackward0",
-    weight=lambda xp, grad, indices, weight_shape, padding, by_count: xp.embedding_gradient(
-        grad, indices, weight_shape[0], padding, by_count),
-)  # fmt: skip
+@internal(node="EmbeddingBackward0",
+          weight=lambda xp, grad, indices, weight_shape, padding, by_count: xp.embedding_gradient(
+              grad, indices, weight_shape[0], padding, by_count))  # fmt: skip
 def embedding_rows(weight: Array, indices: Array, padding: int, by_count: bool) -> Array:
     if indices.size and (indices.min() < 0 or indices.max() >= len(weight)):
         raise IndexError("index out of range in self")
@@ -95,10 +93,8 @@ def embedding_gradient(grad_rows: Array, indices: Array, count: int, padding: in
     return result
 
 
-@internal(
-    rows=lambda xp, grad, indices, rows_shape, padding, by_count: xp.embedding_gradient(
-        grad, indices, rows_shape[0], padding, by_count),
-)  # fmt: skip
+@internal(rows=lambda xp, grad, indices, rows_shape, padding, by_count: xp.embedding_gradient(
+              grad, indices, rows_shape[0], padding, by_count))  # fmt: skip
 def embedding_taken(rows: Array, indices: Array, padding: int, by_count: bool) -> Array:
     """The adjoint of `embedding_gradient`."""
     weights = _row_weights(indices.reshape(-1), padding, by_count, rows)
@@ -114,10 +110,8 @@ def _row_weights(flat: Array, padding: int, by_count: bool, like: Array) -> Arra
 
 
 @composite(name="nn.functional.embedding", method=False)
-def embedding(
-    input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None,
-    norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
-) -> Tensor:  # fmt: skip
+def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None,
+              norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:  # fmt: skip
     """The rows of `weight` at the indices `input`.
 
     The row `padding_idx` gets no gradient; `max_norm` scales the rows used, in place, to at most that norm;
@@ -203,10 +197,8 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 # ---- channels and space ----------------------------------------------------------------------------------------------
 
 
-@linear_op(
-    name="nn.functional.pixel_shuffle", aliases=["pixel_shuffle"], method=False, node="PixelShuffleBackward0",
-    self=lambda xp, grad, upscale_factor: xp.nn_functional_pixel_unshuffle(grad, upscale_factor),
-)  # fmt: skip
+@linear_op(name="nn.functional.pixel_shuffle", aliases=["pixel_shuffle"], method=False, node="PixelShuffleBackward0",
+           self=lambda xp, grad, upscale_factor: xp.nn_functional_pixel_unshuffle(grad, upscale_factor))  # fmt: skip
 def pixel_shuffle(self: Array, upscale_factor: int) -> Array:
     """(*, C * r * r, H, W) to (*, C, H * r, W * r)."""
     r = upscale_factor
@@ -226,10 +218,9 @@ def pixel_shuffle(self: Array, upscale_factor: int) -> Array:
     return parts.reshape(*lead, c // (r * r), h * r, w * r)
 
 
-@linear_op(
-    name="nn.functional.pixel_unshuffle", aliases=["pixel_unshuffle"], method=False, node="PixelUnshuffleBackward0",
-    self=lambda xp, grad, downscale_factor: xp.nn_functional_pixel_shuffle(grad, downscale_factor),
-)  # fmt: skip
+@linear_op(name="nn.functional.pixel_unshuffle", aliases=["pixel_unshuffle"], method=False,
+           node="PixelUnshuffleBackward0",
+           self=lambda xp, grad, downscale_factor: xp.nn_functional_pixel_shuffle(grad, downscale_factor))  # fmt: skip
 def pixel_unshuffle(self: Array, downscale_factor: int) -> Array:
     """(*, C, H * r, W * r) to (*, C * r * r, H, W)."""
     r = downscale_factor
@@ -250,10 +241,9 @@ def pixel_unshuffle(self: Array, downscale_factor: int) -> Array:
     return parts.reshape(*lead, c * r * r, h // r, w // r)
 
 
-@linear_op(
-    name="nn.functional.channel_shuffle", aliases=["channel_shuffle"], method=False, node="ChannelShuffleBackward0",
-    self=lambda xp, grad, groups: xp.nn_functional_channel_shuffle(grad, grad.shape[1] // groups),
-)  # fmt: skip
+@linear_op(name="nn.functional.channel_shuffle", aliases=["channel_shuffle"], method=False,
+           node="ChannelShuffleBackward0",
+           self=lambda xp, grad, groups: xp.nn_functional_channel_shuffle(grad, grad.shape[1] // groups))  # fmt: skip
 def channel_shuffle(self: Array, groups: int) -> Array:
     """Interleave `groups` groups of the channels of (N, C, *spatial)."""
     if self.ndim < 3:
@@ -276,30 +266,35 @@ class Attended(NamedTuple):
     probabilities: Any
 
 
-def _scores_gradient(xp: Any, grads: Any, value: Any, probabilities: Any) -> Any:
-    given = xp.matmul(grads[0], xp.transpose(value, -2, -1)) + grads[1]
-    return probabilities * (given - xp.sum(given * probabilities, -1, True))
+def _scores_gradient(xp: Any, given: Any, value: Any, probabilities: Any) -> Any:
+    output, direct = given  # the gradient of the probabilities themselves comes with gradients of gradients alone
+    if output is not None:
+        through = xp.matmul(output, xp.transpose(value, -2, -1))
+        direct = through if direct is None else through + direct
+    return probabilities * (direct - xp.sum(direct * probabilities, -1, True))
 
 
 @op(method=False, function=False, self=lambda xp, grad, result: result * (grad - xp.sum(grad * result, -1, True)))
 def safe_softmax(self: Array) -> Array:
     """Softmax over the last dimension, with zeros where all is masked out by -inf."""
-    top = np.max(self, -1, keepdims=True, initial=-np.inf)
-    raised = np.exp(self - np.where(top == -np.inf, 0, top))
+    top = np.maximum.reduce(self, -1, keepdims=True, initial=-np.inf)
+    raised = self - np.where(top == -np.inf, 0, top)
+    np.exp(raised, out=raised)
     total = np.add.reduce(raised, -1, keepdims=True)
-    return np.divide(raised, total, out=raised, where=total != 0)
+    raised /= np.where(total == 0, 1, total)
+    return raised
 
 
-@op(
-    method=False, function=False, returns=Attended, node="ScaledDotProductFlashAttentionForCpuBackward0",
-    query=lambda xp, grads, key, value, probabilities, scale: xp.matmul(
-        _scores_gradient(xp, grads, value, probabilities), key) * scale,
-    key=lambda xp, grads, query, value, probabilities, scale: xp.matmul(
-        xp.transpose(_scores_gradient(xp, grads, value, probabilities), -2, -1), query) * scale,
-    value=lambda xp, grad, probabilities: xp.matmul(xp.transpose(probabilities, -2, -1), grad),
-)  # fmt: skip
+@op(method=False, function=False, returns=Attended, node="ScaledDotProductFlashAttentionForCpuBackward0",
+    query=lambda xp, given, key, value, probabilities, scale: xp.matmul(
+        _scores_gradient(xp, given, value, probabilities), key) * scale,
+    key=lambda xp, given, query, value, probabilities, scale: xp.matmul(
+        xp.transpose(_scores_gradient(xp, given, value, probabilities), -2, -1), query) * scale,
+    value=lambda xp, given, probabilities: None if given[0] is None else xp.matmul(
+        xp.transpose(probabilities, -2, -1), given[0]))  # fmt: skip
 def attention(query: Array, key: Array, value: Array, bias: Any, scale: float) -> tuple[Array, Array]:
-    scores = np.matmul(query, np.swapaxes(key, -2, -1)) * query.dtype.type(scale)
+    scores = np.matmul(query, np.swapaxes(key, -2, -1))
+    scores *= query.dtype.type(scale)
     if bias is not None:
         scores += bias
     probabilities = RAW.safe_softmax(scores)
