@@ -5,6 +5,7 @@ They come from numpy's generator, not from torch's: a seed repeats them, but giv
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from collections.abc import Callable, Sequence
@@ -38,8 +39,12 @@ class Generator:
         if not -(2**63) <= seed < 2**64:
             raise RuntimeError("Overflow when unpacking long long")
         self._seed = seed % 2**64
-        self._numbers = np.random.default_rng(self._seed)
+        self.__dict__.pop("_numbers", None)
         return self
+
+    @functools.cached_property
+    def _numbers(self) -> np.random.Generator:
+        return np.random.default_rng(self._seed)  # made when first drawn from: numpy.random is slow to import
 
     def seed(self) -> int:
         """Begin the sequence of a seed taken from the system, and return that."""
