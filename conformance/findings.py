@@ -32,7 +32,7 @@ def build(
     blamed, kind = cause
     engine = bench.engine
     name = names(program)
-    difference = msgspec.structs.replace(mismatch.difference, what=_named(mismatch.difference.what, name))
+    difference = msgspec.structs.replace(mismatch.difference, what=named(mismatch.difference.what, name))
     where = "" if difference.where is None else f" at {list(difference.where)}"
     gap = f", off by {difference.absolute}" if difference.absolute else ""
     gap += f" ({difference.ulps} ulps)" if difference.ulps else ""
@@ -59,7 +59,8 @@ def build(
     )
 
 
-def _named(what: str, name: dict[int, str]) -> str:
+def named(what: str, name: dict[int, str]) -> str:
+    """What was observed (`v3.grad`), with the value's number replaced by its name in the script."""
     number, dot, rest = what.partition(".")
     if number[:1] == "v" and number[1:].isdigit():
         return name.get(int(number[1:]), number) + dot + rest
