@@ -29,11 +29,12 @@ from conformance.compare import judge
 from conformance.engines import Engine, load
 from conformance.execute import Observation
 from conformance.features import FEATURES
+from conformance.findings import named
 from conformance.generate import Block, Target
 from conformance.grade_worker import Answer, Ask, SentObservation, receive
 from conformance.program import Apply, Backward, Leaf, Program, Ref, array
 from conformance.results import ResultsError
-from conformance.script import body
+from conformance.script import body, names
 from conformance.vocabulary import OPERATIONS
 
 Outcome: TypeAlias = Literal["right", "wrong", "not offered", "hangs", "crashes", "not run"]
@@ -330,7 +331,7 @@ def _judged(task: _Task, sent: SentObservation, reference: Engine) -> tuple[Outc
         return "right", ""
     d = found.difference
     where = f"[{', '.join(map(str, d.where))}]" if d.where else ""
-    return "wrong", f"{d.what}{where} should be {d.expected}, got {d.actual}\n{body(task.program)}"
+    return "wrong", f"{named(d.what, names(task.program))}{where} should be {d.expected}, got {d.actual}\n{body(task.program)}"
 
 
 def _mark(number: int, criterion: Criterion, tasks: Sequence[_Task], outcomes: Sequence[tuple[Outcome, str]]) -> Mark:
