@@ -18,12 +18,10 @@ from minigrad.ops.shape import alias, at, broadcast_error, expand, internal, lin
 # ---- masks -----------------------------------------------------------------------------------------------------------
 
 
-@linear(
-    inplace=True,
-    node=lambda value: f"MaskedFillBackward{1 if isinstance(value, Tensor) else 0}",
-    self=lambda xp, grad, mask: xp.masked_fill(grad, mask, 0),
-    value=lambda xp, grad, mask: xp.sum(xp.where(mask, grad, 0), None, False),
-)
+@linear(inplace=True,
+        node=lambda value: f"MaskedFillBackward{1 if isinstance(value, Tensor) else 0}",
+        self=lambda xp, grad, mask: xp.masked_fill(grad, mask, 0),
+        value=lambda xp, grad, mask: xp.sum(xp.where(mask, grad, 0), None, False))  # fmt: skip
 def masked_fill(self: Array, mask: Array, value: ArrayOrNumber) -> Array:
     if mask.dtype.kind != "b":
         raise RuntimeError(
@@ -58,14 +56,12 @@ def index_backward(self: Array, input_sizes: Any, index: Any) -> Array:
     return result
 
 
-@internal(
-    name="index_put_at",
-    node="IndexPutBackward0",
-    self=lambda xp, grad, index, accumulate, values_shape: (
-        grad if accumulate else xp.index_put_at(grad, index, xp.zeros(values_shape, grad), False)
-    ),
-    values=lambda xp, grad, index: xp.index(grad, index),
-)
+@internal(name="index_put_at",
+          node="IndexPutBackward0",
+          self=lambda xp, grad, index, accumulate, values_shape: (
+              grad if accumulate else xp.index_put_at(grad, index, xp.zeros(values_shape, grad), False)
+          ),
+          values=lambda xp, grad, index: xp.index(grad, index))  # fmt: skip
 def index_put_at(self: Array, index: Any, values: Array, accumulate: bool = False) -> Array:
     if values.dtype != self.dtype:
         if values.ndim:
@@ -398,11 +394,9 @@ def index_select_backward(self: Array, input_sizes: Any, dim: int, index: Array)
     return result
 
 
-@linear(
-    inplace=True,
-    self=lambda grad: grad,
-    source=lambda xp, grad, dim, index, alpha: xp.index_select(grad, dim, index) * alpha,
-)
+@linear(inplace=True,
+        self=lambda grad: grad,
+        source=lambda xp, grad, dim, index, alpha: xp.index_select(grad, dim, index) * alpha)  # fmt: skip
 def index_add(self: Array, dim: int, index: Array, source: Array, *, alpha: Any = 1) -> Array:
     dim, places = wrap_dim(dim, self.ndim), _vector(index, "index_add")
     if source.dtype != self.dtype:
@@ -427,11 +421,9 @@ def index_add(self: Array, dim: int, index: Array, source: Array, *, alpha: Any 
     return result
 
 
-@linear(
-    inplace=True,
-    self=lambda xp, grad, dim, index: xp.index_fill(grad, dim, index, 0),
-    source=lambda xp, grad, dim, index: xp.index_select(grad, dim, index),
-)
+@linear(inplace=True,
+        self=lambda xp, grad, dim, index: xp.index_fill(grad, dim, index, 0),
+        source=lambda xp, grad, dim, index: xp.index_select(grad, dim, index))  # fmt: skip
 def index_copy(self: Array, dim: int, index: Array, source: Array) -> Array:
     dim, places = wrap_dim(dim, self.ndim), _vector(index, "index_copy")
     if source.dtype != self.dtype:
@@ -453,12 +445,10 @@ def index_copy(self: Array, dim: int, index: Array, source: Array) -> Array:
     return result
 
 
-@linear(
-    inplace=True,
-    node=lambda value: f"IndexFillBackward{1 if isinstance(value, Tensor) else 0}",
-    self=lambda xp, grad, dim, index: xp.index_fill(grad, dim, index, 0),
-    value=lambda xp, grad, dim, index: xp.sum(xp.index_select(grad, dim, index), None, False),
-)
+@linear(inplace=True,
+        node=lambda value: f"IndexFillBackward{1 if isinstance(value, Tensor) else 0}",
+        self=lambda xp, grad, dim, index: xp.index_fill(grad, dim, index, 0),
+        value=lambda xp, grad, dim, index: xp.sum(xp.index_select(grad, dim, _once(index)), None, False))  # fmt: skip
 def index_fill(self: Array, dim: int, index: Array, value: ArrayOrNumber) -> Array:
     dim = wrap_dim(dim, self.ndim)
     if index.dtype != np.int64:
@@ -476,6 +466,12 @@ def index_fill(self: Array, dim: int, index: Array, value: ArrayOrNumber) -> Arr
     result = np.array(self)
     (result if self.ndim else result.reshape(1))[at(dim, places)] = fitted(value, self.dtype)
     return result
+
+
+def _once(index: Any) -> Any:
+    """The indices, each of them once."""
+    found = np.unique(index._data if isinstance(index, Tensor) else index)
+    return make(found, None) if isinstance(index, Tensor) else found
 
 
 # ---- gather and scatter ----------------------------------------------------------------------------------------------
@@ -563,12 +559,10 @@ def _written(self: Array) -> tuple[Array, Array]:
     return result, result.reshape(result.shape or 1)
 
 
-@linear(
-    function=False, method=False, inplace=True,
-    node=lambda src: f"ScatterBackward{0 if isinstance(src, Tensor) else 1}",
-    self=lambda xp, grad, dim, index: xp.scatter_at(grad, dim, index, 0),
-    src=lambda xp, grad, dim, index: xp.gather(grad, dim, index),
-)  # fmt: skip
+@linear(function=False, method=False, inplace=True,
+        node=lambda src: f"ScatterBackward{0 if isinstance(src, Tensor) else 1}",
+        self=lambda xp, grad, dim, index: xp.scatter_at(grad, dim, index, 0),
+        src=lambda xp, grad, dim, index: xp.gather(grad, dim, index))  # fmt: skip
 def scatter_at(self: Array, dim: int, index: Array, src: ArrayOrNumber) -> Array:
     dim = wrap_dim(dim, self.ndim)
     given = src if isinstance(src, (np.ndarray, np.generic)) else None
@@ -630,10 +624,8 @@ def _shares(xp: Any, grad: Any, self: Any, dim: int, index: Any, src: Any, resul
     return from_self, from_src, grad / xp.scatter_add(from_self, dim, index, from_src)
 
 
-def _reduced_self_vjp(
-    xp: Any, grad: Any, self: Any, self_dtype: Any, dim: int, index: Any, src: Any, reduce: str, include_self: bool,
-    result: Any,
-) -> Any:  # fmt: skip
+def _reduced_self_vjp(xp: Any, grad: Any, self: Any, self_dtype: Any, dim: int, index: Any, src: Any, reduce: str,
+                      include_self: bool, result: Any) -> Any:  # fmt: skip
     if reduce == "mean":
         grad = grad / _written_counts(xp, grad, src, dim, index, include_self)
     elif reduce == "prod":
@@ -645,10 +637,8 @@ def _reduced_self_vjp(
     return grad if include_self else xp.scatter_at(grad, dim, index, 0)
 
 
-def _reduced_src_vjp(
-    xp: Any, grad: Any, self: Any, self_dtype: Any, dim: int, index: Any, src: Any, reduce: str, include_self: bool,
-    result: Any,
-) -> Any:  # fmt: skip
+def _reduced_src_vjp(xp: Any, grad: Any, self: Any, self_dtype: Any, dim: int, index: Any, src: Any, reduce: str,
+                     include_self: bool, result: Any) -> Any:  # fmt: skip
     if reduce == "sum":
         return xp.gather(grad, dim, index)
     if reduce == "mean":
@@ -765,11 +755,9 @@ def masked_select_backward(self: Array, input_sizes: Any, mask: Array) -> Array:
     return result
 
 
-@linear(
-    inplace=True,
-    self=lambda xp, grad, mask: xp.masked_fill(grad, mask, 0),
-    source=lambda xp, grad, mask, source_shape: xp.masked_scatter_backward(grad, mask, source_shape),
-)
+@linear(inplace=True,
+        self=lambda xp, grad, mask: xp.masked_fill(grad, mask, 0),
+        source=lambda xp, grad, mask, source_shape: xp.masked_scatter_backward(grad, mask, source_shape))  # fmt: skip
 def masked_scatter(self: Array, mask: Array, source: Array) -> Array:
     if source.dtype != self.dtype:
         wanted, given = (_dtype.from_numpy(each.dtype).legacy_name for each in (self, source))
@@ -827,29 +815,23 @@ def _embed(self: Array, src: Array, part: Any) -> Array:
     return result
 
 
-@linear(
-    self=lambda xp, grad, src_shape, dim, index: xp.select_scatter(grad, xp.zeros(src_shape, grad), dim, index),
-    src=lambda xp, grad, dim, index: xp.select(grad, dim, index),
-)
+@linear(self=lambda xp, grad, src_shape, dim, index: xp.select_scatter(grad, xp.zeros(src_shape, grad), dim, index),
+        src=lambda xp, grad, dim, index: xp.select(grad, dim, index))  # fmt: skip
 def select_scatter(self: Array, src: Array, dim: int, index: int) -> Array:
     return _embed(self, src, lambda result: RAW.select(result, dim, index))
 
 
-@linear(
-    self=lambda xp, grad, src_shape, dim, start, end, step:
-        xp.slice_scatter(grad, xp.zeros(src_shape, grad), dim, start, end, step),
-    src=lambda xp, grad, dim, start, end, step: xp.slice(grad, dim, start, end, step),
-)  # fmt: skip
+@linear(self=lambda xp, grad, src_shape, dim, start, end, step:
+            xp.slice_scatter(grad, xp.zeros(src_shape, grad), dim, start, end, step),
+        src=lambda xp, grad, dim, start, end, step: xp.slice(grad, dim, start, end, step))  # fmt: skip
 def slice_scatter(
     self: Array, src: Array, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Array:
     return _embed(self, src, lambda result: RAW.slice(result, dim, start, end, step))
 
 
-@linear(
-    self=lambda xp, grad, src_shape, offset, dim1, dim2:
-        xp.diagonal_scatter(grad, xp.zeros(src_shape, grad), offset, dim1, dim2),
-    src=lambda xp, grad, offset, dim1, dim2: xp.diagonal(grad, offset, dim1, dim2),
-)  # fmt: skip
+@linear(self=lambda xp, grad, src_shape, offset, dim1, dim2:
+            xp.diagonal_scatter(grad, xp.zeros(src_shape, grad), offset, dim1, dim2),
+        src=lambda xp, grad, offset, dim1, dim2: xp.diagonal(grad, offset, dim1, dim2))  # fmt: skip
 def diagonal_scatter(self: Array, src: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Array:
     return _embed(self, src, lambda result: RAW.diagonal(result, offset, dim1, dim2))

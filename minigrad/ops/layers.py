@@ -35,7 +35,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         result = input.matmul(turned)
     elif input.ndim == 2:
         result = F.addmm(bias, input, turned)
-    elif weight.ndim == 2 and input.ndim > 1 and input.is_contiguous():
+    elif weight.ndim == 2 and input.is_contiguous():
         rows = F.addmm(bias, input.view(-1, input.shape[-1]), turned)
         result = rows.view(*input.shape[:-1], rows.shape[-1])
     else:

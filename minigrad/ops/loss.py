@@ -82,11 +82,9 @@ def _warn_size(input: Tensor, target: Tensor) -> None:
 # ---- losses of each element ------------------------------------------------------------------------------------------
 
 
-@op(
-    promote="keep", method=False, function=False,
+@op(promote="keep", method=False, function=False,
     self=lambda grad, self, target, reduction: _spread(grad, self, reduction) * (self - target) * 2,
-    target=lambda grad, self, target, reduction: _spread(grad, self, reduction) * (target - self) * 2,
-)  # fmt: skip
+    target=lambda grad, self, target, reduction: _spread(grad, self, reduction) * (target - self) * 2)  # fmt: skip
 def mse_loss(self: Array, target: Array, reduction: int) -> Array:
     difference = self - target
     return _reduced(difference * difference, reduction)
@@ -124,26 +122,22 @@ def huber_loss(self: Array, target: Array, reduction: int, delta: float) -> Arra
     return _reduced(np.where(z <= delta, half * z * z, delta * (z - half * delta)), reduction)
 
 
-@op(
-    method=False, function=False,
+@op(method=False, function=False,
     self=lambda xp, grad, self, target, reduction: (
-        -target * _spread(grad, self, reduction) * xp.sigmoid(-target * self)),
-)  # fmt: skip
+        -target * _spread(grad, self, reduction) * xp.sigmoid(-target * self)))  # fmt: skip
 def soft_margin_loss(self: Array, target: Array, reduction: int) -> Array:
-    return _reduced(np.log1p(np.exp(-target * self)), reduction)
+    return _reduced(np.log1p(np.exp((-target).astype(self.dtype, copy=False) * self)), reduction)
 
 
 def _weighted(grad: Any, weight: Any) -> Any:
     return grad if weight is None else grad * weight
 
 
-@op(
-    method=False, function=False,
+@op(method=False, function=False,
     self=lambda xp, grad, self, target, weight, reduction: _weighted(_spread(grad, self, reduction), weight) * (
         (self - target) / xp.clamp((1 - self) * self, LEAST)),
     target=lambda xp, grad, self, weight, reduction: _weighted(_spread(grad, self, reduction), weight) * (
-        xp.log1p(-self) - xp.log(self)),
-)  # fmt: skip
+        xp.log1p(-self) - xp.log(self)))  # fmt: skip
 def binary_cross_entropy(self: Array, target: Array, weight: Array | None, reduction: int) -> Array:
     if ((self < 0) | (self > 1)).any():
         raise RuntimeError("all elements of input should be between 0 and 1")
@@ -165,13 +159,11 @@ def _logit_target_slope(xp: Any, grad: Any, self: Any, weight: Any, pos_weight: 
     return slope * _weighted(_spread(grad, self, reduction), weight)
 
 
-@op(
-    promote="keep", method=False, function=False,
+@op(method=False, function=False,
     self=lambda xp, grad, self, target, weight, pos_weight, reduction: _logit_slope(
         xp, grad, self, target, weight, pos_weight, reduction),
     target=lambda xp, grad, self, weight, pos_weight, reduction: _logit_target_slope(
-        xp, grad, self, weight, pos_weight, reduction),
-)  # fmt: skip
+        xp, grad, self, weight, pos_weight, reduction))  # fmt: skip
 def binary_cross_entropy_with_logits(
     self: Array, target: Array, weight: Array | None, pos_weight: Array | None, reduction: int
 ) -> Array:
@@ -180,7 +172,8 @@ def binary_cross_entropy_with_logits(
         losses = (1 - target) * self - log
     else:
         losses = (1 - target) * self - ((pos_weight - 1) * target + 1) * log
-    return _reduced(_weighted(losses, weight), reduction)
+    losses = losses.astype(target.dtype, copy=False)  # torch computes in the memory of 1 - target
+    return _reduced(_weighted(losses, weight).astype(target.dtype, copy=False), reduction)
 
 
 @op(name="log_sigmoid", method=False, function=False, self=lambda xp, grad, self: grad * xp.sigmoid(-self))
@@ -213,10 +206,8 @@ def _refuse_integers(kernel: str, a: Tensor, b: Tensor) -> None:
 
 
 @composite(name="nn.functional.l1_loss", method=False)
-def l1(
-    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
-    reduction: str = "mean", weight: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+def l1(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+       reduction: str = "mean", weight: Tensor | None = None) -> Tensor:  # fmt: skip
     """|input - target|; the mean of weighted losses is divided by the weights' sum."""
     _warn_size(input, target)
     reduction = _legacy(size_average, reduce, reduction)
@@ -229,10 +220,8 @@ def l1(
 
 
 @composite(name="nn.functional.mse_loss", method=False)
-def mse(
-    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
-    reduction: str = "mean", weight: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+def mse(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+        reduction: str = "mean", weight: Tensor | None = None) -> Tensor:  # fmt: skip
     """(input - target) squared; the mean of weighted losses is divided by the weights' sum."""
     _warn_size(input, target)
     reduction = _legacy(size_average, reduce, reduction)
@@ -246,10 +235,8 @@ def mse(
 
 
 @composite(name="nn.functional.smooth_l1_loss", method=False)
-def smooth_l1(
-    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
-    reduction: str = "mean", beta: float = 1.0,
-) -> Tensor:  # fmt: skip
+def smooth_l1(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+              reduction: str = "mean", beta: float = 1.0) -> Tensor:  # fmt: skip
     """|d| - beta/2, with d = input - target; where |d| < beta, d squared / (2 beta)."""
     _warn_size(input, target)
     reduction = _legacy(size_average, reduce, reduction)
@@ -295,10 +282,8 @@ def soft_margin(
 
 
 @composite(name="nn.functional.binary_cross_entropy", method=False)
-def bce(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
-    reduce: bool | None = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
+def bce(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
+        reduce: bool | None = None, reduction: str = "mean") -> Tensor:  # fmt: skip
     """-(target * log(input) + (1 - target) * log(1 - input)) for probabilities; logarithms are at least -100."""
     number = _number(_legacy(size_average, reduce, reduction))
     if target.shape != input.shape:
@@ -428,10 +413,8 @@ def _negative_log_likelihood(
 
 
 @composite(name="nn.functional.nll_loss", method=False)
-def nll(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
-    ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
+def nll(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
+        ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean") -> Tensor:  # fmt: skip
     """Minus the log-probability (N, C, ...) of each target class (N, ...), times the class's weight.
 
     The mean is divided by the sum of the weights used. Targets equal to `ignore_index` count for nothing.
@@ -512,10 +495,8 @@ def divided(self: Array, number: float) -> Array:
 
 
 @composite(name="nn.functional.kl_div", method=False)
-def kl_div(
-    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
-    reduction: str = "mean", log_target: bool = False,
-) -> Tensor:  # fmt: skip
+def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+           reduction: str = "mean", log_target: bool = False) -> Tensor:  # fmt: skip
     """target * (log(target) - input), for log-probabilities `input`; "batchmean" divides the sum by the batch size.
 
     With `log_target` the target is given as log-probabilities too.
@@ -554,11 +535,9 @@ def _multi_margin_slope(
     return xp.reshape(slope - xp.nll_place(xp.sum(slope, 1), chosen, (n, classes)), tuple(self.shape))
 
 
-@op(
-    method=False, function=False,
+@op(method=False, function=False,
     self=lambda xp, grad, self, target, others, reduction, p, margin: _multi_margin_slope(
-        xp, grad, self, target, others, reduction, p, margin),
-)  # fmt: skip
+        xp, grad, self, target, others, reduction, p, margin))  # fmt: skip
 def multi_margin_loss(self: Array, target: Array, others: Array, reduction: int, p: int, margin: float) -> Array:
     """`others` (N, C): the weight of each sum's terms, 0 for the target class."""
     x = self.reshape(others.shape)
@@ -604,10 +583,8 @@ def multi_margin(
 
 
 @composite(name="nn.functional.hinge_embedding_loss", method=False)
-def hinge_embedding(
-    input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None, reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:  # fmt: skip
+def hinge_embedding(input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None,
+                    reduce: bool | None = None, reduction: str = "mean") -> Tensor:  # fmt: skip
     """The input where the target is 1, max(0, margin - input) where it is -1."""
     number = _number(_legacy(size_average, reduce, reduction))
     zeros = make(np.zeros((), input._data.dtype), None)
@@ -616,10 +593,8 @@ def hinge_embedding(
 
 
 @composite(name="nn.functional.margin_ranking_loss", method=False)
-def margin_ranking(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: bool | None = None,
-    reduce: bool | None = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
+def margin_ranking(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: bool | None = None,
+                   reduce: bool | None = None, reduction: str = "mean") -> Tensor:  # fmt: skip
     """max(0, margin - target * (input1 - input2)): which of two is to rank higher."""
     number = _number(_legacy(size_average, reduce, reduction))
     if not input1.ndim == input2.ndim == target.ndim:
@@ -670,10 +645,8 @@ def triplet_margin(
     return _reduce(_triplet(anchor, positive, negative, margin, swap, distance), number)
 
 
-def _triplet(
-    anchor: Tensor, positive: Tensor, negative: Tensor, margin: float, swap: bool,
-    distance: Callable[[Tensor, Tensor], Tensor],
-) -> Tensor:  # fmt: skip
+def _triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float, swap: bool,
+             distance: Callable[[Tensor, Tensor], Tensor]) -> Tensor:  # fmt: skip
     if not anchor.ndim == positive.ndim == negative.ndim:
         raise RuntimeError(
             "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got:"

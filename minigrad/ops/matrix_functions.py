@@ -181,11 +181,9 @@ def check_any_type(A: Tensor, name: str) -> None:
 # ---- cross product ---------------------------------------------------------------------------------------------------
 
 
-@op(
-    "linalg.cross", holomorphic=False,
+@op("linalg.cross", holomorphic=False,
     self=lambda xp, grad, other, dim: xp.linalg_cross(xp.conj(other), grad, dim=dim),
-    other=lambda xp, grad, self, dim: xp.linalg_cross(grad, xp.conj(self), dim=dim),
-)  # fmt: skip
+    other=lambda xp, grad, self, dim: xp.linalg_cross(grad, xp.conj(self), dim=dim))  # fmt: skip
 def cross(self: Array, other: Array, *, dim: int = -1) -> Array:
     if self.ndim != other.ndim:
         raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
@@ -247,7 +245,8 @@ def torch_vander(x: Tensor, N: int | None = None, increasing: bool = False) -> T
     """`linalg.vander` of a vector as `torch.vander`: the highest power first unless `increasing`."""
     if x._data.ndim != 1:
         raise RuntimeError("x must be a one-dimensional tensor.")
-    powers = vander(x, N=N)
+    count = x.shape[0] if N is None else N
+    powers = vander(x, N=N) if count > 1 else make(np.ones((x.shape[0], max(count, 0)), x._data.dtype), None)
     return powers if increasing else F.flip(powers, (1,))
 
 
