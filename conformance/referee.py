@@ -342,7 +342,9 @@ def judge(program: Program, mismatch: Mismatch) -> Ruling:
 def derivative(program: Program, target: int, where: tuple[int, ...]) -> Sides:
     """Derivatives of what `target.grad` holds at the end, at one element. Raises `UndecidedError`."""
     with MP.workdps(MORE_DIGITS if any(isinstance(s, Grad) for s in program.steps) else DIGITS):
-        return _sides(Evaluation(program), target, where, None)
+        exact = Evaluation(program)
+        _require_specified(exact)
+        return _sides(exact, target, where, None)
 
 
 def _sides(exact: Evaluation, target: int, where: tuple[int, ...], steps: list[int] | None) -> Sides:
@@ -369,15 +371,18 @@ def _rule(exact: Evaluation, mismatch: Mismatch) -> Ruling:
     for position, step in enumerate(program.steps):
         if isinstance(step, Grad) and target in step.out:
             target, steps = step.inputs[step.out.index(target)], [position]
-    _require_symmetric(exact)
+    _require_specified(exact)
     found = _sides(exact, target, where, steps)
     if found.both is not None:
         return _near(exact, found.both, torch, engine, "derivative", lambda e: _sides(e, target, where, steps).both)
     return _at_kink(found, torch, engine)
 
 
-def _require_symmetric(exact: Evaluation) -> None:
+def _require_specified(exact: Evaluation) -> None:
+    """Torch's gradients of matrices of which one triangle is read are of no function of numbers: conventions."""
     for step in exact.program.steps:
+        if isinstance(step, Apply) and step.op in ("cholesky_inverse", "cholesky_solve"):
+            raise UnspecifiedError("the gradient of the triangle that is not read")
         symmetric = isinstance(step, Apply) and step.op.rpartition(".")[2] in ("cholesky", "cholesky_ex", "eigvalsh")
         if isinstance(step, Apply) and symmetric and not is_symmetric(exact.base[operands(step)[0]]):
             raise UnspecifiedError(f"the gradient of {step.op} for a matrix that is not symmetric")

@@ -113,7 +113,7 @@ def _gather(x: Arr, dim: int, index: Arr, sparse_grad: bool = False) -> Arr:
 
 def _written(x: Arr, places: Any, values: Any, merge: Function | None = None) -> Arr:
     """A copy of x with values at flat places, the last one winning, or merged with what stands there."""
-    if merge is None and np.size(values) > 1 and len(set(places.reshape(-1).tolist())) < places.size:
+    if merge is None and isinstance(values, np.ndarray) and len(set(places.reshape(-1).tolist())) < places.size:
         raise UnspecifiedError("a place that is written twice")
     out = x.copy().reshape(-1)
     flat = np.broadcast_to(values, places.shape).reshape(-1)
