@@ -331,7 +331,8 @@ def _judged(task: _Task, sent: SentObservation, reference: Engine) -> tuple[Outc
         return "right", ""
     d = found.difference
     where = f"[{', '.join(map(str, d.where))}]" if d.where else ""
-    return "wrong", f"{named(d.what, names(task.program))}{where} should be {d.expected}, got {d.actual}\n{body(task.program)}"
+    what = named(d.what, names(task.program)) + where
+    return "wrong", f"{what} should be {d.expected}, got {d.actual}\n{body(task.program)}"
 
 
 def _mark(number: int, criterion: Criterion, tasks: Sequence[_Task], outcomes: Sequence[tuple[Outcome, str]]) -> Mark:

@@ -114,6 +114,13 @@ def test_every_code_and_reason_is_explained(capsys: pytest.CaptureFixture[str]) 
     assert all(code in outcome(capsys, "explain")[1] for code in EXPLANATIONS)
 
 
+def test_every_reason_that_the_gate_gives_is_explained() -> None:
+    written = (Path(stored.__file__).parent / "gate.py").read_text().partition("def explain")[2]
+    given = set(re.findall(r'f?"([a-z]+(?:-[a-z]+)*): ', written))
+    assert {"finding", "reference-error", "nothing-ran", "interrupted"} <= given
+    assert given <= set(EXPLANATIONS)
+
+
 def test_the_schema_is_that_of_the_results(capsys: pytest.CaptureFixture[str]) -> None:
     schema = json.loads(outcome(capsys, "schema")[1])
     validator = jsonschema.validators.validator_for(schema)(schema)
@@ -192,5 +199,5 @@ def test_several_engines_share_a_run(tmp_path: Path, capsys: pytest.CaptureFixtu
     written = stored.load(tmp_path / "results.json")
     assert [engine.name for engine in written.engines] == ["micro", "torch"]
     assert {found.engine for found in written.findings} == {"micro"}
-    assert written.statistics.programs == 800
-    assert "tried: 800 programs" in out
+    assert written.statistics.programs + written.statistics.discarded == 800
+    assert f"tried: {written.statistics.programs} programs" in out

@@ -16,7 +16,7 @@ MICRO = (Path(__file__).parent / "engines" / "micro.py").read_text()
 GOOD = MICRO.replace("arrived[parent] = part ", "arrived[parent] = arrived.get(parent, 0) + part ")
 HANGS = GOOD.replace(
     "def apply(self, op, args, kwargs):",
-    "def apply(self, op, args, kwargs):\n        while op == 'mul':\n            pass",
+    "def apply(self, op, args, kwargs):\n        while op == 'exp':\n            pass",
 )
 LIES = """
 import conformance
@@ -57,7 +57,7 @@ patience = 1.0
 [[criteria]]
 name = "Arithmetic"
 points = 20
-operations = ["add", "mul"]
+operations = ["add", "exp"]
 programs = 3
 
 [[criteria]]
@@ -94,8 +94,8 @@ def test_everyone_gets_what_they_deserve(folder: Path) -> None:
     assert points["micro"][:2] == [20, 0]  # it assigns where it has to add
     assert points["micro"][2] < 5
     assert "x0.grad" in found["micro"].marks[1].remarks[0]
-    assert points["hangs"] == [10, 10, 5]  # only mul is lost
-    assert found["hangs"].flags == ("hangs in mul: no answer within 1 s",)
+    assert points["hangs"] == [10, 10, 5]  # only exp is lost
+    assert found["hangs"].flags == ("hangs in exp: no answer within 1 s",)
     assert points["lies"] == points["sneaks"] == points["quits"] == [0, 0, 0]
     assert found["lies"].flags == ("tries to import torch",)
     assert any("torch" in flag or "may not use" in flag for flag in found["sneaks"].flags)
@@ -124,7 +124,7 @@ def test_the_class_as_files(folder: Path, capsys: pytest.CaptureFixture[str]) ->
         ("criteria = [", "not a rubric"),
         ("", "criteria"),
         ("criteria = []", "no criteria"),
-        (RUBRIC.replace('"mul"', '"mull"'), "unknown operation 'mull'"),
+        (RUBRIC.replace('"exp"', '"expp"'), "unknown operation 'expp'"),
         (RUBRIC.replace('"reuse"', '"twice"'), "unknown feature 'twice'"),
         (RUBRIC.replace("points = 10", "point = 10"), "point"),
         (RUBRIC.replace("programs = 5", "programs = 0"), "needs operations, programs"),
