@@ -8,7 +8,7 @@ absolute positions, and what the reference would refuse is left out, so that not
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -45,6 +45,9 @@ FAN = SLOTS - 1
 #: Bytes of one program; a cell reads two slots only, and Hypothesis takes its time by the byte.
 SIZE = HEADER + SLOTS * SLOT
 SHORT = HEADER + 2 * SLOT
+#: Bytes of one slot of a program that holds many operations for their being there, and of such a program.
+NARROW = 6
+FANNED = HEADER + SLOTS * NARROW
 LARGEST = 96
 
 SHAPES: dict[int, tuple[tuple[int, ...], ...]] = {
@@ -111,12 +114,13 @@ def _filled(shape: tuple[int, ...], dtype: DType, pool: tuple[float, ...], start
 class Decoder:
     """Builds one program. Implements `vocabulary.operation.Draw`."""
 
-    def __init__(self, data: bytes, shapes: Shapes, feature: str = "float64") -> None:
+    def __init__(self, data: bytes, shapes: Shapes, feature: str = "float64", stretch: int = SLOT) -> None:
         self.data = data
         self.at = 0
         self.end = HEADER
         self.base = 0
         self.shapes = shapes
+        self.stretch = stretch
         self.feature = feature
         self.realized = feature in ("float64", "float32")
         self.infos: dict[int, Info] = {}
@@ -124,7 +128,9 @@ class Decoder:
         self.steps: list[AnyStep] = []
         self.slots: list[int] = []
         self.used: list[int] = []
+        self.helpers: dict[tuple[Any, ...], int] = {}
         self.forced: int | None = None
+        self.fed = False
         self.operation: Operation | None = None
         self.inplace_target = -1
         self.latest = OPERATIONS["add"]
@@ -139,8 +145,8 @@ class Decoder:
 
     def slot(self, number: int) -> None:
         """Read from the stretch of slot `number` from now on."""
-        self.base = self.at = HEADER + number % SLOTS * SLOT
-        self.end = self.base + SLOT
+        self.base = self.at = HEADER + number % SLOTS * self.stretch
+        self.end = self.base + self.stretch
 
     def byte(self) -> int:
         if self.at >= self.end:
@@ -267,6 +273,7 @@ class Decoder:
             nonempty |= self.operation is not None and not self.operation.empty
             if not info.floating or (nonempty and 0 in info.shape) or math.prod(info.shape) > LARGEST:
                 chosen = None
+        self.fed = chosen is not None
         if chosen is None:
             return Ref(self.fresh(self._some_shape(ndim, least, nonempty), domain))
         return Ref(self._within(self._ranked(chosen, ndim, least), domain))
@@ -282,6 +289,17 @@ class Decoder:
         wanted = ndim if ndim is not None else max(n, least)
         if n == wanted:
             return value
+        return self._once((value, wanted), lambda: self._reranked(value, wanted))
+
+    def _once(self, key: tuple[Any, ...], make: Callable[[], int]) -> int:
+        """A helper's value, made once: several operations that a value feeds share what they have in common."""
+        if key not in self.helpers:
+            self.helpers[key] = make()
+        return self.helpers[key]
+
+    def _reranked(self, value: int, wanted: int) -> int:
+        shape = self.infos[value].shape
+        n = len(shape)
         if n < wanted:
             new: tuple[int, ...] = (1,) * (wanted - n) + shape
         elif wanted == 0:
@@ -295,6 +313,10 @@ class Decoder:
         low, high = self.infos[value].interval
         if domain[0] <= low and high <= domain[1]:
             return value
+        return self._once((value, domain), lambda: self._moved(value, domain))
+
+    def _moved(self, value: int, domain: Interval) -> int:
+        low, high = self.infos[value].interval
         if not (math.isfinite(low) and math.isfinite(high)):
             value = self.plain("sin", (Ref(value),))
             low, high = -1.0, 1.0
@@ -355,13 +377,16 @@ class Decoder:
         have = self.shape(value)
         if have == shape:
             return value
-        n, m = math.prod(have), math.prod(shape)
-        if n == m:
-            return Ref(self.plain("reshape", (value, argument(shape))))
-        if not n:
+        if 0 in have:
             return Ref(self.fresh(shape, domain))
+        return Ref(self._once((value.id, "shape", shape), lambda: self._arranged(value, shape)))
+
+    def _arranged(self, value: Ref, shape: tuple[int, ...]) -> int:
+        n, m = math.prod(self.shape(value)), math.prod(shape)
+        if n == m:
+            return self.plain("reshape", (value, argument(shape)))
         index = Array(shape, "int64", tuple(str(i % n) for i in range(m)))
-        return Ref(self.plain("take", (value, Ref(self.leaf(index, (0.0, float(n)), False)))))
+        return self.plain("take", (value, Ref(self.leaf(index, (0.0, float(n)), False))))
 
     def square(self, batch: bool = True) -> Ref:
         n = self.pick((2, 3, 1, 2))
@@ -441,15 +466,22 @@ class Decoder:
         """Append an application; () when the reference refuses it."""
         named = tuple(kwargs.items())
         read = _read(args, kwargs)
-        recorded = (op not in OPERATIONS or OPERATIONS[op].gradient) and "out" not in kwargs
-        results = self.shapes(form, op, args, named, {r: self.infos[r].known(recorded) for r in read})
+        operation = OPERATIONS.get(op)
+        recorded = (operation is None or operation.gradient) and "out" not in kwargs
+        given = [self.infos[r] for r in read]
+        known = {r: info.known(recorded) for r, info in zip(read, given, strict=True)}
+        results = self.shapes(form, op, args, named, known)
         if results is None or (len(results) == 1 and math.prod(results[0][0]) > 4 * LARGEST):
             return ()
-        interval = self._interval(op, read)
-        leaves = self.dependence(read) if recorded and mode != "no_grad" else frozenset()
+        interval = _interval(operation, given)
+        leaves: frozenset[int] = frozenset()
+        if recorded and mode != "no_grad":
+            leaves = given[0].leaves if len(given) == 1 else leaves.union(*[info.leaves for info in given])
         out = tuple(
-            self.new(Info(shape, dtype, interval, leaves if graded else frozenset()))
-            for shape, dtype, graded in results
+            [
+                self.new(Info(shape, dtype, interval, leaves if graded else frozenset()))
+                for shape, dtype, graded in results
+            ]
         )
         self.used += read
         self.steps.append(Apply(op, args, out, named, form, mode))
@@ -457,19 +489,6 @@ class Decoder:
 
     def dependence(self, read: Sequence[int]) -> frozenset[int]:
         return frozenset().union(*(self.infos[r].leaves for r in read))
-
-    def _interval(self, op: str, read: Sequence[int]) -> Interval:
-        floats = [self.infos[r] for r in read if self.infos[r].floating]
-        operation = OPERATIONS.get(op)
-        if not floats:
-            return WIDE
-        given = [i.interval for i in floats]
-        try:
-            size = max(math.prod(i.shape) for i in floats)
-            low, high = operation.range(given, size) if operation is not None else hull(given)
-        except (ValueError, OverflowError, ZeroDivisionError):  # a kink outside the domain, such as log(0)
-            return -math.inf, math.inf
-        return (low, high) if low <= high else (-math.inf, math.inf)
 
     def apply(self, operation: Operation) -> tuple[int, ...]:
         """Draw and append an application of the operation; () when that is not possible."""
@@ -515,6 +534,7 @@ class Decoder:
             del self.leaves[leaves:], self.steps[steps:], self.used[used:]
             for number in range(infos, len(self.infos)):
                 del self.infos[number]
+            self.helpers = {key: value for key, value in self.helpers.items() if value < infos}
         return out
 
     def _inplace(self, operation: Operation, args: tuple[Arg, ...], kwargs: dict[str, Arg]) -> tuple[int, ...]:
@@ -529,7 +549,9 @@ class Decoder:
         if results is None or results[0][0] != self.infos[target.id].shape:
             return ()
         info = self.infos[target.id]
-        out = self.new(Info(info.shape, info.dtype, self._interval(operation.name, read), self.dependence(read)))
+        out = self.new(
+            Info(info.shape, info.dtype, _interval(operation, [self.infos[r] for r in read]), self.dependence(read))
+        )
         self.used += read
         self.steps.append(Inplace(op, target.id, args[1:], (out,), named))
         self.realized = True
@@ -539,6 +561,20 @@ class Decoder:
         info = self.infos[value]
         dtype: Any = info.dtype
         return _filled(info.shape, dtype, _WEIGHTS, start % len(_WEIGHTS), "contiguous")
+
+
+def _interval(operation: Operation | None, read: Sequence[Info]) -> Interval:
+    """Where an operation's results lie, as far as it is known."""
+    floats = [info for info in read if info.dtype[0] == "f"]
+    if not floats:
+        return WIDE
+    given = [info.interval for info in floats]
+    try:
+        size = max([math.prod(info.shape) for info in floats])
+        low, high = operation.range(given, size) if operation is not None else hull(given)
+    except (ValueError, OverflowError, ZeroDivisionError):  # a kink outside the domain, such as log(0)
+        return -math.inf, math.inf
+    return (low, high) if low <= high else (-math.inf, math.inf)
 
 
 def _read(args: tuple[Arg, ...], kwargs: dict[str, Arg]) -> list[int]:

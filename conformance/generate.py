@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from conformance import __version__
-from conformance.decoder import SHORT, SIZE, SLOTS, Decoder
+from conformance.decoder import FANNED, NARROW, SHORT, SIZE, SLOTS, Decoder
 from conformance.execute import Shapes
 from conformance.features import FEATURES, LEVELS, PLAIN, Feature, Level, aside, backward
 from conformance.program import Inplace, Program
@@ -58,7 +58,7 @@ def decode(
     """The program that `data` stands for, and what it contains of what the target asks for: the seconds of a pair, or
     the one thing that any other target asks for; () when it has none of it.
 
-    A cell takes at least SHORT bytes, any other target at least SIZE.
+    A cell takes at least SHORT bytes, a pair FANNED, a free program SIZE.
     """
     meant: tuple[str, ...] = ()
     if target.kind == "cell":
@@ -71,7 +71,7 @@ def decode(
         return program, meant
     feature = PLAIN
     if target.kind == "pair":
-        decoder = Decoder(data, shapes)
+        decoder = Decoder(data, shapes, stretch=NARROW)
         meant = _pairs(decoder, OPERATIONS[target.first], [OPERATIONS[name] for name in target.seconds])
     else:
         decoder = Decoder(data, shapes, VALUES[data[0] % len(VALUES)])
@@ -109,9 +109,8 @@ def _pairs(d: Decoder, first: Operation, seconds: Sequence[Operation]) -> tuple[
     reached = []
     for number, second in enumerate(seconds if made else (), 1):
         d.slot(number)
-        d.forced = source = d.pick(made)
-        before = len(d.used)
-        if d.apply(second) and source in d.used[before:]:
+        d.forced = d.pick(made)
+        if d.apply(second) and d.fed:
             reached.append(second.name)
         d.forced = None
     return tuple(reached)
@@ -223,7 +222,7 @@ def draw(block: Block, run_seed: int, consume: Callable[[Sequence[tuple[Target, 
 
     targets = block.targets
     examples = -(-len(targets) // BATCH)
-    size = SHORT if all(target.kind == "cell" for target in targets) else SIZE
+    size = max({"cell": SHORT, "pair": FANNED, "free": SIZE}[target.kind] for target in targets)
     position = 0
     wanted = True
 

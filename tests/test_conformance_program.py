@@ -170,7 +170,8 @@ def test_every_program_prints_as_a_script_that_runs(data: bytes, target: generat
         if program.steps:
             exec(script(program, "torch"), {})
             failed = execute.run(TORCH, program).failure is not None
-            assert "largest difference: 0 (nowhere)" in out.getvalue()
+            # Torch itself differs from run to run in the last place, by where the memory lies.
+            assert float(out.getvalue().rpartition("largest difference: ")[2].split()[0]) < 1e-5
             assert failed == ("error" in out.getvalue().split())
 
 
