@@ -22,6 +22,8 @@ from minigrad._tensor import Tensor, make
 from minigrad.ops._checks import kind, refuse_grad, refuse_kinds
 from minigrad.ops.shape import internal
 
+Old = bool | None  # an argument that torch takes for older programs
+NAMES = ("none", "mean", "sum")
 NONE, MEAN, SUM = range(3)
 CALLER = 3  # how far up the user's call is, for warnings: past the loss, and what publishes it
 LEAST = float(np.float32(1e-12))  # torch's bound on p * (1 - p) in the slope of binary_cross_entropy
@@ -31,25 +33,24 @@ LEAST = float(np.float32(1e-12))  # torch's bound on p * (1 - p) in the slope of
 
 def _number(reduction: str) -> int:
     if reduction == "elementwise_mean":
-        warnings.warn(
-            "reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.", stacklevel=CALLER + 1
-        )
+        _warn("reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.")
         return MEAN
-    if reduction not in ("none", "mean", "sum"):
+    if reduction not in NAMES:
         raise ValueError(f"{reduction} is not a valid value for reduction")
-    return ("none", "mean", "sum").index(reduction)
+    return NAMES.index(reduction)
 
 
-def _legacy(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+def _legacy(size_average: Old, reduce: Old, reduction: str) -> str:
     """The reduction that the two arguments of old mean, with torch's warning, if one is given."""
     if size_average is None and reduce is None:
         return reduction
     found = "none" if reduce is False else "sum" if size_average is False else "mean"
-    warnings.warn(
-        f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.",
-        stacklevel=CALLER + 1,
-    )
+    _warn(f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.")
     return found
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=CALLER + 2)
 
 
 def _reduced(losses: Array, reduction: int) -> Array:
@@ -72,10 +73,9 @@ def _reduce(losses: Tensor, reduction: int) -> Tensor:
 
 def _warn_size(input: Tensor, target: Tensor) -> None:
     if target.shape != input.shape:
-        warnings.warn(
+        _warn(
             f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will"
-            " likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-            stacklevel=CALLER + 1,
+            " likely lead to incorrect results due to broadcasting. Please ensure they have the same size."
         )
 
 
@@ -97,7 +97,7 @@ def _smooth_slope(xp: Any, grad: Any, self: Any, target: Any, reduction: int, be
 
 @op(
     promote="keep", method=False, function=False, node="SmoothL1LossBackward0",
-    self=lambda xp, grad, self, target, reduction, beta: _smooth_slope(xp, grad, self, target, reduction, beta),
+    self=_smooth_slope,
     target=lambda xp, grad, self, target, reduction, beta: _smooth_slope(xp, grad, target, self, reduction, beta),
 )  # fmt: skip
 def smooth_l1_loss(self: Array, target: Array, reduction: int, beta: float) -> Array:
@@ -113,7 +113,7 @@ def _huber_slope(xp: Any, grad: Any, self: Any, target: Any, reduction: int, del
 
 @op(
     method=False, function=False,
-    self=lambda xp, grad, self, target, reduction, delta: _huber_slope(xp, grad, self, target, reduction, delta),
+    self=_huber_slope,
     target=lambda xp, grad, self, target, reduction, delta: _huber_slope(xp, grad, target, self, reduction, delta),
 )  # fmt: skip
 def huber_loss(self: Array, target: Array, reduction: int, delta: float) -> Array:
@@ -159,11 +159,7 @@ def _logit_target_slope(xp: Any, grad: Any, self: Any, weight: Any, pos_weight: 
     return slope * _weighted(_spread(grad, self, reduction), weight)
 
 
-@op(method=False, function=False,
-    self=lambda xp, grad, self, target, weight, pos_weight, reduction: _logit_slope(
-        xp, grad, self, target, weight, pos_weight, reduction),
-    target=lambda xp, grad, self, weight, pos_weight, reduction: _logit_target_slope(
-        xp, grad, self, weight, pos_weight, reduction))  # fmt: skip
+@op(method=False, function=False, self=_logit_slope, target=_logit_target_slope)
 def binary_cross_entropy_with_logits(
     self: Array, target: Array, weight: Array | None, pos_weight: Array | None, reduction: int
 ) -> Array:
@@ -181,20 +177,18 @@ def log_sigmoid(self: Array) -> Array:
     return np.minimum(self, 0) - np.log1p(np.exp(-np.abs(self)))
 
 
-def _average(input: Tensor, target: Tensor, weight: Tensor, losses: Tensor, reduction: str) -> Tensor:
-    """Weighted losses, reduced; their mean is divided by the weights' sum."""
-    result: Tensor
-    if reduction == "mean":
-        result = losses.sum() / weight.sum()
-    elif reduction in ("none", "sum"):
-        result = losses if reduction == "none" else losses.sum()
-    else:
+def _average(losses: Tensor, weight: Tensor, reduction: str, by: Tensor | None) -> Tensor:
+    """Losses times weights, reduced; their mean is divided by the sum of the weights in `by`, or by their number."""
+    if reduction not in NAMES:
         raise ValueError(f"Invalid reduction mode: {reduction}. Expected one of 'none', 'mean', 'sum'.")
-    return result
+    weighted = losses * weight
+    if reduction == "mean" and by is not None:
+        return weighted.sum() / by.sum()
+    return _reduce(weighted, NAMES.index(reduction))
 
 
-def _check_weight(input: Tensor, weight: Tensor) -> None:
-    if weight.shape != input.shape:
+def _check_weight(input: Tensor, weight: Tensor | None) -> None:
+    if weight is not None and weight.shape != input.shape:
         raise ValueError("Weights and input must have the same size.")
 
 
@@ -206,36 +200,34 @@ def _refuse_integers(kernel: str, a: Tensor, b: Tensor) -> None:
 
 
 @composite(name="nn.functional.l1_loss", method=False)
-def l1(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+def l1(input: Tensor, target: Tensor, size_average: Old = None, reduce: Old = None,
        reduction: str = "mean", weight: Tensor | None = None) -> Tensor:  # fmt: skip
     """|input - target|; the mean of weighted losses is divided by the weights' sum."""
     _warn_size(input, target)
     reduction = _legacy(size_average, reduce, reduction)
     input_, target = F.broadcast_tensors(input, target)
-    if weight is None:
-        number = _number(reduction)
-        return _reduce((input_ - target).abs(), number)
     _check_weight(input, weight)
-    return _average(input, target, weight, (input_ - target).abs() * weight, reduction)
+    losses = (input_ - target).abs()
+    return _reduce(losses, _number(reduction)) if weight is None else _average(losses, weight, reduction, by=weight)
 
 
 @composite(name="nn.functional.mse_loss", method=False)
-def mse(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+def mse(input: Tensor, target: Tensor, size_average: Old = None, reduce: Old = None,
         reduction: str = "mean", weight: Tensor | None = None) -> Tensor:  # fmt: skip
     """(input - target) squared; the mean of weighted losses is divided by the weights' sum."""
     _warn_size(input, target)
     reduction = _legacy(size_average, reduce, reduction)
     input_, target = F.broadcast_tensors(input, target)
-    if weight is None:
-        number = _number(reduction)
-        _refuse_integers("mse_cpu", input_, target)
-        return mse_loss(input_, target, number)
     _check_weight(input, weight)
-    return _average(input, target, weight, (input_ - target).pow(2) * weight, reduction)
+    if weight is not None:
+        return _average((input_ - target).pow(2), weight, reduction, by=weight)
+    number = _number(reduction)
+    _refuse_integers("mse_cpu", input_, target)
+    return mse_loss(input_, target, number)
 
 
 @composite(name="nn.functional.smooth_l1_loss", method=False)
-def smooth_l1(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+def smooth_l1(input: Tensor, target: Tensor, size_average: Old = None, reduce: Old = None,
               reduction: str = "mean", beta: float = 1.0) -> Tensor:  # fmt: skip
     """|d| - beta/2, with d = input - target; where |d| < beta, d squared / (2 beta)."""
     _warn_size(input, target)
@@ -258,22 +250,17 @@ def huber(
     _warn_size(input, target)
     input_, target = F.broadcast_tensors(input, target)
     number = NONE if weight is not None else _number(reduction)
-    if weight is not None:
-        _check_weight(input, weight)
+    _check_weight(input, weight)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     _refuse_integers("huber_cpu", input_, target)
-    result: Tensor = huber_loss(input_, target, number, delta)
-    if weight is None:
-        return result
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"Invalid reduction mode: {reduction}. Expected one of 'none', 'mean', 'sum'.")
-    return _reduce(result * weight, _number(reduction))
+    losses = huber_loss(input_, target, number, delta)
+    return losses if weight is None else _average(losses, weight, reduction, by=None)
 
 
 @composite(name="nn.functional.soft_margin_loss", method=False)
 def soft_margin(
-    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+    input: Tensor, target: Tensor, size_average: Old = None, reduce: Old = None, reduction: str = "mean"
 ) -> Tensor:
     """log(1 + exp(-target * input)), for targets 1 and -1."""
     number = _number(_legacy(size_average, reduce, reduction))
@@ -282,8 +269,8 @@ def soft_margin(
 
 
 @composite(name="nn.functional.binary_cross_entropy", method=False)
-def bce(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
-        reduce: bool | None = None, reduction: str = "mean") -> Tensor:  # fmt: skip
+def bce(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Old = None,
+        reduce: Old = None, reduction: str = "mean") -> Tensor:  # fmt: skip
     """-(target * log(input) + (1 - target) * log(1 - input)) for probabilities; logarithms are at least -100."""
     number = _number(_legacy(size_average, reduce, reduction))
     if target.shape != input.shape:
@@ -301,8 +288,8 @@ def bce(input: Tensor, target: Tensor, weight: Tensor | None = None, size_averag
 
 @composite(name="nn.functional.binary_cross_entropy_with_logits", method=False)
 def bce_with_logits(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
-    reduce: bool | None = None, reduction: str = "mean", pos_weight: Tensor | None = None,
+    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Old = None,
+    reduce: Old = None, reduction: str = "mean", pos_weight: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """`binary_cross_entropy` of the input's sigmoid, accurate for all inputs; `pos_weight` weights positive targets."""
     number = _number(_legacy(size_average, reduce, reduction))
@@ -413,8 +400,8 @@ def _negative_log_likelihood(
 
 
 @composite(name="nn.functional.nll_loss", method=False)
-def nll(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
-        ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean") -> Tensor:  # fmt: skip
+def nll(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Old = None,
+        ignore_index: int = -100, reduce: Old = None, reduction: str = "mean") -> Tensor:  # fmt: skip
     """Minus the log-probability (N, C, ...) of each target class (N, ...), times the class's weight.
 
     The mean is divided by the sum of the weights used. Targets equal to `ignore_index` count for nothing.
@@ -425,8 +412,8 @@ def nll(input: Tensor, target: Tensor, weight: Tensor | None = None, size_averag
 
 @composite(name="nn.functional.cross_entropy", method=False)
 def cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
-    ignore_index: int = -100, reduce: bool | None = None, reduction: str = "mean", label_smoothing: float = 0.0,
+    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Old = None,
+    ignore_index: int = -100, reduce: Old = None, reduction: str = "mean", label_smoothing: float = 0.0,
 ) -> Tensor:  # fmt: skip
     """`nll_loss` of the log-softmax over classes. A target of the input's shape holds probabilities of classes.
 
@@ -495,7 +482,7 @@ def divided(self: Array, number: float) -> Array:
 
 
 @composite(name="nn.functional.kl_div", method=False)
-def kl_div(input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None,
+def kl_div(input: Tensor, target: Tensor, size_average: Old = None, reduce: Old = None,
            reduction: str = "mean", log_target: bool = False) -> Tensor:  # fmt: skip
     """target * (log(target) - input), for log-probabilities `input`; "batchmean" divides the sum by the batch size.
 
@@ -535,9 +522,7 @@ def _multi_margin_slope(
     return xp.reshape(slope - xp.nll_place(xp.sum(slope, 1), chosen, (n, classes)), tuple(self.shape))
 
 
-@op(method=False, function=False,
-    self=lambda xp, grad, self, target, others, reduction, p, margin: _multi_margin_slope(
-        xp, grad, self, target, others, reduction, p, margin))  # fmt: skip
+@op(method=False, function=False, self=_multi_margin_slope)
 def multi_margin_loss(self: Array, target: Array, others: Array, reduction: int, p: int, margin: float) -> Array:
     """`others` (N, C): the weight of each sum's terms, 0 for the target class."""
     x = self.reshape(others.shape)
@@ -547,10 +532,8 @@ def multi_margin_loss(self: Array, target: Array, others: Array, reduction: int,
 
 
 @composite(name="nn.functional.multi_margin_loss", method=False)
-def multi_margin(
-    input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None,
-    size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
+def multi_margin(input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None,
+                 size_average: Old = None, reduce: Old = None, reduction: str = "mean") -> Tensor:  # fmt: skip
     """The mean over classes of max(0, margin - input[target] + input[class]) ** p, times the target's weight."""
     number = _number(_legacy(size_average, reduce, reduction))
     if p not in (1, 2):
@@ -583,8 +566,8 @@ def multi_margin(
 
 
 @composite(name="nn.functional.hinge_embedding_loss", method=False)
-def hinge_embedding(input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None,
-                    reduce: bool | None = None, reduction: str = "mean") -> Tensor:  # fmt: skip
+def hinge_embedding(input: Tensor, target: Tensor, margin: float = 1.0, size_average: Old = None,
+                    reduce: Old = None, reduction: str = "mean") -> Tensor:  # fmt: skip
     """The input where the target is 1, max(0, margin - input) where it is -1."""
     number = _number(_legacy(size_average, reduce, reduction))
     zeros = make(np.zeros((), input._data.dtype), None)
@@ -593,8 +576,8 @@ def hinge_embedding(input: Tensor, target: Tensor, margin: float = 1.0, size_ave
 
 
 @composite(name="nn.functional.margin_ranking_loss", method=False)
-def margin_ranking(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: bool | None = None,
-                   reduce: bool | None = None, reduction: str = "mean") -> Tensor:  # fmt: skip
+def margin_ranking(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: Old = None,
+                   reduce: Old = None, reduction: str = "mean") -> Tensor:  # fmt: skip
     """max(0, margin - target * (input1 - input2)): which of two is to rank higher."""
     number = _number(_legacy(size_average, reduce, reduction))
     if not input1.ndim == input2.ndim == target.ndim:
@@ -606,10 +589,8 @@ def margin_ranking(input1: Tensor, input2: Tensor, target: Tensor, margin: float
 
 
 @composite(name="nn.functional.cosine_embedding_loss", method=False)
-def cosine_embedding(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: bool | None = None,
-    reduce: bool | None = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
+def cosine_embedding(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: Old = None,
+                     reduce: Old = None, reduction: str = "mean") -> Tensor:  # fmt: skip
     """1 - cos(input1, input2) where the target is 1, max(0, cos - margin) where it is -1."""
     number = _number(_legacy(size_average, reduce, reduction))
     if target.ndim > 1:
@@ -629,7 +610,7 @@ def cosine_embedding(
 @composite(name="nn.functional.triplet_margin_loss", method=False)
 def triplet_margin(
     anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2, eps: float = 1e-6,
-    swap: bool = False, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean",
+    swap: bool = False, size_average: Old = None, reduce: Old = None, reduction: str = "mean",
 ) -> Tensor:  # fmt: skip
     """max(0, margin + distance(anchor, positive) - distance(anchor, negative)).
 
@@ -677,10 +658,8 @@ def triplet_margin_with_distance(
 
 
 @composite(name="nn.functional.poisson_nll_loss", method=False)
-def poisson_nll(
-    input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, size_average: bool | None = None,
-    eps: float = 1e-8, reduce: bool | None = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
+def poisson_nll(input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, size_average: Old = None,
+                eps: float = 1e-8, reduce: Old = None, reduction: str = "mean") -> Tensor:  # fmt: skip
     """Minus the log-likelihood of Poisson counts; `full` adds what the input cannot change, by Stirling's formula."""
     number = _number(_legacy(size_average, reduce, reduction))
     losses = input.exp() - target * input if log_input else input - target * (input + eps).log()
@@ -719,10 +698,8 @@ def gaussian_nll(
 
 
 @composite(name="nn.functional.multilabel_soft_margin_loss", method=False)
-def multilabel_soft_margin(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: bool | None = None,
-    reduce: bool | None = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
+def multilabel_soft_margin(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Old = None,
+                           reduce: Old = None, reduction: str = "mean") -> Tensor:  # fmt: skip
     """`binary_cross_entropy_with_logits` of each class, averaged over the classes."""
     reduction = _legacy(size_average, reduce, reduction)
     log_sigmoid = F.log_sigmoid
