@@ -39,10 +39,14 @@ class Mismatch(msgspec.Struct, frozen=True):
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """What comparing came to: a mismatch, or a program too ill-conditioned to judge, or agreement (neither)."""
+    """What comparing came to: a mismatch, or a program too ill-conditioned to judge, or agreement (neither).
+
+    `ulps` is the largest difference that passed, in units of the last place of the largest element of its array.
+    """
 
     mismatch: Mismatch | None = None
     ill_conditioned: bool = False
+    ulps: float = 0.0
 
 
 AGREE = Judgement()
@@ -90,6 +94,7 @@ def judge(program: Program, expected: Observation, actual: Observation, noise: N
     derived = {i for s in program.steps if isinstance(s, Grad) for i in s.out}
     runs: list[Observation] = []
     ill = False
+    ulps = 0.0
 
     def moved() -> list[Observation]:
         if not runs:
@@ -97,9 +102,10 @@ def judge(program: Program, expected: Observation, actual: Observation, noise: N
         return runs
 
     def check(kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, of: Callable[[Observation], Any]) -> Any:
-        nonlocal ill
+        nonlocal ill, ulps
         found = _arrays(kind, i, what, a, b, lambda: [of(o) for o in moved() if o.failure is None])
         ill |= found.ill_conditioned
+        ulps = max(ulps, found.ulps)
         return found if found.mismatch is not None else None
 
     for i, a in expected.values.items():
@@ -131,7 +137,7 @@ def judge(program: Program, expected: Observation, actual: Observation, noise: N
         )
         if found is not None:
             return found  # type: ignore[no-any-return]
-    return Judgement(None, True) if ill else AGREE
+    return Judgement(None, ill, ulps)
 
 
 def _failures(program: Program, expected: Observation, actual: Observation) -> Judgement | None:
@@ -175,8 +181,12 @@ def _arrays(kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, moved: 
         if any(np.isfinite(m[at]) != np.isfinite(a[at]) for m in others):  # at an overflow's very edge
             return Judgement(None, True)
         return Judgement(Mismatch(kind, i, _difference(what, a, b, at)))
-    if not gap.any() or float(gap.max()) <= TIGHT * unit * scale:
+    largest = float(gap.max(initial=0.0))
+    if not largest:
         return AGREE
+    ulps = largest / (unit * scale) if scale else math.inf
+    if ulps <= TIGHT:
+        return Judgement(ulps=ulps)
     allowed = np.full(a.shape, TIGHT * unit * scale)
     noise = np.zeros(a.shape)
     with np.errstate(all="ignore"):
@@ -187,7 +197,7 @@ def _arrays(kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, moved: 
         allowed += MARGIN * float(np.max(noise, initial=0.0))
     if (gap <= allowed).all():
         limit = ILL * unit * max(scale, float(np.finfo(a.dtype).tiny))
-        return Judgement(None, ill_conditioned=scale > 0 and float(noise.max()) > limit)
+        return Judgement(None, scale > 0 and float(noise.max()) > limit, ulps)
     at = tuple(int(k) for k in np.unravel_index(int(np.argmax(gap)), gap.shape))
     return Judgement(Mismatch(kind, i, _difference(what, a, b, at, scale)))
 
