@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time as clock
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
@@ -24,7 +25,7 @@ from conformance.generate import Block, Target
 from conformance.journal import Batch, Journal, Silent
 from conformance.program import Inplace, Program
 from conformance.reduce import Reducer
-from conformance.results import Finding, Kind
+from conformance.results import ERROR_BINS, Finding, Kind
 from conformance.vocabulary import OPERATIONS
 
 Cause: TypeAlias = tuple[str, Kind]
@@ -79,7 +80,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a unit showed.
 
     `cells` holds (programs, mismatches, unsupported) for each cell that was tried; `pairs` an operation and those that
-    it fed.
+    it fed; `errors` how far the results of an operation alone were from torch's: `results.Errors.counts`, and `worst`.
     """
 
     counts: dict[str, int]
@@ -88,6 +89,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     fingerprints: tuple[int, ...]
     met: tuple[Met, ...]
     seconds: dict[str, float]
+    errors: dict[str, tuple[float, ...]] = {}
 
     @staticmethod
     def nothing() -> Outcome:
@@ -238,6 +240,7 @@ class _Search:
         self.met: list[Met] = []
         self.differing: list[tuple[int, Target, Program, Mismatch]] = []
         self.seconds: Counter[str] = Counter()
+        self.errors: dict[str, list[float]] = {}
         self.position = 0
 
     @contextlib.contextmanager
@@ -277,6 +280,7 @@ class _Search:
             fingerprints=tuple(self.fingerprints),
             met=tuple(together(self.met).values()),
             seconds={name: float(value) for name, value in self.seconds.items()},
+            errors={name: tuple(found) for name, found in self.errors.items()},
         )
 
     def batch(self, batch: Sequence[tuple[Target, bytes]]) -> None:
@@ -329,12 +333,16 @@ class _Search:
             return
         if expected.failure is not None and not any(isinstance(s, Inplace) for s in program.steps):
             self.count["reference errors"] += 1  # in-place steps may be refused; all others are meant to be valid
-        mismatch = None
+        mismatch, ulps = None, 0.0
         if not equal(expected, actual):
             found = judge(program, expected, actual, lambda: noise.measure(self.searcher.reference, program))
             self.count["ill-conditioned"] += found.ill_conditioned
-            mismatch = found.mismatch
+            mismatch, ulps = found.mismatch, found.ulps
         self.tried(target, mismatch=mismatch is not None)
+        if target.kind == "cell" and mismatch is None:
+            seen = self.errors.setdefault(target.first, [0.0] * (len(ERROR_BINS) + 1))
+            seen[bisect_left(ERROR_BINS, ulps)] += 1
+            seen[-1] = max(seen[-1], ulps)
         if mismatch is not None:
             self.differing.append((position, target, program, mismatch))
 
