@@ -106,6 +106,7 @@ class Campaign:
         self.spent: Counter[str] = Counter()
         self.count: Counter[str] = Counter()
         self.cells: dict[tuple[str, str], list[int]] = {}
+        self.errors: dict[str, list[float]] = {}
         self.duplicates = Duplicates()
         self.met: dict[Cause, Met] = {}
         self.described: dict[Cause, Finding] = {}
@@ -255,6 +256,10 @@ class Campaign:
         for place, tried in answer.cells.items():
             if place in self.cells:
                 self.cells[place] = [a + b for a, b in zip(self.cells[place], tried, strict=True)]
+        for operation, seen in answer.errors.items():
+            known = self.errors.get(operation, [0.0] * len(seen))
+            counts = [a + b for a, b in zip(known[:-1], seen[:-1], strict=True)]
+            self.errors[operation] = [*counts, max(known[-1], seen[-1])]
         for first, seconds in answer.pairs:
             for second in seconds:
                 self.rows[self.place[first]] |= 1 << self.place[second]
@@ -292,6 +297,10 @@ class Campaign:
             cells=tuple(
                 records.Cell(engine=name, operation=op, feature=f, programs=c[0], mismatches=c[1], unsupported=c[2])
                 for (op, f), c in self.cells.items()
+            ),
+            errors=tuple(
+                records.Errors(engine=name, operation=op, counts=tuple(map(int, seen[:-1])), worst=seen[-1])
+                for op, seen in sorted(self.errors.items())
             ),
             pairs=(
                 records.Pairs(
