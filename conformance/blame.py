@@ -84,7 +84,7 @@ class Bench:
         expected = execute.run_all(self.reference, [program])[0]
         if expected.unsupported is not None:
             return None
-        return judge(program, expected, actual, lambda: noise.measure(self.reference, program)).mismatch
+        return judge(program, expected, actual, lambda: noise.measure(self.reference, program), self.engine.precision).mismatch
 
     def actual(self, program: Program) -> Observation:
         """What the engine shows."""

@@ -99,7 +99,8 @@ _OUTPUT = _argument(
 
 
 @_command(
-    _argument("engines", nargs="+", metavar="ENGINE", help="a name, package.module:Attribute or ./file.py:Attribute"),
+    _argument("engines", nargs="*", metavar="ENGINE", help="a name, package.module:Attribute or ./file.py:Attribute"),
+    _argument("--all-engines", action="store_true", help="every registered engine that is here, and a scoreboard"),
     _argument("--seed", type=_whole, default=0, metavar="N", help="seed of the search (default: 0)"),
     _argument("--examples", type=_positive(int), metavar="N", help="budget in programs for each engine"),
     _argument(
@@ -138,8 +139,16 @@ def run(arguments: argparse.Namespace) -> int:
     _require_writable(output)
     specs: list[str] = arguments.engines
 
-    from conformance.engines import load
+    from conformance.engines import load, present
 
+    absent: dict[str, str] = {}
+    if arguments.all_engines:
+        here, absent = present()
+        specs = [*specs, *(name for name in here if name not in ("torch", *specs))]
+        for name, reason in absent.items():
+            _say(f"{name}: absent: {reason}")
+    if not specs:
+        raise UsageError("no engine is given; name one, or give --all-engines")
     loaded: dict[str, str] = {}
     for spec in specs:  # all of them before any runs, and before torch is loaded: what cannot be used is said at once
         name = load(spec).name
@@ -177,6 +186,10 @@ def run(arguments: argparse.Namespace) -> int:
     results = beside(parts)
     if arguments.expectations:
         results = apply(results, expected)
+    if arguments.all_engines:
+        from conformance.reporting.scoreboard import write as write_scoreboard
+
+        write_scoreboard(parts, absent, output)
     return _write(results, output)
 
 
@@ -384,18 +397,20 @@ def grade(arguments: argparse.Namespace) -> int:
 
 @_command()
 def engines(_: argparse.Namespace) -> int:
-    """List the registered engines."""
+    """List the registered engines: version, operations offered, levels; and why one is absent."""
     from tabulate import tabulate
 
-    from conformance.engines import EngineError, load, names
+    from conformance.engines import levels, load, present
+    from conformance.vocabulary import OPERATIONS
 
-    rows = []
-    for name in names():
-        try:
-            rows.append((name, load(name).version, ""))
-        except EngineError as error:
-            rows.append((name, "–", str(error)))
-    _say(tabulate(rows, headers=["engine", "version", ""], disable_numparse=True))
+    here, absent = present()
+    rows: list[tuple[str, ...]] = []
+    for name in here:
+        engine = load(name)
+        offered = sum(engine.supports(op) for op in OPERATIONS)
+        rows.append((name, engine.version, f"{offered} of {len(OPERATIONS)}", ", ".join(levels(engine))))
+    rows += [(name, "absent", "", reason) for name, reason in absent.items()]
+    _say(tabulate(rows, headers=["engine", "version", "operations", "levels"], disable_numparse=True))
     return 0
 
 

@@ -82,8 +82,13 @@ def equal(expected: Observation, actual: Observation) -> bool:
     )
 
 
-def judge(program: Program, expected: Observation, actual: Observation, noise: Noise) -> Judgement:
-    """Compare `actual` with the reference's observation; `noise` gives runs of the reference with rounding moved."""
+def judge(
+    program: Program, expected: Observation, actual: Observation, noise: Noise, precision: str = ""
+) -> Judgement:
+    """Compare `actual` with the reference's observation; `noise` gives runs of the reference with rounding moved.
+
+    `precision` names the floating dtype that the engine computes in, where that is narrower than the program's.
+    """
     if equal(expected, actual):
         return AGREE
     failed = _failures(program, expected, actual)
@@ -103,7 +108,7 @@ def judge(program: Program, expected: Observation, actual: Observation, noise: N
 
     def check(kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, of: Callable[[Observation], Any]) -> Any:
         nonlocal ill, ulps
-        found = _arrays(kind, i, what, a, b, lambda: [of(o) for o in moved() if o.failure is None])
+        found = _arrays(kind, i, what, a, b, lambda: [of(o) for o in moved() if o.failure is None], precision)
         ill |= found.ill_conditioned
         ulps = max(ulps, found.ulps)
         return found if found.mismatch is not None else None
@@ -157,7 +162,9 @@ def _failures(program: Program, expected: Observation, actual: Observation) -> J
     return _plain("error", -1, "error", said(a), said(b))
 
 
-def _arrays(kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, moved: Callable[[], list[Any]]) -> Judgement:
+def _arrays(
+    kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, moved: Callable[[], list[Any]], precision: str
+) -> Judgement:
     if same(a, b):
         return AGREE
     if a is None or b is None:
@@ -174,7 +181,7 @@ def _arrays(kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, moved: 
         odd = ~finite & ~((a == b) | (np.isnan(a) & np.isnan(b)))
         gap = np.where(finite, np.abs(a.astype(np.float64) - b.astype(np.float64)), 0.0)
         scale = float(np.max(np.abs(a, where=finite, out=np.zeros_like(a)), initial=0.0))
-    unit = float(np.finfo(a.dtype).eps)
+    unit = max(float(np.finfo(dtype).eps) for dtype in filter(None, (a.dtype, precision)))
     if odd.any():
         at = tuple(int(k) for k in np.argwhere(odd)[0])
         others = [m for m in moved() if m is not None and m.shape == a.shape]

@@ -11,6 +11,7 @@ import time as clock
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -335,7 +336,9 @@ class _Search:
             self.count["reference errors"] += 1  # in-place steps may be refused; all others are meant to be valid
         mismatch, ulps = None, 0.0
         if not equal(expected, actual):
-            found = judge(program, expected, actual, lambda: noise.measure(self.searcher.reference, program))
+            searcher = self.searcher
+            moved = partial(noise.measure, searcher.reference, program)
+            found = judge(program, expected, actual, moved, searcher.bench.engine.precision)
             self.count["ill-conditioned"] += found.ill_conditioned
             mismatch, ulps = found.mismatch, found.ulps
         self.tried(target, mismatch=mismatch is not None)

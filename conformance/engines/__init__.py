@@ -18,7 +18,7 @@ from typing import Any
 from conformance.engines import adapters
 from conformance.engines.protocol import Engine, EngineError, Unsupported
 
-__all__ = ["GROUP", "Engine", "EngineError", "Unsupported", "find", "load", "names"]
+__all__ = ["GROUP", "Engine", "EngineError", "Unsupported", "find", "levels", "load", "names", "present"]
 
 #: Entry-point group in which a distribution registers engines by name.
 GROUP = "conformance.engines"
@@ -42,6 +42,33 @@ _BUILT_IN: dict[str, Callable[[], Engine]] = {"minigrad": _minigrad, "torch": _t
 def names() -> tuple[str, ...]:
     """Names of the registered engines."""
     return tuple(sorted({*_BUILT_IN, *adapters.ADAPTERS, *(point.name for point in entry_points(group=GROUP))}))
+
+
+def present() -> tuple[tuple[str, ...], dict[str, str]]:
+    """Names of the registered engines that can be loaded here, and why each other one cannot."""
+    absent: dict[str, str] = {}
+    for name in names():
+        try:
+            load(name)
+        except EngineError as error:
+            absent[name] = str(error).removeprefix(f"engine {name}: ")
+    return tuple(name for name in names() if name not in absent), absent
+
+
+def levels(engine: Engine) -> tuple[str, ...]:
+    """What an engine can be asked for, by the methods that it has: each level needs those of one or two."""
+    needs = {
+        "value": ("apply",),
+        "gradient": ("backward",),
+        "higher": ("grad_of",),
+        "behaviour": ("hook", "inplace", "flags"),
+    }
+    return tuple(
+        level
+        for level, methods in needs.items()
+        if level in ("value", "gradient")
+        or all(getattr(type(engine), method) is not getattr(Engine, method) for method in methods)
+    )
 
 
 def load(spec: str | Engine | type[Engine] | ModuleType) -> Engine:

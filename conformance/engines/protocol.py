@@ -39,6 +39,8 @@ class Engine(ABC):
     name: str = "engine"
     #: Name of the module that a script of a program imports as the engine, when its API is torch's; "" otherwise.
     module: str = ""
+    #: Floating dtype that it computes in, where that is narrower than the programs' ("float32"); "" otherwise.
+    precision: str = ""
 
     @abstractmethod
     def leaf(self, array: npt.NDArray[Any], requires_grad: bool) -> Any:

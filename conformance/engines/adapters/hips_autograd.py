@@ -46,9 +46,9 @@ class HipsAutograd(Recording):
         return [found[i] for i in range(len(at))]
 
 
-#: No derivative is registered for these (autograd raises NotImplementedError), or they are not numpy's but ours alone.
+#: No derivative is registered for these.
 _WITHOUT = """
-cross float_power heaviside nextafter copysign hypot fmod kron_
+cross float_power heaviside nextafter copysign hypot fmod
 """
 
 

@@ -25,7 +25,7 @@ logical_and logical_or logical_xor logical_not signbit isnan isinf isfinite ispo
 where reshape view:reshape reshape_as ravel permute:transpose transpose:swapaxes swapaxes swapdims:swapaxes
 movedim:moveaxis t:transpose T:transpose H:transpose unsqueeze:expand_dims broadcast_to tile repeat:tile
 tril triu fliplr flipud atleast_1d atleast_2d
-kron diagflat rot90 diag diagonal trace flip roll
+kron diagflat diag diagonal trace flip roll
 matmul mm:matmul mv:matmul bmm:matmul linalg.matmul:matmul dot outer inner vdot einsum cross
 linalg.det linalg.inv linalg.solve linalg.pinv linalg.matrix_power linalg.slogdet
 det:linalg.det inverse:linalg.inv pinverse:linalg.pinv matrix_power:linalg.matrix_power
@@ -188,6 +188,7 @@ _ROWS: tuple[tuple[str, Callable[[Any], Table]], ...] = (
         (name, lambda np, name=name: {name: lambda xs: getattr(np, name)(xs)})
         for name in ("column_stack", "dstack", "hstack", "vstack")
     ),
+    ("rot90", lambda np: {"rot90": lambda x, k, dims: np.rot90(x, k, axes=dims)}),
     ("stack", lambda np: {"stack": lambda xs, dim: np.stack(xs, axis=dim)}),
     ("broadcast_arrays", lambda np: {"broadcast_tensors": lambda *xs: tuple(np.broadcast_arrays(*xs))}),
     ("meshgrid", lambda np: {"meshgrid": lambda *xs, indexing="ij": tuple(np.meshgrid(*xs, indexing=indexing))}),
@@ -246,8 +247,8 @@ _ROWS: tuple[tuple[str, Callable[[Any], Table]], ...] = (
             "linalg.norm": lambda x, ord=None: np.linalg.norm(x, ord),
             "linalg.matrix_norm": lambda x, ord, keepdim=False: np.linalg.norm(x, ord, (-2, -1), keepdims=keepdim),
             "nuclear_norm": lambda x: np.linalg.norm(x, "nuc"),
-            "linalg.vector_norm": lambda x, ord, dim=None, keepdim=False: np.linalg.norm(x, ord, dim, keepdim)
-            if isinstance(dim, int) and x.ndim
+            "linalg.vector_norm": lambda x, ord, dim=None, keepdim=False: np.linalg.norm(x, ord, dim)
+            if isinstance(dim, int) and x.ndim and not keepdim
             else unsupported("dimensions"),
         },
     ),

@@ -8,7 +8,7 @@ with create_graph is itself a recorded step, so that the engine's pullback is ne
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -108,10 +108,22 @@ def reached(outputs: Sequence[Node]) -> list[Node]:
     return list(found)
 
 
+def same_floats(dtypes: Iterable[str]) -> None:
+    """Raise `Unsupported` unless the operands have one of the common floating dtypes, beside indices and masks."""
+    found = set(dtypes)
+    if len(found & FLOATS) != 1 or not found <= FLOATS | PLACES:
+        raise Unsupported(f"operands of {' and '.join(sorted(found)) or 'no dtype'}")
+
+
+#: Dtypes of numbers, and those of indices and masks, that engines with promotion rules of their own are asked for.
+FLOATS = frozenset({"float32", "float64"})
+PLACES = frozenset({"int32", "int64", "bool"})
+
+
 class Recording(Engine):
     """An engine made of a table of functions and a pullback."""
 
-    #: Whether operands of different floating dtypes may meet. Where not, such programs are unsupported.
+    #: Whether operands of all dtypes may meet. Where not, an operation's operands have one floating dtype.
     mixes_dtypes = False
 
     def __init__(self) -> None:
@@ -158,9 +170,7 @@ class Recording(Engine):
         """Apply a function to nodes and plain arguments: a node, or a tuple of them."""
         step = Applied(function, args, kwargs)
         if not self.mixes_dtypes:
-            dtypes = {name for node in step.operands if (name := self.dtype_name(node.value)).startswith("float")}
-            if len(dtypes) > 1:
-                raise Unsupported("operands of different dtypes")
+            same_floats(self.dtype_name(node.value) for node in step.operands)
         with _offered():
             made = function(*_map(_value, args), **{k: _map(_value, a) for k, a in kwargs.items()})
         tracked = self._recording and any(node.tracked for node in step.operands)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy.typing as npt
@@ -21,17 +22,31 @@ class Float32(Torch):
         self.name = "torch:float32"
 
     def leaf(self, array: npt.NDArray[Any], requires_grad: bool) -> Any:  # noqa: D102
+        if array.dtype not in ("float64", "int64", "bool"):
+            raise Unsupported(f"{array.dtype}: only what is double precision on the other side")
         return super().leaf(array.astype("float32") if array.dtype == "float64" else array, requires_grad)
 
     def dtype(self, name: str) -> Any:  # noqa: D102
-        return super().dtype("float32" if name == "float64" else name)
+        if name != "float64":
+            raise Unsupported(name)
+        return torch.float32
 
     def call(self, form: str, op: str, args: Any, kwargs: Any) -> Any:  # noqa: D102
+        if op == "float" or not any(torch.is_tensor(x) and x.is_floating_point() for x in _flat([args, kwargs.values()])):
+            raise Unsupported("results that are single precision on the other side too")
         return super().call(form, "float" if op == "double" else op, args, kwargs)
 
     def numpy(self, value: Any) -> npt.NDArray[Any]:  # noqa: D102
         found = super().numpy(value)
         return found.astype("float64") if found.dtype == "float32" else found
+
+
+def _flat(items: Any) -> Iterator[Any]:
+    for item in items:
+        if isinstance(item, (tuple, list)) or type(item).__name__ == "dict_values":
+            yield from _flat(item)
+        else:
+            yield item
 
 
 class Cuda(Torch):

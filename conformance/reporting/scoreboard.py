@@ -1,0 +1,237 @@
+"""The scoreboard: several engines on the same bench, operation by operation. Made from results alone."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
+
+from conformance import results as records
+from conformance.results import Finding, Results
+
+#: What a finding comes to, the gravest first.
+Outcome: TypeAlias = Literal[
+    "wrong", "raises", "crash", "undecided", "convention differs", "ill-conditioned", "torch wrong"
+]
+OUTCOMES: tuple[Outcome, ...] = (
+    "wrong",
+    "raises",
+    "crash",
+    "undecided",
+    "convention differs",
+    "ill-conditioned",
+    "torch wrong",
+)
+#: One sign for each, in the table of operations; an operation that agreed has "●", one that is not offered "·".
+SIGNS: dict[Outcome, str] = {
+    "wrong": "✗",
+    "raises": "!",
+    "crash": "!",
+    "undecided": "?",
+    "convention differs": "≠",
+    "ill-conditioned": "~",
+    "torch wrong": "t",
+}
+#: Features of cells that show a level.
+LEVELS: Final = {
+    "gradient": {"float64", "float32"},
+    "higher": {"order 2", "order 3", "create_graph"},
+    "behaviour": {"hook", "in-place", "post-accumulate hook"},
+}
+#: Engines whose API is torch's: what torch's is the specification of holds for them.
+MIRRORS = ("minigrad", "torch")
+#: Kinds of difference in which an engine with an API of its own may have a custom of its own.
+CUSTOMS = ("none", "dtype", "shape", "requires_grad", "is_leaf", "hook")
+
+
+def outcome(found: Finding) -> Outcome:
+    """What a finding says of its engine: the referee's verdict, and what has no verdict in mathematics apart."""
+    mirrors = found.engine.partition(":")[0] in MIRRORS
+    if found.kind in ("crash", "hang"):
+        return "crash"
+    if found.kind == "error" or (found.difference.what == "error" and not mirrors):
+        return "raises" if found.expected == "no error" else "convention differs"
+    if found.kind in CUSTOMS and not mirrors:
+        return "convention differs"
+    return "wrong" if found.verdict == "engine wrong" else found.verdict
+
+
+class Row:
+    """One engine's line of the scoreboard."""
+
+    def __init__(self, results: Results) -> None:
+        (record,) = results.engines
+        self.name = record.name
+        self.version = record.version
+        self.results = results
+        self.offered = record.operations
+        self.outcomes = Counter(outcome(found) for found in results.findings)
+        self.ulps = max((u for f in results.findings if outcome(f) == "wrong" and (u := _ulps(f)) is not None), default=None)
+        times = results.timings
+        self.cost = times.engine / times.reference if times.reference else None
+        self.ran = Counter(c.operation for c in results.cells if c.programs > c.unsupported)
+        self.levels = _levels(results)
+        blamed: dict[str, set[Outcome]] = {}
+        for found in results.findings:
+            blamed.setdefault(found.blamed, set()).add(outcome(found))
+        self.blamed = blamed
+
+    @property
+    def clean(self) -> int:
+        """Operations that ran and were not blamed for anything but torch's own errors."""
+        return sum(1 for op in self.ran if not self.blamed.get(op, set()) - {"torch wrong"})
+
+    def sign(self, operation: str) -> str:
+        """The sign of an operation: the gravest of its outcomes."""
+        if operation not in self.offered:
+            return "·"
+        found = self.blamed.get(operation, set())
+        return next((SIGNS[o] for o in OUTCOMES if o in found), "●" if operation in self.ran else " ")
+
+
+def _levels(results: Results) -> tuple[str, ...]:
+    """What programs of the engine have reached: gradients, higher orders, and the behaviour of a tape."""
+    ran = {cell.feature for cell in results.cells if cell.programs > cell.unsupported}
+    return tuple(level for level, features in LEVELS.items() if ran & features)
+
+
+def _ulps(found: Finding) -> float | None:
+    text = found.difference.ulps
+    return float(text) if text else None
+
+
+def rows(parts: Sequence[Results]) -> list[Row]:
+    """A row for each engine, the one with most operations in agreement first."""
+    return sorted((Row(part) for part in parts), key=lambda row: (-row.clean, row.name))
+
+
+HEADINGS = (
+    "engine",
+    "version",
+    "offers",
+    "ran",
+    "agrees",
+    "levels",
+    *OUTCOMES,
+    "programs",
+    "unsupported",
+    "worst error (ulps)",
+    "cost (torch = 1)",
+)
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """The numbers of a row as text."""
+    s = row.results.statistics
+    return (
+        row.name,
+        row.version,
+        f"{len(row.offered)}",
+        f"{len(row.ran)}",
+        f"{row.clean}",
+        ", ".join(row.levels),
+        *(str(row.outcomes[o] or "–") for o in OUTCOMES),
+        f"{s.programs:,}",
+        f"{s.unsupported:,}",
+        "–" if row.ulps is None else f"{row.ulps:.2g}",
+        "–" if row.cost is None else f"{row.cost:.1f}",
+    )
+
+
+LEGEND = "● agrees · not offered, ✗ wrong, ! raises or crashes, ≠ another convention, ? undecided, ~ ill-conditioned, t torch is wrong"
+
+
+def to_markdown(parts: Sequence[Results], absent: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The scoreboard as Markdown. `absent` names engines that did not run, each with its reason."""
+    from tabulate import tabulate
+
+    board = rows(parts)
+    lines = ["# Scoreboard", "", _intro(parts), ""]
+    lines += [tabulate([cells(row) for row in board], headers=HEADINGS, tablefmt="github", disable_numparse=True), ""]
+    lines += [f"- {name}: absent: {reason}" for name, reason in absent.items()]
+    lines += ["", "## Findings", ""]
+    for row in board:
+        found = sorted(row.results.findings, key=lambda f: (OUTCOMES.index(outcome(f)), f.blamed))
+        if found:
+            lines += [f"### {row.name} {row.version}", ""]
+            table = [(outcome(f), f.blamed, f.kind, _short(f.expected), _short(f.actual), _short(f.referee)) for f in found]
+            headers = ("verdict", "operation", "what", "torch", "engine", "referee")
+            lines += [tabulate(table, headers=headers, tablefmt="github", disable_numparse=True), ""]
+    lines += ["## Operations", "", LEGEND, ""]
+    every = sorted({op for row in board for op in row.offered})
+    table = [(op, *(row.sign(op) for row in board)) for op in every]
+    headers = ("operation", *(row.name for row in board))
+    lines += [tabulate(table, headers=headers, tablefmt="github", disable_numparse=True), ""]
+    return "\n".join(lines)
+
+
+def _intro(parts: Sequence[Results]) -> str:
+    v = parts[0].versions
+    return (
+        f"Random programs through each engine and through torch {v.torch} (numpy {v.numpy}, Python {v.python}); "
+        "the referee's exact arithmetic says who is right. An operation *agrees* when it ran and nothing was found. "
+        "*Cost* is the engine's time over torch's on the same programs in the same run, the adapter's included: "
+        "these programs are small, so that it tells the overhead of a call, not the speed of kernels."
+    )
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split()).replace("|", "\\|")
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def to_html(parts: Sequence[Results], absent: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The scoreboard as one HTML file without scripts."""
+    board = rows(parts)
+    every = sorted({op for row in board for op in row.offered})
+    e = html.escape
+    head = "".join(f"<th scope=col>{e(h)}</th>" for h in HEADINGS)
+    body = "".join("<tr>" + "".join(f"<td>{e(c)}</td>" for c in cells(row)) + "</tr>" for row in board)
+    ops_head = "".join(f"<th scope=col>{e(row.name)}</th>" for row in board)
+    ops = "".join(
+        f"<tr><th scope=row><code>{e(op)}</code></th>"
+        + "".join(f'<td class="s" title="{e(_title(row, op))}">{e(row.sign(op))}</td>' for row in board)
+        + "</tr>"
+        for op in every
+    )
+    missing = "".join(f"<li>{e(name)}: absent: {e(reason)}</li>" for name, reason in absent.items())
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Scoreboard</title>"
+        "<meta name=viewport content='width=device-width'><style>"
+        "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem;color:#1b1f24;"
+        "background:#fff}table{border-collapse:collapse;margin:1rem 0}th,td{border:1px solid #d0d7de;padding:.2rem .5rem;"
+        "text-align:left}td.s{text-align:center}.wide{overflow-x:auto}"
+        "@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}th,td{border-color:#30363d}}"
+        f"</style><h1>Scoreboard</h1><p>{e(_intro(parts)).replace('*', '')}</p>"
+        f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div><ul>{missing}</ul>"
+        f"<h2>Operations</h2><p>{e(LEGEND)}</p><div class=wide><table><thead><tr><th scope=col>operation</th>{ops_head}"
+        f"</tr></thead><tbody>{ops}</tbody></table></div></html>\n"
+    )
+
+
+def _title(row: Row, operation: str) -> str:
+    found = [f.message for f in row.results.findings if f.blamed == operation]
+    return "\n".join(found) or ("agrees" if operation in row.ran else "did not run")
+
+
+def write(parts: Sequence[Results], absent: Mapping[str, str], folder: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """Write README.md, index.html and each engine's results (`ENGINE.json`) to a folder. Raises `ResultsError`."""
+    home = Path(folder)
+    written = [home / "README.md", home / "index.html"]
+    records.write(written[0], to_markdown(parts, absent).encode())
+    records.write(written[1], to_html(parts, absent).encode())
+    for part in parts:
+        written.append(home / f"{part.engines[0].name.replace(':', '-')}.json")
+        records.save(part, written[-1])
+    return tuple(written)
+
+
+def again(folder: str | os.PathLike[str], absent: Mapping[str, str] = MappingProxyType({})) -> tuple[Path, ...]:
+    """Make the scoreboard of a folder again from the engines' results that it holds. Raises `ResultsError`."""
+    files = sorted(Path(folder).glob("*.json"))
+    parts = [records.load(file) for file in files if file.name != "results.json"]
+    return write(parts, absent, folder)
