@@ -214,12 +214,19 @@ class Packed:
     __slots__ = ("edge", "packed", "unpack_hook")
     _cell = (0,)  # the user keeps the value: nothing to check
 
-    def __init__(self, saved: Tensor | Saved, node: Node, pack: Callable[..., Any], unpack: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        saved: Tensor | Saved,
+        node: Node,
+        pack: Callable[..., Any],
+        unpack: Callable[..., Any],
+        detached: bool = False,
+    ) -> None:
         tensor = saved.unpack(node)
         self.edge = tensor._edge
         before = tensor._cell[0]
         with no_grad():
-            self.packed, self.unpack_hook = pack(tensor if tensor.is_leaf else tensor.detach()), unpack
+            self.packed, self.unpack_hook = pack(tensor.detach() if detached else tensor), unpack
         if tensor._cell[0] != before:
             raise RuntimeError(
                 "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook"
@@ -274,7 +281,7 @@ class SavedTensor:
                 "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks"
                 " is allowed at a time."
             )
-        packed = Packed(node.saved[place], node, pack_hook, unpack_hook)
+        packed = Packed(node.saved[place], node, pack_hook, unpack_hook, detached=True)
         node.saved = [packed if i == place else each for i, each in enumerate(node.saved)]
         node.versions = [0 if i == place else each for i, each in enumerate(node.versions)]
         node.plain = False

@@ -175,7 +175,7 @@ class set_grad_enabled(_GradMode):
         return set_grad_enabled(self.mode)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(mode={self.mode})"
+        return f"{type(self).__module__}.{type(self).__qualname__}(mode={self.mode})"
 
 
 def is_grad_enabled() -> bool:
@@ -212,6 +212,10 @@ class inference_mode(_Mode):
 def is_inference_mode_enabled() -> bool:
     """Whether this thread is in inference mode now."""
     return state.inference
+
+
+for _each in (no_grad, enable_grad, set_grad_enabled, inference_mode):
+    _each.__module__ = "minigrad.autograd.grad_mode"  # where torch has them
 
 
 class detect_anomaly:

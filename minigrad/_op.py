@@ -433,7 +433,7 @@ def apply(op: Op, args: Sequence[Any]) -> Any:
         return _apply_single(op, args)
     args, raws, edges, need = _prepare(op, args)
     result = _forward(op, raws)
-    recording = bool(need and state.grad_enabled and op.formulas)
+    recording = bool(need and state.grad_enabled and op.formulas) and not state.inference
     if not op.many_outputs:
         output = _output(op, args[0], result)
         if recording and result.dtype.kind in "fc":
@@ -454,7 +454,7 @@ def _apply_single(op: Op, args: Sequence[Any]) -> Tensor:
     raws = (tensor.materialize() if op.view else tensor._data, *args[1:])
     result = _forward(op, raws)
     output = _output(op, tensor, result)
-    if state.grad_enabled and op.formulas and result.dtype.kind in "fc":
+    if state.grad_enabled and not state.inference and op.formulas and result.dtype.kind in "fc":
         edge = tensor._edge if tensor._view is None else edge_of(tensor)
         if edge is not None:
             output._edge = (op.plan(1, args).record((edge,), args, raws, result, output._cell), 0)
@@ -638,7 +638,7 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
     for each in aliases:
         check_overlap(target, each)
     result = _forward(op, raws)
-    recording = need and state.grad_enabled and op.formulas and target._data.dtype.kind in "fc"
+    recording = need and state.grad_enabled and not state.inference and op.formulas and target._data.dtype.kind in "fc"
     if recording and op.plan(need, args).saves_input:
         old = args[0]._data.copy() if isinstance(args[0], Tensor) else args[0]._data
         args[0] = make(old, edge_of(target))
@@ -671,12 +671,12 @@ def write(target: Tensor, result: Any, uniform: bool = False) -> None:
         check_written(data)
     if target._conj:
         raise NotImplementedError("numpy's arrays cannot be written to through their conjugate: use resolve_conj() first")
-    if target._inference and not state.inference:
+    state.run(np.copyto, data, result, "unsafe")
+    if target._inference and not state.inference:  # after the write, as in torch
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a"
             " normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
-    state.run(np.copyto, data, result, "unsafe")
     if not target._inference:
         target._cell[0] += 1
 

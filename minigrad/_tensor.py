@@ -259,7 +259,7 @@ class Tensor:
         """A tensor that shares memory and version counter, outside of the graph."""
         self.materialize()
         result = make(self._data, None)
-        result._cell, result._conj = self._cell, self._conj
+        result._cell, result._conj, result._inference = self._cell, self._conj, self._inference
         return result
 
     def detach_(self) -> Tensor:

@@ -230,18 +230,18 @@ def _dense(array: np.ndarray[Any, Any]) -> bool:
 
 def _refuse(tensor: Tensor, view: View, what: str) -> None:
     """Torch's errors for a write to (or behind the back of) a view that the graph cannot follow."""
-    mode = "inference mode" if view.made == INFERENCE else "no_grad mode"
+    mode, now = ("inference", "in normal mode") if view.made == INFERENCE else ("no_grad", "with grad mode enabled")
     if tensor._edge is not None and not isinstance(tensor._edge[0], AccumulateGrad):
         function, number = tensor._edge
         name = function.name().removesuffix("0").removesuffix("Backward")
         start = f"Output {number} of {name} is a view and {what} modified inplace."
         if view.made in (NO_GRAD, INFERENCE):
             start = (
-                f"Output {number} of {name} is a view of a view which was created in {mode} and {what} modified inplace"
-                " with grad mode enabled."
+                f"Output {number} of {name} is a view of a view which was created in {mode} mode and {what} modified"
+                f" inplace {now}."
             )
     else:
-        start = f"A view was created in {mode} and {what} modified inplace with grad mode enabled."
+        start = f"A view was created in {mode} mode and {what} modified inplace {now}."
     if view.made == MULTIPLE:
         reason = (
             "This view is the output of a function that returns multiple views. Such functions do not allow the output"
@@ -257,7 +257,7 @@ def _refuse(tensor: Tensor, view: View, what: str) -> None:
     else:
         reason = (
             "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by"
-            f" moving both the view and the inplace either both inside the {mode.removesuffix(' mode')} block (if you"
+            f" moving both the view and the inplace either both inside the {mode.replace('inference', 'inference_mode')} block (if you"
             " don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
         )
     raise RuntimeError(f"{start} {reason}")

@@ -12,6 +12,7 @@ from minigrad._declare import composite, method
 from minigrad._dims import wrap_dim
 from minigrad._op import OPS, RAW, Array, ArrayOrNumber, Size, apply, apply_inplace, check_written
 from minigrad._tensor import Tensor, make
+from minigrad.ops._checks import kind
 from minigrad.ops.conversion import cast_array, fitted
 from minigrad.ops.shape import alias, at, broadcast_error, expand, internal, linear, select, slice_, unsqueeze, view
 
@@ -65,10 +66,9 @@ def index_backward(self: Array, input_sizes: Any, index: Any) -> Array:
 def index_put_at(self: Array, index: Any, values: Array, accumulate: bool = False) -> Array:
     if values.dtype != self.dtype:
         if values.ndim:
-            wanted, given = (_dtype.from_numpy(each.dtype).legacy_name for each in (self, values))
             raise RuntimeError(
-                "Index put requires the source and destination dtypes match, got"
-                f" {wanted} for the destination and {given} for the source."
+                f"Index put requires the source and destination dtypes match, got {kind(self)} for the destination and"
+                f" {kind(values)} for the source."
             )
         values = cast_array(values, self.dtype)
     result = np.array(self)
@@ -149,8 +149,7 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
     if taken > self._data.ndim and not (self._data.ndim == 0 and len(entries) == 1):
         raise IndexError(f"too many indices for tensor of dimension {self._data.ndim}")
     tensor, dim, arrays = self, 0, dict[int, Array]()
-    passed = 0  # dimensions of `self` that the entries so far stand for
-    for entry in entries:
+    for place, entry in enumerate(entries):
         if isinstance(entry, bool):
             entry = make(np.array(entry), None)
         elif isinstance(entry, Tensor) and not entry._data.ndim and entry._data.dtype.kind == "i":
@@ -159,13 +158,11 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
             tensor, dim = unsqueeze(tensor, dim), dim + 1
         elif entry is ...:
             dim += self._data.ndim - taken
-            passed += self._data.ndim - taken
         elif isinstance(entry, int):
             size = _size(tensor, dim)
             if not -size <= entry < size:
-                raise IndexError(f"index {entry} is out of bounds for dimension {passed} with size {size}")
+                raise IndexError(f"index {entry} is out of bounds for dimension {place} with size {size}")
             tensor = select(tensor, dim, entry)
-            passed += 1
         elif isinstance(entry, slice):
             if not tensor._data.ndim:
                 raise IndexError("slice() cannot be applied to a 0-dim tensor.")
@@ -174,7 +171,6 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
             if not whole or len(entries) == 1 and not writing:
                 tensor = slice_(tensor, dim, start, stop, step)
             dim += 1
-            passed += 1
         else:
             array = _as_places(entry._data)
             if array.dtype.kind == "b" and not array.ndim:
@@ -182,7 +178,6 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
                 array = np.zeros(int(array), np.int64)
             arrays[dim] = array
             dim += array.ndim if array.dtype.kind == "b" else 1
-            passed += _width(entry)
     return tensor, _index(tensor._data.shape, arrays) if arrays else None
 
 
@@ -278,11 +273,11 @@ def _index(shape: tuple[int, ...], arrays: dict[int, Array]) -> tuple[Any, ...]:
             expanded |= {dim + k: places for k, places in enumerate(np.nonzero(each))}
         else:
             expanded[dim] = each.astype(np.int64)
-    for dim, each in expanded.items():
+    for place, (dim, each) in enumerate(expanded.items()):
         outside = (each < -shape[dim]) | (each >= shape[dim])
         if outside.any():
             raise IndexError(
-                f"index {int(each[outside].flat[0])} is out of bounds for dimension {dim} with size {shape[dim]}"
+                f"index {int(each[outside].flat[0])} is out of bounds for dimension {place} with size {shape[dim]}"
             )
     try:
         np.broadcast_shapes(*(each.shape for each in expanded.values()))
@@ -400,8 +395,9 @@ def index_select_backward(self: Array, input_sizes: Any, dim: int, index: Array)
 def index_add(self: Array, dim: int, index: Array, source: Array, *, alpha: Any = 1) -> Array:
     dim, places = wrap_dim(dim, self.ndim), _vector(index, "index_add")
     if source.dtype != self.dtype:
-        wanted, given = (_dtype.from_numpy(each.dtype).legacy_name for each in (self, source))
-        raise RuntimeError(f"index_add_(): self ({wanted}) and source ({given}) must have the same scalar type")
+        raise RuntimeError(
+            f"index_add_(): self ({kind(self)}) and source ({kind(source)}) must have the same scalar type"
+        )
     count = source.shape[dim] if source.ndim else 1
     if places.size != count:
         raise RuntimeError(
@@ -427,10 +423,9 @@ def index_add(self: Array, dim: int, index: Array, source: Array, *, alpha: Any 
 def index_copy(self: Array, dim: int, index: Array, source: Array) -> Array:
     dim, places = wrap_dim(dim, self.ndim), _vector(index, "index_copy")
     if source.dtype != self.dtype:
-        wanted, given = (_dtype.from_numpy(each.dtype).legacy_name for each in (self, source))
         raise RuntimeError(
-            "index_copy_(): self and source expected to have the same dtype, but got"
-            f" (self) {wanted} and (source) {given}"
+            f"index_copy_(): self and source expected to have the same dtype, but got (self) {kind(self)} and (source)"
+            f" {kind(source)}"
         )
     count, size = (each.shape[dim] if each.ndim else 1 for each in (source, self))
     if places.size != count:
@@ -695,9 +690,7 @@ def _identity(reduce: str, dtype: np.dtype[Any]) -> Any:
 def take(self: Array, index: Array) -> Array:
     index = np.asarray(index)
     if index.dtype != np.int64:
-        raise RuntimeError(
-            f"take(): Expected a long tensor for index, but got {_dtype.from_numpy(index.dtype).legacy_name}"
-        )
+        raise RuntimeError(f"take(): Expected a long tensor for index, but got {kind(index)}")
     count = np.size(self)
     wrong = _outside(index, -count, count)
     if wrong is not None:
@@ -760,10 +753,10 @@ def masked_select_backward(self: Array, input_sizes: Any, mask: Array) -> Array:
         source=lambda xp, grad, mask, source_shape: xp.masked_scatter_backward(grad, mask, source_shape))  # fmt: skip
 def masked_scatter(self: Array, mask: Array, source: Array) -> Array:
     if source.dtype != self.dtype:
-        wanted, given = (_dtype.from_numpy(each.dtype).legacy_name for each in (self, source))
-        raise RuntimeError(f"masked_scatter: expected self and source to have same dtypes but got{wanted} and {given}")
-    kind = _dtype.from_numpy(mask.dtype).legacy_name
-    _mask(mask, f"masked_scatter_ only supports boolean masks, but got mask with dtype {kind}")
+        raise RuntimeError(
+            f"masked_scatter: expected self and source to have same dtypes but got{kind(self)} and {kind(source)}"
+        )
+    _mask(mask, f"masked_scatter_ only supports boolean masks, but got mask with dtype {kind(mask)}")
     try:
         data, where = np.broadcast_arrays(self, mask)
     except ValueError:
