@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad._dtype import from_numpy
 from minigrad._op import Array
 from minigrad._tensor import Tensor, make
+from minigrad.ops._checks import expect_continuous, kind, not_implemented
 
 
 class _LinAlgError(RuntimeError):
@@ -38,13 +38,12 @@ def check_square(A: Any, name: str) -> None:
 
 def check_type(A: Array, name: str, kernel: str = "") -> None:
     """An error unless the type is a floating or complex one that LAPACK has: of the function, or of a torch kernel."""
-    kind = from_numpy(A.dtype).legacy_name
-    if A.dtype.kind not in "fc" and name:
-        raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {kind}")
+    if name:
+        expect_continuous(name, A)
     if A.dtype.kind not in "fc" or A.dtype.itemsize == 2:
         if kernel:
-            raise NotImplementedError(f"\"{kernel}\" not implemented for '{kind}'")
-        raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {kind}")
+            raise not_implemented(kernel, A)
+        raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {kind(A)}")
 
 
 def first_bad(info: Array) -> tuple[str, int]:

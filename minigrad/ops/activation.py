@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from minigrad import _dtype
 from minigrad._declare import PUBLIC, composite, op, unary
 from minigrad._op import OPS, Array, Formula, Op, apply_inplace, bind
 from minigrad._tensor import Tensor
+from minigrad.ops._checks import kind
 from minigrad.ops._where import where
 from minigrad.ops.pointwise import NO_COMPLEX_CLAMP, logistic
 from minigrad.ops.special import ROOT_2, ROOT_2_PI, erf
@@ -219,8 +219,7 @@ def prelu(input: Tensor, weight: Tensor) -> Any:
     """x above 0, weight * x below; one weight, or one for each channel (dimension 1)."""
     x, w = input._data, weight._data
     if x.dtype != w.dtype:
-        names = [_dtype.from_numpy(each.dtype).legacy_name for each in (x, w)]
-        raise RuntimeError(f"prelu: Type promoting not supported. Got {names[0]} and {names[1]}")
+        raise RuntimeError(f"prelu: Type promoting not supported. Got {kind(x)} and {kind(w)}")
     if w.size != 1:
         if not x.ndim:
             raise RuntimeError("Not allow zero-dim input tensor.")
@@ -291,10 +290,8 @@ def hardshrink(self: Array, lambd: float = 0.5) -> Array:
 def softshrink(self: Array, lambd: float = 0.5) -> Array:
     """x moved by lambd towards 0, at most to 0."""
     if not 0 <= lambd <= np.finfo(self.dtype).max:
-        kind = _dtype.from_numpy(self.dtype).legacy_name
-        raise RuntimeError(
-            f"lambda must be in range [0, {np.finfo(self.dtype).max:g}] for input dtype {kind}, but found {lambd:g}"
-        )
+        most = np.finfo(self.dtype).max
+        raise RuntimeError(f"lambda must be in range [0, {most:g}] for input dtype {kind(self)}, but found {lambd:g}")
     return where(self > lambd, self - lambd, where(self < -lambd, self + lambd, self * 0))
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import _dtype
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim, wrap_dims
 from minigrad._op import RECORDED, Array
 from minigrad._tensor import Tensor, make
+from minigrad.ops._checks import kind
 
 # ---- what torch's own compositions use of products with a number -----------------------------------------------------
 
@@ -193,8 +193,8 @@ def _weights(given: Any, kinds: str, name: str, observations: int) -> None:
             f"cov(): expected {name} to have one or fewer dimensions but got {name} with {given.dim()} dimensions"
         )
     if given._data.dtype.kind not in kinds:
-        wanted, got = "integral" if "i" in kinds else "floating point", _dtype.from_numpy(given._data.dtype).legacy_name
-        raise RuntimeError(f"cov(): expected {name} to have {wanted} dtype but got {name} with {got} dtype")
+        wanted = "integral" if "i" in kinds else "floating point"
+        raise RuntimeError(f"cov(): expected {name} to have {wanted} dtype but got {name} with {kind(given)} dtype")
     if given.numel() != observations:
         raise RuntimeError(
             f"cov(): expected {name} to have the same numel as there are observations in the input but got"

@@ -12,6 +12,7 @@ from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim
 from minigrad._modes import no_grad
 from minigrad._op import RECORDED, Array, Dims
+from minigrad.ops._checks import expect_continuous, expect_same_kind, kind
 from minigrad.ops.reduction import add_of, axes, minimum_of, restore, widened
 
 # ---- norms -----------------------------------------------------------------------------------------------------------
@@ -78,20 +79,17 @@ def norm_of(self: Array, p: float, dim: Dims, keepdim: bool) -> Array:
     self=lambda xp, grad, self, result, ord, dim, keepdim: norm_vjp(xp, grad, self, result, ord, dim, keepdim),
 )  # fmt: skip
 def vector_norm(self: Array, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
-    if self.dtype.kind not in "fc":
-        name = _dtype.from_numpy(self.dtype).legacy_name
-        raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {name}")
+    expect_continuous("linalg.vector_norm", self)
     if isinstance(ord, str):
         raise TypeError("linalg_vector_norm(): argument 'ord' (position 2) must be Number, not str")
     if dtype is not None:
-        kind = _dtype.as_numpy(dtype, "linalg_vector_norm")
-        if kind.kind not in "fc":
-            name = _dtype.from_numpy(kind).legacy_name
-            raise RuntimeError(f"linalg.vector_norm: dtype should be floating point or complex, but got {name}")
-        if kind.kind != self.dtype.kind:
-            name, what = _dtype.from_numpy(kind).legacy_name, "real" if self.dtype.kind == "f" else "complex"
-            raise RuntimeError(f"linalg.vector_norm: dtype should be {what} for {what} inputs, but got {name}")
-        self = self.astype(kind)
+        wanted = _dtype.as_numpy(dtype, "linalg_vector_norm")
+        if wanted.kind not in "fc":
+            raise RuntimeError(f"linalg.vector_norm: dtype should be floating point or complex, but got {kind(wanted)}")
+        if wanted.kind != self.dtype.kind:
+            what = "real" if self.dtype.kind == "f" else "complex"
+            raise RuntimeError(f"linalg.vector_norm: dtype should be {what} for {what} inputs, but got {kind(wanted)}")
+        self = self.astype(wanted)
     _empty_error(self, ord, dim)
     return norm_of(self, ord, dim, keepdim)
 
@@ -107,10 +105,8 @@ def norm(self: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, out:
     return vector_norm(self, order, dim, keepdim, dtype=dtype, out=out)
 
 
-@op(
-    "norm.dim", function=False, node="NormBackward1", holomorphic=False,
-    self=lambda xp, grad, self, result, p, dim, keepdim: norm_vjp(xp, grad, self, result, p, dim, keepdim),
-)  # fmt: skip
+@op("norm.dim", function=False, node="NormBackward1", holomorphic=False,
+    self=lambda xp, grad, self, result, p, dim, keepdim: norm_vjp(xp, grad, self, result, p, dim, keepdim))  # fmt: skip
 def _norm_dim(self: Array, p: float, dim: Dims, keepdim: bool) -> Array:
     return norm_of(self, p, dim, keepdim)
 
@@ -126,8 +122,7 @@ def _dist_vjp(xp: Any, grad: Any, self: Any, other: Any, result: Any, p: float) 
     -_dist_vjp(xp, grad, self, other, result, p) if p != 0 else None)  # fmt: skip
 def dist(self: Array, other: Array, p: float = 2) -> Array:
     if self.dtype.kind not in "fc":
-        name = _dtype.from_numpy(self.dtype).legacy_name
-        raise RuntimeError(f"norm(): input dtype should be either floating point or complex. Got {name} instead.")
+        raise RuntimeError(f"norm(): input dtype should be either floating point or complex. Got {kind(self)} instead.")
     return norm_of(self - other, p, None, False)
 
 
@@ -146,11 +141,10 @@ def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> A
 @composite(method=False, aliases=["nn.functional.cosine_similarity"])
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """The cosine of the angle between vectors along `dim`; norms count as `eps` at least."""
-    kind = _dtype.promote(x1._data.dtype, x2._data.dtype)
-    if kind.kind not in "fc":
-        name = _dtype.from_numpy(kind).legacy_name
-        raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {name}")
-    first, second = RECORDED.broadcast_tensors(*[x.to(_dtype.from_numpy(kind)) for x in (x1, x2)])
+    common = _dtype.promote(x1._data.dtype, x2._data.dtype)
+    if common.kind not in "fc":
+        raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {kind(common)}")
+    first, second = RECORDED.broadcast_tensors(*[x.to(_dtype.from_numpy(common)) for x in (x1, x2)])
     return (_unit(first, dim, eps) * _unit(second, dim, eps)).sum(dim)
 
 
@@ -173,8 +167,7 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = _MATRIX_MODES[0]
         raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
     for name, each in (("X1", x1), ("X2", x2)):
         if each._data.dtype.char not in "fd":
-            given = _dtype.from_numpy(each._data.dtype).legacy_name
-            raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {given}")
+            raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {kind(each)}")
         if each.dim() < 2:
             raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {each.dim()}D")
     if x1.shape[-1] != x2.shape[-1]:
@@ -189,16 +182,12 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = _MATRIX_MODES[0]
     return _cdist_forward(x1, x2, p)
 
 
-@op(
-    function=False, node="CdistBackward0",
+@op(function=False, node="CdistBackward0",
     x1=lambda xp, grad, x1, x2, result, p: xp._cdist_backward(grad, x1, x2, p, result),
     x2=lambda xp, grad, x1, x2, result, p:
-        xp._cdist_backward(xp.transpose(grad, -1, -2), x2, x1, p, xp.transpose(result, -1, -2)),
-)  # fmt: skip
+        xp._cdist_backward(xp.transpose(grad, -1, -2), x2, x1, p, xp.transpose(result, -1, -2)))  # fmt: skip
 def _cdist_forward(x1: Array, x2: Array, p: float) -> Array:
-    if x1.dtype != x2.dtype:
-        first, second = (_dtype.from_numpy(each.dtype).legacy_name for each in (x1, x2))
-        raise RuntimeError(f"expected scalar type {first} but found {second}")
+    expect_same_kind(x1, x2)
     return norm_of(x1[..., :, None, :] - x2[..., None, :, :], p, -1, False)
 
 
@@ -206,10 +195,8 @@ def _not_differentiable(xp: Any, grad: Any) -> Any:
     raise NotImplementedError("the derivative for '_cdist_backward' is not implemented.")
 
 
-@op(
-    function=False, node="CdistBackwardBackward0", grad_output=_not_differentiable, x1=_not_differentiable,
-    x2=_not_differentiable, cdist=_not_differentiable,
-)  # fmt: skip
+@op(function=False, node="CdistBackwardBackward0", grad_output=_not_differentiable, x1=_not_differentiable,
+    x2=_not_differentiable, cdist=_not_differentiable)  # fmt: skip
 def _cdist_backward(grad_output: Array, x1: Array, x2: Array, p: float, cdist: Array) -> Array:
     """The gradient for x1; as in torch it cannot be differentiated again."""
     apart = x1[..., :, None, :] - x2[..., None, :, :]
@@ -231,12 +218,10 @@ def _euclidean_vjp(xp: Any, grad: Any, x1: Any, x2: Any, result: Any) -> Any:
     return x1 * xp.sum(ratio, -1, True) - xp.matmul(ratio, x2)
 
 
-@op(
-    function=False,
+@op(function=False,
     x1=_euclidean_vjp,
     x2=lambda xp, grad, x1, x2, result:
-        _euclidean_vjp(xp, xp.transpose(grad, -1, -2), x2, x1, xp.transpose(result, -1, -2)),
-)  # fmt: skip
+        _euclidean_vjp(xp, xp.transpose(grad, -1, -2), x2, x1, xp.transpose(result, -1, -2)))  # fmt: skip
 def _euclidean_dist(x1: Array, x2: Array) -> Array:
     """Distances from one matrix product, as |a|² - 2ab + |b|²: faster for many points, less exact for near ones."""
     first, second = (add_of(each * each, axis=-1, keepdims=True) for each in (x1, x2))

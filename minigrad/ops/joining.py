@@ -16,6 +16,7 @@ from minigrad._dims import wrap_dim, wrap_dims
 from minigrad._op import Array, Arrays, Size
 from minigrad._tensor import Tensor, make
 from minigrad._tensor_str import Size as TorchSize
+from minigrad.ops._checks import not_implemented
 from minigrad.ops.shape import at, broadcast_error, expand, integers, internal, linear, reshape, slice_, unsqueeze, view
 
 # ---- cutting ---------------------------------------------------------------------------------------------------------
@@ -454,8 +455,7 @@ def repeat_interleave(self: Tensor, repeats: Any = None, dim: int | None = None,
 def _counts(repeats: Tensor) -> Array:
     counts = np.asarray(repeats._data)
     if counts.dtype not in (np.int64, np.int32):
-        kind = _dtype.from_numpy(counts.dtype).legacy_name
-        raise NotImplementedError(f"\"repeat_interleave_cpu\" not implemented for '{kind}'")
+        raise not_implemented("repeat_interleave_cpu", counts)
     if (counts < 0).any():
         raise RuntimeError("repeats can not be negative")
     return counts

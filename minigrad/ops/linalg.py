@@ -9,20 +9,18 @@ import numpy as np
 
 from minigrad import return_types
 from minigrad._declare import composite, op
-from minigrad._dtype import from_numpy
 from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor, make
 from minigrad.ops import _matrices as m
+from minigrad.ops._checks import check_same_kind
 from minigrad.ops._matrices import LinAlgError, adjoint, check_matrix, check_square, check_type
 
 # ---- inverse ---------------------------------------------------------------------------------------------------------
 
 
-@op(
-    "linalg.inv_ex", returns=return_types.linalg_inv_ex, holomorphic=False,
-    A=lambda xp, grad, inverse: -(adjoint(xp, inverse) @ grad @ adjoint(xp, inverse)),
-)  # fmt: skip
+@op("linalg.inv_ex", returns=return_types.linalg_inv_ex, holomorphic=False,
+    A=lambda xp, grad, inverse: -(adjoint(xp, inverse) @ grad @ adjoint(xp, inverse)))  # fmt: skip
 def inv_ex(A: Array, *, check_errors: bool = False) -> tuple[Array, Array]:
     check_square(A, "linalg.inv")
     check_type(A, "linalg.inv")
@@ -141,16 +139,6 @@ def check_system(name: str, A: Array, B: Array, left: bool = True, vector: bool 
         )
 
 
-def check_same_type(name: str, A: Array, B: Array) -> None:
-    """RuntimeError unless both have one element type."""
-    if A.dtype != B.dtype:
-        kinds = [from_numpy(each.dtype).legacy_name for each in (A, B)]
-        raise RuntimeError(
-            f"{name}: Expected A and B to have the same dtype, but found A of type {kinds[0]} and B of type"
-            f" {kinds[1]} instead"
-        )
-
-
 def _solve_B(xp: Any, given: Any, A: Any, left: bool, B_shape: Any) -> Any:
     return xp.linalg_solve(adjoint(xp, A), given[0], left=left)
 
@@ -173,7 +161,7 @@ def _solve(A: Array, B: Array, left: bool = True, kernel: Callable[[Array, Array
 def solve_ex(A: Array, B: Array, *, left: bool = True, check_errors: bool = False) -> tuple[Array, Array]:
     check_type(A, "linalg.solve", "lu_cpu")
     check_square(A, "linalg.solve")
-    check_same_type("linalg.solve", A, B)
+    check_same_kind("linalg.solve", A, B)
     vector = _is_vector(A.shape, B.shape)
     if not vector:
         check_matrix(B, "linalg.solve", "B")
@@ -223,7 +211,7 @@ def solve_triangular(A: Array, B: Array, *, upper: bool, left: bool = True, unit
     check_square(A, name)
     check_matrix(B, name, "B")
     check_system(name, A, B, left)
-    check_same_type(name, A, B)
+    check_same_kind(name, A, B)
     check_type(A, name, "triangular_solve")
     m.broadcast_batches(B.shape[:-2], A.shape[:-2])
     if left:
@@ -291,10 +279,8 @@ def _check_lu(A: Array, name: str, pivot: bool) -> None:
         raise RuntimeError("linalg.lu_factor: LU without pivoting is not implemented on the CPU")
 
 
-@op(
-    "linalg._lu", node="LinalgLuBackward0", function=False, returns=return_types.linalg_lu, holomorphic=False,
-    A=lambda xp, given, P, L, U: _lu_vjp(xp, given[1], given[2], P, L, U),
-)  # fmt: skip
+@op("linalg._lu", node="LinalgLuBackward0", function=False, returns=return_types.linalg_lu, holomorphic=False,
+    A=lambda xp, given, P, L, U: _lu_vjp(xp, given[1], given[2], P, L, U))  # fmt: skip
 def _lu(A: Array, pivot: bool) -> tuple[Array, Array, Array]:
     _check_lu(A, "linalg.lu", pivot)
     packed, _, order = m.lu(A)
@@ -413,7 +399,7 @@ def lu_solve(LU: Array, pivots: Array, B: Array, *, left: bool = True, adjoint: 
         raise RuntimeError("linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32")
     check_type(LU, "linalg.lu_solve")
     check_square(LU, "linalg.lu_solve")
-    check_same_type("linalg.lu_solve", LU, B)
+    check_same_kind("linalg.lu_solve", LU, B)
     check_matrix(B, "linalg.lu_solve", "B")
     check_system("linalg.lu_solve", LU, B, left)
     order = _order(pivots, LU.shape[-2])
@@ -470,10 +456,8 @@ def _bad_minor(A: Array, upper: bool) -> int:
     return 0
 
 
-@op(
-    "linalg.cholesky_ex", returns=return_types.linalg_cholesky_ex, holomorphic=False,
-    A=lambda xp, grad, L, upper: _cholesky_vjp(xp, grad, L, upper),
-)  # fmt: skip
+@op("linalg.cholesky_ex", returns=return_types.linalg_cholesky_ex, holomorphic=False,
+    A=lambda xp, grad, L, upper: _cholesky_vjp(xp, grad, L, upper))  # fmt: skip
 def cholesky_ex(A: Array, *, upper: bool = False, check_errors: bool = False) -> tuple[Array, Array]:
     check_square(A, "linalg.cholesky")
     check_type(A, "linalg.cholesky", "cholesky_cpu")
@@ -504,10 +488,8 @@ def _cholesky_solve_factor(xp: Any, grad: Any, input2: Any, result: Any, upper: 
     return -(input2 @ both) if upper else -(both @ input2)
 
 
-@op(
-    holomorphic=False, input2=_cholesky_solve_factor,
-    self=lambda xp, grad, input2, upper: xp.cholesky_solve(grad, input2, upper),
-)  # fmt: skip
+@op(holomorphic=False, input2=_cholesky_solve_factor,
+    self=lambda xp, grad, input2, upper: xp.cholesky_solve(grad, input2, upper))  # fmt: skip
 def cholesky_solve(self: Array, input2: Array, upper: bool = False) -> Array:
     for name, each in (("b", self), ("u", input2)):
         if each.ndim < 2:

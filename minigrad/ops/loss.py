@@ -19,7 +19,7 @@ from minigrad._modes import no_grad
 from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor, make
-from minigrad.ops._checks import kind, refuse_grad, refuse_kinds
+from minigrad.ops._checks import expect_same_kind, kind, refuse_grad, refuse_kinds
 from minigrad.ops.shape import internal
 
 Old = bool | None  # an argument that torch takes for older programs
@@ -155,7 +155,8 @@ def _logit_slope(xp: Any, grad: Any, self: Any, target: Any, weight: Any, pos_we
 
 
 def _logit_target_slope(xp: Any, grad: Any, self: Any, weight: Any, pos_weight: Any, reduction: int) -> Any:
-    slope = -self if pos_weight is None else xp.log_sigmoid(-self) - pos_weight * xp.log_sigmoid(self)
+    log = xp.nn_functional_logsigmoid
+    slope = -self if pos_weight is None else log(-self) - pos_weight * log(self)
     return slope * _weighted(_spread(grad, self, reduction), weight)
 
 
@@ -170,11 +171,6 @@ def binary_cross_entropy_with_logits(
         losses = (1 - target) * self - ((pos_weight - 1) * target + 1) * log
     losses = losses.astype(target.dtype, copy=False)  # torch computes in the memory of 1 - target
     return _reduced(_weighted(losses, weight).astype(target.dtype, copy=False), reduction)
-
-
-@op(name="log_sigmoid", method=False, function=False, self=lambda xp, grad, self: grad * xp.sigmoid(-self))
-def log_sigmoid(self: Array) -> Array:
-    return np.minimum(self, 0) - np.log1p(np.exp(-np.abs(self)))
 
 
 def _average(losses: Tensor, weight: Tensor, reduction: str, by: Tensor | None) -> Tensor:
@@ -380,8 +376,8 @@ def _negative_log_likelihood(
     refuse_kinds("nll_loss_out_frame" if flat else "nll_loss2d_forward_out_frame", x, "biuc")
     if kind(target) not in ("Long", "Byte"):
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {kind(target)}")
-    if weight is not None and weight.dtype is not x.dtype:
-        raise RuntimeError(f"expected scalar type {kind(x)} but found {kind(weight)}")
+    if weight is not None:
+        expect_same_kind(x, weight)
     chosen = np.asarray(target._data).astype(np.int64)
     if x.ndim == 1 and chosen.ndim == 1:
         chosen = chosen[0]
@@ -393,10 +389,9 @@ def _negative_log_likelihood(
     ones = used.astype(x._data.dtype)
     coefficients = ones if weight is None else ones * weight._data[np.maximum(chosen, 0)]
     called = "NllLossBackward0" if flat else "NllLoss2DBackward0"
-    found: Tensor = negative_log_likelihood(
+    return negative_log_likelihood(
         x, make(chosen, None), make(coefficients, None), np.add.reduce(coefficients, axis=None), reduction, called
     )
-    return found
 
 
 @composite(name="nn.functional.nll_loss", method=False)
@@ -471,14 +466,8 @@ def _soft_cross_entropy(
         losses = losses * weight.view(*_per_class(input.ndim, dim, classes))
     result: Tensor = -losses.sum(dim) if reduction == NONE else -losses.sum()
     if reduction == MEAN:
-        result = divided(result, input.numel() / classes if classes else 0.0)
+        result = F.div_Scalar(result, input.numel() / classes if classes else 0.0)
     return result
-
-
-@internal(node="DivBackward1", self=lambda grad, number: grad / number)
-def divided(self: Array, number: float) -> Array:
-    """Division by a number, which torch counts as another operation than by a tensor."""
-    return np.divide(self, self.dtype.type(number))
 
 
 @composite(name="nn.functional.kl_div", method=False)
@@ -702,7 +691,7 @@ def multilabel_soft_margin(input: Tensor, target: Tensor, weight: Tensor | None 
                            reduce: Old = None, reduction: str = "mean") -> Tensor:  # fmt: skip
     """`binary_cross_entropy_with_logits` of each class, averaged over the classes."""
     reduction = _legacy(size_average, reduce, reduction)
-    log_sigmoid = F.log_sigmoid
+    log_sigmoid = F.nn_functional_logsigmoid
     losses = -(target * log_sigmoid(input) + (1 - target) * log_sigmoid(-input))
     if weight is not None:
         losses = losses * weight

@@ -11,11 +11,11 @@ import numpy as np
 
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim
-from minigrad._dtype import from_numpy
 from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor, make
 from minigrad.ops import _matrices as m
+from minigrad.ops._checks import check_same_kind, expect_continuous, expect_same_kind, kind, refuse_kinds
 from minigrad.ops._matrices import adjoint, check_square, check_type
 from minigrad.ops.linalg import refuse_singular
 
@@ -163,19 +163,9 @@ def kron(self: Tensor, other: Tensor) -> Tensor:
 @composite(name="linalg.vecdot")
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """The dot products of vectors along a dimension; the first is conjugated."""
-    check_any_type(x, "linalg.vecdot")
-    if x.dtype is not y.dtype:
-        raise RuntimeError(
-            f"linalg.vecdot: Expected x and y to have the same dtype, but found x of type {x.dtype.legacy_name} and y"
-            f" of type {y.dtype.legacy_name} instead"
-        )
+    expect_continuous("linalg.vecdot", x)
+    check_same_kind("linalg.vecdot", x, y, ("x", "y"))
     return F.sum(F.mul(F.conj(x) if x.dtype.is_complex else x, y), (dim,))
-
-
-def check_any_type(A: Tensor, name: str) -> None:
-    """RuntimeError unless the type is floating or complex."""
-    if A._data.dtype.kind not in "fc":
-        raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {A.dtype.legacy_name}")
 
 
 # ---- cross product ---------------------------------------------------------------------------------------------------
@@ -193,11 +183,8 @@ def cross(self: Array, other: Array, *, dim: int = -1) -> Array:
             f"linalg.cross: inputs dimension {dim} must have length 3. Got {self.shape[place]} and {other.shape[place]}"
         )
     m.broadcast_batches(self.shape, other.shape)
-    if self.dtype != other.dtype:
-        kinds = [from_numpy(each.dtype).legacy_name for each in (self, other)]
-        raise RuntimeError(f"expected scalar type {kinds[0]} but found {kinds[1]}")
-    if self.dtype.kind == "b":
-        raise NotImplementedError("\"cross\" not implemented for 'Bool'")
+    expect_same_kind(self, other)
+    refuse_kinds("cross", self, "b")
     return np.cross(self, other, axis=place)
 
 
@@ -230,9 +217,7 @@ def linalg_matmul(input: Tensor, other: Tensor) -> Tensor:
 def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     """The powers 0 to N - 1 of each element, in a new last dimension: (…, n) -> (…, n, N)."""
     if x._data.dtype.kind not in "fcui" or x._data.dtype.itemsize == 2 and x._data.dtype.kind == "f":
-        raise RuntimeError(
-            f"linalg.vander supports floating point, complex, and integer tensors, but got {x.dtype.legacy_name}"
-        )
+        raise RuntimeError(f"linalg.vander supports floating point, complex, and integer tensors, but got {kind(x)}")
     count = (x.shape[-1] if x.ndim else 1) if N is None else N
     if count <= 1:
         raise RuntimeError("N must be greater than 1.")

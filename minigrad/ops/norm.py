@@ -54,16 +54,14 @@ def _unit(xp: Any, input: Any, mean: Any, variance: Any, split: Ints, eps: float
     return xp.reshape((xp.reshape(input, split) - mean) / xp.sqrt(variance + eps), tuple(input.shape))
 
 
-@op(
-    method=False, function=False, returns=Normalized, node=lambda called: called,
+@op(method=False, function=False, returns=Normalized, node=lambda called: called,
     input=lambda xp, grads, input, weight, mean, variance, layout, eps: _gradient(
         xp, grads, input, weight, mean, variance, layout, eps),
     weight=lambda xp, given, input, mean, variance, weight_shape, layout, eps: (
         None if given[0] is None else _affine_sum(
             xp, given[0] * _unit(xp, input, mean, variance, layout[0], eps), layout[2], weight_shape)),
     bias=lambda xp, given, bias_shape, layout: None if given[0] is None else _affine_sum(
-        xp, given[0], layout[2], bias_shape),
-)  # fmt: skip
+        xp, given[0], layout[2], bias_shape))  # fmt: skip
 def normalized(
     input: Array, weight: Array | None, bias: Array | None, layout: Any, eps: float, called: str
 ) -> tuple[Array, Array, Array]:
@@ -80,15 +78,13 @@ def normalized(
     return output.astype(input.dtype, copy=False), mean, variance
 
 
-@op(
-    method=False, function=False, node="NativeBatchNormBackward0",
+@op(method=False, function=False, node="NativeBatchNormBackward0",
     input=lambda xp, grad, input, weight, variance, affine, eps: xp.anchored(grad * xp.reshape(
         (1 if weight is None else weight) / xp.sqrt(variance + eps), affine), input, False),
     weight=lambda xp, grad, input, weight_shape, mean, variance, affine, eps: _affine_sum(
         xp, grad * _unit(xp, input, xp.reshape(mean, affine), xp.reshape(variance, affine), tuple(input.shape), eps),
         affine, weight_shape),
-    bias=lambda xp, grad, bias_shape, affine: _affine_sum(xp, grad, affine, bias_shape),
-)  # fmt: skip
+    bias=lambda xp, grad, bias_shape, affine: _affine_sum(xp, grad, affine, bias_shape))  # fmt: skip
 def standardized(
     input: Array, weight: Array | None, bias: Array | None, mean: Array, variance: Array, affine: Ints, eps: float
 ) -> Array:
@@ -165,10 +161,8 @@ def batch_norm(
     return _batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
-def _batch_norm(
-    x: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None, bias: Tensor | None,
-    training: bool, momentum: float, eps: float,
-) -> Tensor:  # fmt: skip
+def _batch_norm(x: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None,
+                bias: Tensor | None, training: bool, momentum: float, eps: float) -> Tensor:  # fmt: skip
     shape = tuple(x.shape)
     channels = shape[1] if len(shape) > 1 else 0
     for name, each in (
@@ -229,10 +223,8 @@ def instance_norm(
 
 
 @composite(name="nn.functional.layer_norm", method=False)
-def layer_norm(
-    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None,
-    eps: float = 1e-5,
-) -> Tensor:  # fmt: skip
+def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None,
+               eps: float = 1e-5) -> Tensor:  # fmt: skip
     """Normalize over the trailing dimensions, of the shape `normalized_shape`; weight and bias have this shape too."""
     if isinstance(normalized_shape, int):
         raise TypeError("layer_norm(): argument 'normalized_shape' (position 2) must be tuple of ints, not int")

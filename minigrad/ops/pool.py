@@ -117,10 +117,9 @@ def max_pool(
     return _maxima(candidates, (*self.shape[:-n], *count), first, self)
 
 
-@internal(
-    returns=Maxima, node=lambda called: called,
-    self=lambda xp, grad, self, indices, size: _put_back(xp, grad, self, indices, len(size), False),
-)  # fmt: skip
+@internal(returns=Maxima,
+          node=lambda called: called,
+          self=lambda xp, grad, self, indices, size: _put_back(xp, grad, self, indices, len(size), False))  # fmt: skip
 def adaptive_max_pool(self: Array, size: Ints, called: str) -> tuple[Array, Array]:
     n = len(size)
     spatial = self.shape[-n:]
@@ -206,10 +205,8 @@ def _one_dimension(name: str, x: Tensor) -> None:
 def _max_pool(n: int) -> Any:
     name, called = f"max_pool{n}d", f"MaxPool{max(n, 2)}DWithIndicesBackward0"
 
-    def max_pool_nd(
-        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-        ceil_mode: bool = False, return_indices: bool = False,
-    ) -> Any:  # fmt: skip
+    def max_pool_nd(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+                    ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
         """The largest element of each window; with `return_indices` also its number in its plane."""
         if n == 1:
             _check_max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode)
@@ -280,10 +277,8 @@ def _avg_pool(n: int) -> Any:
             scale *= common
         return F.resample_anchored(x, maps, scale if divisor is None else divisor, called)
 
-    def avg_pool1d(
-        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-        count_include_pad: bool = True,
-    ) -> Tensor:  # fmt: skip
+    def avg_pool1d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+                   count_include_pad: bool = True) -> Tensor:  # fmt: skip
         """The average of each window; padding counts as zeros, or with `count_include_pad=False` not at all."""
         _one_dimension(name, input)
         for label, given in (("kernel_size", kernel_size), ("stride", stride), ("padding", padding)):
@@ -294,10 +289,8 @@ def _avg_pool(n: int) -> Any:
         made = apply(input.unsqueeze(-2), kernel, step, pad, ceil_mode, count_include_pad, None)
         return made.squeeze(-2)
 
-    def avg_pool(
-        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-        count_include_pad: bool = True, divisor_override: int | None = None,
-    ) -> Tensor:  # fmt: skip
+    def avg_pool(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+                 count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor:  # fmt: skip
         """The average of each window; padding counts as zeros, or with `count_include_pad=False` not at all.
 
         `divisor_override` divides the sums by another number.
@@ -403,9 +396,8 @@ for _n in (1, 2, 3):
 # ---- the way back, and powers ----------------------------------------------------------------------------------------
 
 
-@internal(
-    node=lambda called: called, self=lambda xp, grad, indices, spatial: xp.plane_take(grad, indices, spatial, True)
-)
+@internal(node=lambda called: called,
+          self=lambda xp, grad, indices, spatial: xp.plane_take(grad, indices, spatial, True))  # fmt: skip
 def max_unpool(self: Array, indices: Array, spatial: Ints, called: str) -> Array:
     return RAW.plane_put(self, indices, spatial, True)
 

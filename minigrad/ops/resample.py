@@ -93,11 +93,9 @@ def _as_slice(indices: Array) -> Any:
     return indices
 
 
-@internal(
-    node=lambda called: called,
-    self=lambda xp, grad, maps, scale: xp.resample(
-        grad, [each.transposed for each in maps], scale, "ResampleBackward0"),
-)  # fmt: skip
+@internal(node=lambda called: called,
+          self=lambda xp, grad, maps, scale: xp.resample(
+              grad, [each.transposed for each in maps], scale, "ResampleBackward0"))  # fmt: skip
 def resample(self: Array, maps: Any, scale: Any, called: str) -> Array:
     """Apply one map along each of the trailing dimensions, and divide by `scale`."""
     if self.dtype.kind in "iu" and scale != 1:
@@ -107,19 +105,16 @@ def resample(self: Array, maps: Any, scale: Any, called: str) -> Array:
     return found if scale == 1 else np.divide(found, found.dtype.type(scale), out=found)
 
 
-@internal(
-    node=lambda called: called,
-    self=lambda xp, grad, self, maps, scale: xp.anchored(
-        xp.resample(grad, [each.transposed for each in maps], scale, "ResampleBackward0"), self),
-)  # fmt: skip
+@internal(node=lambda called: called,
+          self=lambda xp, grad, self, maps, scale: xp.anchored(
+              xp.resample(grad, [each.transposed for each in maps], scale, "ResampleBackward0"), self))  # fmt: skip
 def resample_anchored(self: Array, maps: Any, scale: Any, called: str) -> Array:
     """`resample` for what torch differentiates by way of its saved input, so that its gradient depends on it."""
     return RAW.resample(self, maps, scale, called)
 
 
-@internal(
-    self=lambda grad: grad, anchor=lambda xp, grad, anchor_shape, zeros: xp.zeros(anchor_shape, grad) if zeros else None
-)
+@internal(self=lambda grad: grad,
+          anchor=lambda xp, grad, anchor_shape, zeros: xp.zeros(anchor_shape, grad) if zeros else None)  # fmt: skip
 def anchored(self: Array, anchor: Array, zeros: bool = True) -> Array:
     """The tensor, as something that depends on `anchor`, whose gradient is zeros, or None (but not an error)."""
     return self

@@ -38,9 +38,8 @@ def backwards(xp: Any, values: Any, dim: int) -> Any:
     return xp.flip(xp.cumsum(xp.flip(values, (dim,)), dim), (dim,)) if values.ndim else values
 
 
-@op(
-    inplace=True, self=lambda xp, grad, dim, self_dtype, dtype: backwards(xp, _uncast(xp, grad, self_dtype, dtype), dim)
-)
+@op(inplace=True,
+    self=lambda xp, grad, dim, self_dtype, dtype: backwards(xp, _uncast(xp, grad, self_dtype, dtype), dim))  # fmt: skip
 def cumsum(self: Array, dim: int, *, dtype: Any = None) -> Array:
     return _accumulate(self, np.add, dim, dtype, "cumsum")
 
@@ -51,12 +50,10 @@ def _shifted(xp: Any, first: float, values: Any, dim: int) -> Any:
     return xp.cat([start, xp.slice(values, dim, 0, values.shape[dim] - 1)], dim)
 
 
-@op(
-    function=False, method=False,
+@op(function=False, method=False,
     factor=lambda xp, grad, factor, result, dim:
         _recurrence_vjp(xp, grad, factor, dim) * _shifted(xp, 0, result, dim),
-    term=lambda xp, grad, factor, dim: _recurrence_vjp(xp, grad, factor, dim),
-)  # fmt: skip
+    term=lambda xp, grad, factor, dim: _recurrence_vjp(xp, grad, factor, dim))  # fmt: skip
 def recurrence(factor: Array, term: Array, dim: int) -> Array:
     """y[k] = factor[k] y[k-1] + term[k] along a dimension, from y[-1] = 0: what running products differentiate to."""
     factors, result = np.moveaxis(factor, dim, 0), np.array(term)

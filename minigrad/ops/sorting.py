@@ -27,11 +27,10 @@ def _order(self: Array, dim: int, descending: bool) -> Array:
     return self.shape[dim] - 1 - np.flip(reverse, dim)
 
 
-@op(
-    returns=return_types.sort, node=lambda stable: f"SortBackward{int(stable is not None)}",
+@op(returns=return_types.sort,
+    node=lambda stable: f"SortBackward{int(stable is not None)}",
     promote="keep", kinds="biuf", refusal=RuntimeError(" Sort does not support complex dtypes on CPU"),
-    self=lambda xp, grad, dim, indices, self_shape: select_vjp(xp, grad, dim, indices, self_shape, True),
-)  # fmt: skip
+    self=lambda xp, grad, dim, indices, self_shape: select_vjp(xp, grad, dim, indices, self_shape, True))  # fmt: skip
 def sort(self: Array, dim: int = -1, descending: bool = False, *, stable: bool | None = None) -> tuple[Array, Array]:
     dim = wrap_dim(dim, self.ndim)
     if not self.ndim:
@@ -52,11 +51,9 @@ def msort(self: Tensor) -> Any:
     return sort(self, 0)[0]
 
 
-@op(
-    returns=return_types.topk,
-    promote="keep", kinds="biuf", refusal=RuntimeError(" topk does not support complex dtypes on CPU"),
-    self=lambda xp, grad, dim, indices, self_shape: select_vjp(xp, grad, dim, indices, self_shape, True),
-)  # fmt: skip
+@op(returns=return_types.topk, promote="keep", kinds="biuf",
+    refusal=RuntimeError(" topk does not support complex dtypes on CPU"),
+    self=lambda xp, grad, dim, indices, self_shape: select_vjp(xp, grad, dim, indices, self_shape, True))  # fmt: skip
 def topk(self: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Array, Array]:
     if self.dtype.kind == "b":
         raise RuntimeError("topk does not support bool dtypes on CPU")

@@ -10,11 +10,12 @@ import numpy as np
 from minigrad import return_types
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim
-from minigrad._dtype import as_numpy, from_numpy, promote
+from minigrad._dtype import as_numpy, promote
 from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor, make
 from minigrad.ops import _matrices as m
+from minigrad.ops._checks import kind
 from minigrad.ops._matrices import LinAlgError, adjoint, check_matrix, check_square, check_type
 
 # ---- singular values -------------------------------------------------------------------------------------------------
@@ -151,7 +152,7 @@ def _eig_vjp(xp: Any, given: Any, eigenvalues: Any, eigenvectors: Any) -> Any:
 def eig(A: Array) -> tuple[Array, Array]:
     check_square(A, "linalg.eig")
     if A.dtype.kind not in "fc":
-        raise RuntimeError(f"Unknown Complex ScalarType for {from_numpy(A.dtype).legacy_name}")
+        raise RuntimeError(f"Unknown Complex ScalarType for {kind(A)}")
     check_type(A, "", "linalg_eig_out_cpu")
     if not np.isfinite(A).all():
         raise LinAlgError("torch.linalg.eig: input tensor should not contain infs or NaNs.")
@@ -198,7 +199,7 @@ def _pinv_vjp(xp: Any, grad: Any, A: Any, result: Any) -> Any:
 def _pinv(A: Array, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Array:
     if A.ndim < 2 or A.dtype.kind not in "fc" or A.dtype.itemsize == 2:
         raise RuntimeError(
-            f"linalg.pinv({from_numpy(A.dtype).legacy_name}{{{list(A.shape)}}}): expected a tensor with 2 or more"
+            f"linalg.pinv({kind(A)}{{{list(A.shape)}}}): expected a tensor with 2 or more"
             " dimensions of float, double, cfloat or cdouble types"
         )
     if not A.size:
@@ -263,11 +264,9 @@ def _lstsq_vjps(xp: Any, given: Any, A: Any, B: Any, solution: Any, wrt_A: bool)
     return xp.squeeze(result, -1) if vector and not wrt_A else result
 
 
-@op(
-    "linalg._lstsq", node="LinalgLstsqBackward0", function=False, returns=return_types.linalg_lstsq, holomorphic=False,
+@op("linalg._lstsq", node="LinalgLstsqBackward0", function=False, returns=return_types.linalg_lstsq, holomorphic=False,
     A=lambda xp, given, A, B, solution: _lstsq_vjps(xp, given, A, B, solution, True),
-    B=lambda xp, given, A, B, solution: _lstsq_vjps(xp, given, A, B, solution, False),
-)  # fmt: skip
+    B=lambda xp, given, A, B, solution: _lstsq_vjps(xp, given, A, B, solution, False))  # fmt: skip
 def _lstsq(A: Array, B: Array, rcond: Any, driver: str) -> tuple[Array, ...]:
     check_lstsq(A, B, driver)
     vector = B.ndim < A.ndim
@@ -308,10 +307,9 @@ def check_lstsq(A: Array, B: Array, driver: str) -> None:
     if B.ndim < 1:
         raise RuntimeError(f"{name}: other must have at least 1 dimension.")
     if A.dtype != B.dtype:
-        kinds = [from_numpy(each.dtype).legacy_name for each in (A, B)]
         raise RuntimeError(
-            f"{name}: Expected input and other to have the same dtype, but got input's dtype {kinds[0]} and other's"
-            f" dtype {kinds[1]}"
+            f"{name}: Expected input and other to have the same dtype, but got input's dtype {kind(A)} and other's"
+            f" dtype {kind(B)}"
         )
     if A.ndim - B.ndim not in (0, 1) and A.ndim > B.ndim:
         raise RuntimeError(
@@ -364,7 +362,7 @@ def matrix_norm(
         wanted = as_numpy(dtype, "linalg_matrix_norm")
         if promote(A._data.dtype, wanted) != wanted:
             raise RuntimeError(
-                f"linalg.matrix_norm: the dtype of the input ({A.dtype.legacy_name}) should be convertible without"
+                f"linalg.matrix_norm: the dtype of the input ({kind(A)}) should be convertible without"
                 f" narrowing to the specified dtype ({dtype.legacy_name})"
             )
         A = A.to(dtype)
