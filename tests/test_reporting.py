@@ -17,9 +17,10 @@ from sample_results import NASTY, finding, results
 from conformance.gate import Exit, judge
 from conformance.reporting import write_reports
 from conformance.reporting.console import console, print_report
+from conformance.reporting.github import commands, declaration, publish
 from conformance.reporting.html import to_html
 from conformance.reporting.junit import to_junit
-from conformance.reporting.markdown import cell, to_markdown
+from conformance.reporting.markdown import cell, mermaid, to_markdown
 from conformance.reporting.svg import Card, Edge, Row, draw
 from conformance.results import Cell, load, save
 
@@ -118,8 +119,10 @@ def test_not_exercised_never_reads_as_passed() -> None:
     assert missed.reasons == ("not-exercised: 1 operation of micro (add)",)
     rows = [line for line in to_markdown(missed).splitlines() if line.startswith(("| `add`", "| `log`", "| `mul`"))]
     assert [re.findall(r"[✓✗·–]", row) for row in rows] == [["·", "·"], ["✓", "✓", "✓"], ["–"]]
-    cases = {case.get("name"): case for case in ElementTree.fromstring(to_junit(missed)).iter("testcase")}
+    root = ElementTree.fromstring(to_junit(missed))
+    cases = {case.get("classname", "").rpartition(".")[2]: case for case in root.iter("testcase")}
     assert cases["add"].find("skipped") is not None
+    assert cases["log"].find("skipped") is not None
     assert cases["gate"].find("error") is not None
 
 
@@ -137,13 +140,70 @@ def test_markdown_tables_keep_their_columns_whatever_the_text() -> None:
     assert cell("a|b\nc") == "a\\|b c"
 
 
-def test_junit_has_a_case_for_each_operation_and_each_finding() -> None:
-    root = ElementTree.fromstring(to_junit(results(finding(message=NASTY), finding("f-two"))))
-    cases = {case.get("name"): case for case in root.iter("testcase")}
-    assert set(cases) == {"add", "mul", "log", "f-one", "f-two"}
-    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("5", "3", "1")
+def test_junit_has_a_case_for_each_cell_and_each_finding() -> None:
+    known = msgspec.structs.replace(finding("f-three"), known="listed")
+    root = ElementTree.fromstring(to_junit(results(finding(message=NASTY), finding("f-two"), known)))
+    cases = {(case.get("classname"), case.get("name")): case for case in root.iter("testcase")}
+    micro = "conformance.micro"
+    assert set(cases) == {
+        (f"{micro}.add", "float64"),
+        (f"{micro}.mul", "float64"),
+        (f"{micro}.mul", "reuse"),
+        (f"{micro}.log", "all"),
+        *((f"{micro}.findings", name) for name in ("f-one", "f-two", "f-three")),
+    }
+    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("7", "3", "2")
     assert all(len(case) <= 1 for case in cases.values())
-    assert NASTY in cases["f-one"].find("failure").get("message")  # type: ignore[operator, union-attr]
+    assert NASTY in cases[f"{micro}.findings", "f-one"].find("failure").get("message")  # type: ignore[operator, union-attr]
+
+
+def test_markdown_stays_below_what_github_shows() -> None:
+    many = results(*(finding(f"f-{i:04}", message="x" * 300) for i in range(1000)))
+    text = to_markdown(many)
+    assert 600_000 < len(text.encode()) < 1 << 20
+    assert all(f"f-{i:04}" in text for i in range(1000))
+    assert "more findings, in short" in text
+    small = to_markdown(many, 30_000)
+    assert len(small.encode()) <= 30_000
+    assert "more findings are in the HTML report" in small
+
+
+def test_mermaid_draws_the_program_whatever_its_texts_hold() -> None:
+    drawn = mermaid(finding()).splitlines()
+    assert drawn[0] == "flowchart TD"
+    assert "    n0 --> n1" in drawn
+    assert drawn[1].endswith(":::differs")
+    assert all(set(re.sub(r"#\d+;|<br>", "", line)) & set('<>"|`&') <= {'"', ">"} for line in drawn)
+
+
+def test_github_gets_annotations_at_the_rule_and_a_summary(tmp_path: Path) -> None:
+    (tmp_path / "engine.py").write_text("import x\n\nRULES = {\n    'mul': lambda a, b: a * b,\n}\n")
+    engine = msgspec.structs.replace(results().engines[0], spec=f"{tmp_path / 'engine.py'}:Micro")
+    run = msgspec.structs.replace(results(finding(message="a: b,\n100 %")), engines=(engine,))
+    (line,) = commands(run, tmp_path)
+    assert line.startswith("::error file=engine.py,line=4,title=mul%3A gradient::mul: a: b,%0A100 %25%0Aengine wrong")
+    out = io.StringIO()
+    environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    publish(run, out, environment | {"GITHUB_WORKSPACE": str(tmp_path)})
+    assert out.getvalue() == f"{line}\n"
+    assert "# ✗ Failed: micro against torch" in (tmp_path / "summary").read_text()
+    many = msgspec.structs.replace(run, findings=tuple(finding(f"f-{i}") for i in range(30)))
+    assert len(commands(many, tmp_path)) == 10
+    assert "21 more findings" in commands(many, tmp_path)[-1]
+    assert commands(results(), tmp_path) == []
+    silent = io.StringIO()
+    publish(run, silent, {})
+    assert not silent.getvalue()
+
+
+def test_an_annotation_finds_where_minigrad_declares_an_operation() -> None:
+    for operation in ("sigmoid", "matmul", "logsigmoid", "linalg.inv"):
+        found = declaration("minigrad", operation)
+        assert found is not None, operation
+        path, number = found
+        lines = path.read_text().splitlines()[number - 1 : number + 12]
+        assert operation.rpartition(".")[2] in "\n".join(lines)
+        assert path.parent.name == "ops"
 
 
 @pytest.mark.parametrize(
