@@ -197,6 +197,7 @@ def _write(results: Results, output: Path) -> int:
     """Write and print the reports; the exit code that the results ask for."""
     from conformance.reporting import write_reports
     from conformance.reporting.console import console, print_report
+    from conformance.reporting.github import publish
 
     out = console(sys.stdout)
     try:
@@ -204,6 +205,7 @@ def _write(results: Results, output: Path) -> int:
     finally:  # should the disk be full, what was found is at least said
         print_report(results, out)
     out.print(f"report: {next(path for path in written if path.suffix == '.html')}")
+    publish(results, sys.stdout)
     return results.exit_code
 
 
