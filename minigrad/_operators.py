@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
+from minigrad._creation import from_numpy
 from minigrad._declare import PUBLIC
 from minigrad._tensor import Tensor
 
 _NUMBERS: Final = (Tensor, bool, int, float, complex, np.generic)
-_OPERANDS: Final = (*_NUMBERS, np.ndarray)
 
 # Operator -> operation. The reflected form has its own in `_REFLECTED`, or is the same operation on a number first.
 _BINARY: Final = {
@@ -44,46 +45,56 @@ def _exchanged(function: Callable[..., Any], other: Any, self: Tensor) -> Any:
 
 
 def _operand(value: Any) -> Any:
-    """An array among the operands becomes a tensor that shares its memory, a numpy scalar a Python number."""
-    if isinstance(value, np.ndarray):
-        from minigrad._creation import from_numpy
-
-        return from_numpy(value)
+    """A numpy scalar among the operands becomes a Python number."""
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _forward(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    operands = {"matmul": (Tensor, np.ndarray), **dict.fromkeys(_ORDER, _NUMBERS)}.get(name, _OPERANDS)
+def _beside_array(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """What `tensor operator array` does. As in torch, numpy computes it (so with numpy's types, and not for tensors that
+    require grad), but equality is torch's, and order is refused."""
+    if name == "eq":
+        return lambda self, array: function(self, from_numpy(array))
+    if name in _COMPARISONS:
+        return lambda self, array: NotImplemented
+    compute = getattr(operator, f"__{name}__")
+    return lambda self, array: self.__array_wrap__(np.asarray(compute(self.numpy(), array)))
 
-    def operator(self: Tensor, other: Any) -> Any:
+
+def _forward(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    operands = Tensor if name == "matmul" else _NUMBERS
+    beside_array = _beside_array(name, function)
+
+    def operation(self: Tensor, other: Any) -> Any:
         if type(other) is not Tensor:
+            if isinstance(other, np.ndarray):
+                return beside_array(self, other)
             if not isinstance(other, operands):
                 return NotImplemented
             other = _operand(other)
         return function(self, other)
 
-    operator.__name__ = operator.__qualname__ = f"__{name}__"
-    return operator
+    operation.__name__ = operation.__qualname__ = f"__{name}__"
+    return operation
 
 
 def _reflected(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     operands = Tensor if name == "matmul" else _NUMBERS  # as in torch, an array on the left is refused
 
-    def operator(self: Tensor, other: Any) -> Any:
+    def operation(self: Tensor, other: Any) -> Any:
         if not isinstance(other, operands):
             return NotImplemented
         return function(_operand(other), self)
 
-    operator.__name__ = operator.__qualname__ = f"__r{name}__"
-    return operator
+    operation.__name__ = operation.__qualname__ = f"__r{name}__"
+    return operation
 
 
 def _augmented(name: str, method: str) -> Callable[..., Any]:
-    def operator(self: Tensor, other: Any) -> Any:
-        return getattr(self, method)(_operand(other)) if isinstance(other, _OPERANDS) else NotImplemented
+    def operation(self: Tensor, other: Any) -> Any:
+        return getattr(self, method)(_operand(other)) if isinstance(other, _NUMBERS) else NotImplemented
 
-    operator.__name__ = operator.__qualname__ = f"__i{name}__"
-    return operator
+    operation.__name__ = operation.__qualname__ = f"__i{name}__"
+    return operation
 
 
 def install() -> None:

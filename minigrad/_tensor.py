@@ -36,6 +36,9 @@ class readonly(property):
         assert self.fget is not None
         raise AttributeError(f"attribute '{self.fget.__name__}' of 'torch._C.TensorBase' objects is not writable")
 
+    def __delete__(self, instance: Any) -> None:
+        self.__set__(instance, None)
+
 
 class _Uncounted(list[int]):
     """The version cell of tensors made in inference mode: nothing counts their writes, so backward cannot keep them."""

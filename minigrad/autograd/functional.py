@@ -205,7 +205,11 @@ def _hessian_product(
                 " single element."
             )
         outputs_single, outputs = _scalar(func, given, name, strict)
-        first = _filled(_gradients(outputs, given, None, True), given, strict, True, "double_back")
+        gradient = _gradients(outputs, given, None, True)
+        for number, each in enumerate(gradient):
+            if each is not None:
+                _strictly(each, number, strict)
+        first = _filled(gradient, given, strict, True, "double_back")
         found = _gradients(first, given, v, create_graph)
         product = _filled(found, given, strict, create_graph, "double_back")
     return _answer(outputs, create_graph, outputs_single), _answer(product, create_graph, single)

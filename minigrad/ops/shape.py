@@ -15,7 +15,7 @@ from minigrad import _dtype
 from minigrad._declare import composite, method, op, unary
 from minigrad._dims import wrap_dim, wrap_dims
 from minigrad._op import OPS, RAW, RECORDED, Array, Dims, Op, Size, apply, bind
-from minigrad._tensor import Tensor
+from minigrad._tensor import Tensor, readonly
 from minigrad._views import Part, address, check_inplace, edge_of, extent
 
 linear = functools.partial(op, holomorphic=False)  # the derivative of moving elements is real: nothing to conjugate
@@ -708,4 +708,5 @@ def adjoint(self: Tensor) -> Tensor:
 
 
 for _name, _getter in {"T": _get_t, "mT": _get_mt, "H": _get_h, "mH": _get_mh}.items():
-    setattr(Tensor, _name, property(_getter))
+    _getter.__name__ = _name
+    setattr(Tensor, _name, readonly(_getter))
