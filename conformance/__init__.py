@@ -13,6 +13,8 @@ torch and Hypothesis are loaded when a check starts, and never for stored result
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -67,3 +69,14 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(f"conformance.{_HOME[name]}"), name)
     raise AttributeError(f"module 'conformance' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """This package: what it offers by name stays what it is when a module of the same name is imported beneath it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):  # the import system binds each submodule here
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

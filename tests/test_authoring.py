@@ -173,3 +173,13 @@ def test_a_report_loads_merges_and_raises(tmp_path: Path) -> None:
     assert [e.name for e in merge([again, Report(passed)]).results.engines] == ["micro", "other"]
     with pytest.raises(ValueError, match="at least one"):
         merge([])
+
+
+def test_the_library_offers_functions_whatever_modules_are_loaded() -> None:
+    program = (
+        "import conformance.compare, conformance.merge, conformance.report, conformance\n"
+        "from conformance.compare import judge\n"
+        "assert all(callable(getattr(conformance, name)) for name in conformance.__all__), 'a module'\n"
+        "assert conformance.compare is conformance.report.compare and conformance.merge is conformance.report.merge"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
