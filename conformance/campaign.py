@@ -23,7 +23,7 @@ from conformance import __version__, engines, execute, executors, gate, generate
 from conformance import results as records
 from conformance.blame import Bench
 from conformance.duplicates import Duplicates
-from conformance.engines import Engine, EngineError
+from conformance.engines import Engine, EngineError, Level
 from conformance.executors import Answer, Crew
 from conformance.program import Program
 from conformance.report import Report
@@ -84,12 +84,13 @@ class Campaign:
         time: float | None = None,
         seed: int = 0,
         min_coverage: float | None = None,
+        level: Level | None = None,
         shard: tuple[int, int] | None = None,
         progress: Callable[[Progress], object] | None = None,
     ) -> None:
         self.started = clock.perf_counter()
         self.when = datetime.now(UTC).isoformat(timespec="seconds")
-        self.engine = engine
+        self.engine = engines.at_level(engine, level or engines.levels(engine)[-1])
         self.spec = spec or engine.name
         self.reference = engines.load("torch")
         self.configuration = records.Configuration(
@@ -97,7 +98,9 @@ class Campaign:
             examples=examples,
             time=DEFAULT_TIME if examples is None and time is None else time,
             min_coverage=min_coverage,
+            level=level or "",
         )
+        self.level = level or engines.levels(engine)[-1]
         limit = self.configuration.time
         self.until = None if limit is None else clock.time() + limit
         self.shard = shard
@@ -163,7 +166,7 @@ class Campaign:
             isolation.load_torch()
             offered = {name for name in OPERATIONS if self.engine.supports(name)}
             supported = [operation for name, operation in OPERATIONS.items() if name in offered]
-            cells = generate.cells(list(OPERATIONS.values()), execute.Shapes(self.reference))
+            cells = generate.cells(list(OPERATIONS.values()), execute.Shapes(self.reference), self.level)
             self.cells = {cell: [0, 0, 0 if cell[0] in offered else 1] for cell in cells}
             self.names = generate.paired(supported)
             self.place = {name: bit for bit, name in enumerate(self.names)}
@@ -186,7 +189,8 @@ class Campaign:
         """The blocks of this shard, in order, as far as the budget in programs goes."""
         first = 0
         budget = self.configuration.examples
-        for number, block in enumerate(generate.blocks([OPERATIONS[name] for name in self.operations], cells)):
+        operations = [OPERATIONS[name] for name in self.operations]
+        for number, block in enumerate(generate.blocks(operations, cells, self.level)):
             limit = len(block.targets) if budget is None else min(len(block.targets), budget - first)
             if limit <= 0 or self.late:
                 return
@@ -337,6 +341,7 @@ def check(
     scheduler: str | None = None,
     timeout: float = isolation.TIMEOUT,
     min_coverage: float | None = None,
+    level: Level | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Report:
     """Run random programs through an engine and through torch, and report what differs.
@@ -349,6 +354,9 @@ def check(
     program, is a finding; without, all is done in this process. `scheduler` is the address of a Dask scheduler whose
     workers are used instead. `shard=(i, n)` does the i-th of n parts, to be merged. None of this changes the results of
     a budget in programs. `min_coverage` is the percentage of the cells below which the gate says: not enough evidence.
+
+    `level` says how much of torch the engine claims: "value", "gradient", "higher" (order), "behaviour" (of autograd)
+    or "look" (names, versions, memory), each with those before it; all that the engine offers when it is not given.
     """
     if examples is not None and examples < 1:
         raise ValueError(f"examples must be at least 1, got {examples}")
@@ -366,12 +374,13 @@ def check(
         time=time,
         seed=seed,
         min_coverage=min_coverage,
+        level=level,
         shard=shard,
         progress=progress,
     )
     if jobs is None and scheduler is None:
         return Report(campaign.run(executors.inline(loaded, campaign.reference)))
-    settings = isolation.Settings(engine=_sendable(engine), timeout=timeout)
+    settings = isolation.Settings(engine=_sendable(engine), timeout=timeout, level=campaign.level)
     crew = executors.cluster(settings, scheduler) if scheduler else executors.processes(settings, jobs or 1)
     with crew as started:
         return Report(campaign.run(started))

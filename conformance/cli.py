@@ -121,6 +121,11 @@ _OUTPUT = _argument(
         metavar="PERCENT",
         help="exit with code 4 unless so many of the cells (operation × feature) were tried",
     ),
+    _argument(
+        "--level",
+        choices=("value", "gradient", "higher", "behaviour", "look"),
+        help="how much of torch the engine claims, each with those before it (default: all that it offers)",
+    ),
     _argument("--jobs", type=_positive(int), metavar="N", help="processes to use (default: one for each CPU)"),
     _argument("--shard", type=_part, metavar="I/N", help="do the I-th of N parts, for `conformance merge`"),
     _argument("--scheduler", metavar="ADDRESS", help="use the workers of a Dask scheduler, such as tcp://host:8786"),
@@ -164,7 +169,8 @@ def run(arguments: argparse.Namespace) -> int:
     from conformance.merge import merge as beside
     from conformance.reporting.progress import progress_on
 
-    expected = [one for spec in specs for one in (replay_witnesses(known, load(spec), spec) if known else ())]
+    replayed = [replay_witnesses(known, load(spec), spec, arguments.level) for spec in specs] if known else []
+    expected = [one for some in replayed for one in some]
     parts: list[Results] = []
     for spec in specs:
         with progress_on(sys.stderr, spec if len(specs) > 1 else "") as progress:
@@ -178,6 +184,7 @@ def run(arguments: argparse.Namespace) -> int:
                 scheduler=arguments.scheduler,
                 timeout=arguments.timeout,
                 min_coverage=arguments.min_coverage,
+                level=arguments.level,
                 progress=progress,
             )
         parts.append(found.results)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -50,6 +50,7 @@ class Judgement(msgspec.Struct, frozen=True):
 
 
 AGREE = Judgement()
+FLAGS: Final[tuple[Kind, ...]] = ("requires_grad", "is_leaf")
 Noise = Callable[[], tuple[Observation, ...]]
 Arr = npt.NDArray[Any]
 
@@ -77,14 +78,41 @@ def equal(expected: Observation, actual: Observation) -> bool:
         and all(same(a, actual.grads[i]) for i, a in expected.grads.items())
         and all(same(a, actual.values[i]) for i, a in expected.values.items())
         and (not actual.flags or actual.flags == expected.flags)
+        and (not actual.looks or (_alike(expected, actual) and actual.shared == expected.shared))
         and len(expected.hooks) == len(actual.hooks)
         and all(p == q and same(a, b) for (p, a), (q, b) in zip(expected.hooks, actual.hooks, strict=True))
     )
 
 
-def judge(
-    program: Program, expected: Observation, actual: Observation, noise: Noise, precision: str = ""
-) -> Judgement:
+def _alike(expected: Observation, actual: Observation) -> bool:
+    """Whether two sides look alike: names of nodes, contiguity of views, versions."""
+    return actual.bumps == expected.bumps and all(
+        look == (seen := actual.looks.get(i, look)) or (look[0] == seen[0] and look[1] is None)
+        for i, look in expected.looks.items()
+    )
+
+
+def _standing(expected: Observation, actual: Observation) -> Judgement | None:
+    """The first difference in how values stand in the graph and in memory, numbers apart."""
+    for i, flag in expected.flags.items():
+        other = actual.flags.get(i, flag)
+        for kind, x, y in zip(FLAGS, flag, other, strict=True):
+            if x != y:
+                return _plain(kind, i, f"v{i}.{kind}", str(x), str(y))
+    for i, look in expected.looks.items():
+        seen = actual.looks.get(i, look)
+        if look[0] != seen[0]:
+            return _plain("grad_fn", i, f"v{i}.grad_fn", look[0] or "None", seen[0] or "None")
+        if look[1] is not None and look[1] != seen[1]:
+            return _plain("contiguity", i, f"v{i}.is_contiguous()", str(look[1]), str(seen[1]))
+    if actual.looks and actual.bumps != expected.bumps:
+        return _plain("version", -1, "versions added (by step)", str(expected.bumps), str(actual.bumps))
+    if actual.looks and actual.shared != expected.shared:
+        return _plain("alias", -1, "gradients in the same memory", str(expected.shared), str(actual.shared))
+    return None
+
+
+def judge(program: Program, expected: Observation, actual: Observation, noise: Noise, precision: str = "") -> Judgement:
     """Compare `actual` with the reference's observation; `noise` gives runs of the reference with rounding moved.
 
     `precision` names the floating dtype that the engine computes in, where that is narrower than the program's.
@@ -118,12 +146,9 @@ def judge(
         found = check(kind, i, f"v{i}", a, actual.values[i], lambda o, i=i: o.values.get(i))  # type: ignore[misc]
         if found is not None:
             return found  # type: ignore[no-any-return]
-    for i, flag in expected.flags.items():
-        other = actual.flags.get(i)
-        if other is not None and other != flag:
-            k: Kind = "requires_grad" if flag[0] != other[0] else "is_leaf"
-            at = 0 if flag[0] != other[0] else 1
-            return _plain(k, i, f"v{i}.{k}", str(flag[at]), str(other[at]))
+    standing = _standing(expected, actual)
+    if standing is not None:
+        return standing
     for i, a in expected.grads.items():
         found = check(grad_kind, i, f"v{i}.grad", a, actual.grads[i], lambda o, i=i: o.grads.get(i))  # type: ignore[misc]
         if found is not None:

@@ -52,6 +52,9 @@ class Observation(msgspec.Struct, frozen=True):
     values: dict[int, npt.NDArray[Any] | None]
     grads: dict[int, npt.NDArray[Any] | None]
     flags: dict[int, tuple[bool, bool]]
+    looks: dict[int, tuple[str, bool | None]] = {}
+    bumps: tuple[tuple[int, int], ...] = ()
+    shared: tuple[tuple[int, int], ...] = ()
     hooks: tuple[tuple[int, npt.NDArray[Any] | None], ...] = ()
     failure: Failure | None = None
     unsupported: str | None = None
@@ -65,6 +68,7 @@ class _Run:
         self.program = program
         self.values: dict[int, Any] = {}
         self.kept: list[int] = []
+        self.bumps: list[tuple[int, int]] = []
         self.hooks: list[tuple[int, npt.NDArray[Any] | None]] = []
         self.position = -1
 
@@ -113,8 +117,12 @@ class _Run:
 
     def inplace(self, step: Inplace) -> None:
         args, kwargs = self.arguments(step)
+        before = self.engine.look(self.values[step.target])
         with contextlib.nullcontext() if step.mode == "grad" else self.engine.grad_mode(step.mode):
             made = self.engine.inplace(step.op, self.values[step.target], args, kwargs)
+        after = self.engine.look(made)
+        if before is not None and after is not None:
+            self.bumps.append((self.position, after[1] - before[1]))
         self.store(step.out, made)
 
     def detach(self, step: Detach) -> None:
@@ -184,12 +192,24 @@ class _Run:
         for i in [leaf.id for leaf in self.program.leaves if leaf.requires_grad] + self.kept:
             gradient = engine.grad(values[i])
             grads[i] = None if gradient is None else read(gradient)
-        flags = {}
+        flags, looks = {}, {}
+        # Which nodes a formula makes under create_graph is the formula's own affair.
+        derived = {i for step in self.program.steps if isinstance(step, Grad) for i in step.out}
         for i, value in seen.items():
             flag = None if value is None else engine.flags(value)
             if flag is not None:
                 flags[i] = flag
-        return Observation(arrays, grads, flags, tuple(self.hooks))
+                look = None if i in derived else engine.look(value)
+                if look is not None:
+                    looks[i] = look[0], look[2]
+        shared = _shared(grads) if looks and len(grads) > 1 else ()
+        return Observation(arrays, grads, flags, looks, tuple(self.bumps), shared, tuple(self.hooks))
+
+
+def _shared(grads: dict[int, npt.NDArray[Any] | None]) -> tuple[tuple[int, int], ...]:
+    """Pairs of gradients that lie in the same memory."""
+    known = [(i, g) for i, g in grads.items() if g is not None]
+    return tuple([(i, j) for k, (i, a) in enumerate(known) for j, b in known[:k] if np.may_share_memory(a, b)])
 
 
 _HANDLERS: dict[type, Callable[[_Run, Any], None]] = {
@@ -216,7 +236,9 @@ def run(engine: Engine, program: Program) -> Observation:
         return Observation({}, {}, {}, unsupported=str(missing) or "unsupported")
     except Exception as error:  # noqa: BLE001 - whatever an engine raises is what it shows
         text = " ".join(str(error).split())
-        return Observation({}, {}, {}, tuple(state.hooks), Failure(state.position, type(error).__name__, text))
+        return Observation(
+            {}, {}, {}, hooks=tuple(state.hooks), failure=Failure(state.position, type(error).__name__, text)
+        )
 
 
 def run_all(engine: Engine, programs: Iterable[Program]) -> list[Observation]:

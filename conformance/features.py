@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, TypeAlias
 
 from conformance.decoder import NDIMS, SHAPES, Decoder, Info
+from conformance.engines.protocol import Level
 from conformance.program import (
     AnyStep,
     Apply,
@@ -29,10 +30,6 @@ from conformance.program import (
     results,
 )
 from conformance.vocabulary.operation import WIDE
-
-#: What an engine can claim, each with all that stands before it.
-Level: TypeAlias = Literal["value", "gradient", "higher", "behaviour", "look"]
-LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 
 Values: TypeAlias = tuple[int, ...]
 Weights: TypeAlias = tuple[Array, ...]
@@ -353,12 +350,14 @@ def aside(d: Decoder) -> None:
 FEATURES: Final[dict[str, Feature]] = {
     feature.name: feature
     for feature in (
-        *(Feature(name) for name in ("float64", "float32", "mixed", "broadcast", "0-d", "empty", "strided", "kink")),
+        Feature("float64"),
+        Feature("order 2", "higher", end=higher(2)),
+        *(Feature(name) for name in ("broadcast", "mixed", "0-d", "kink")),
         Feature("reuse", before=_reuse, after=_used_again),
+        *(Feature(name) for name in ("float32", "empty", "strided")),
         Feature("method", "behaviour"),
         Feature("operator", "behaviour"),
         *(Feature(name) for name in ("integer", "bool", "float16", "wide", "nan or inf")),
-        Feature("order 2", "higher", end=higher(2)),
         Feature("order 3", "higher", end=higher(3)),
         Feature("diamond", before=_reuse, after=_diamond),
         Feature("dead branch", after=_dead),

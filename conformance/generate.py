@@ -17,8 +17,9 @@ import msgspec
 
 from conformance import __version__
 from conformance.decoder import FANNED, NARROW, SHORT, SIZE, SLOTS, Decoder
+from conformance.engines.protocol import LEVELS, Level
 from conformance.execute import Shapes
-from conformance.features import FEATURES, LEVELS, PLAIN, Feature, Level, aside, backward
+from conformance.features import FEATURES, PLAIN, Feature, aside, backward
 from conformance.program import Inplace, Program
 from conformance.vocabulary import OPERATIONS, Operation
 

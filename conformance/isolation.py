@@ -27,6 +27,7 @@ from typing import Any, Literal
 import msgspec
 
 from conformance.compare import Mismatch
+from conformance.engines.protocol import Level
 from conformance.journal import Journal, Note
 from conformance.program import Program
 from conformance.results import Difference, Finding
@@ -61,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     engine: Any
     timeout: float = TIMEOUT
     memory: int = MEMORY
+    level: Level | None = None
 
 
 class Death(msgspec.Struct, frozen=True):
@@ -78,12 +80,13 @@ def _serve(connection: Connection, journal: str, settings: Settings) -> None:
     """Answer requests until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from conformance.engines import load
+    from conformance.engines import at_level, levels, load
     from conformance.execute import steady_memory
 
     try:
         load_torch()
-        searcher = Searcher(load(settings.engine), load("torch"), Journal(journal))
+        engine = load(settings.engine)
+        searcher = Searcher(at_level(engine, settings.level or levels(engine)[-1]), load("torch"), Journal(journal))
         fresh = _resident()
         _limit_memory(settings.memory)
     except Exception as error:  # noqa: BLE001 - the other side says it

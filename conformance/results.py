@@ -29,6 +29,10 @@ Kind: TypeAlias = Literal[
     "error",
     "requires_grad",
     "is_leaf",
+    "grad_fn",
+    "version",
+    "contiguity",
+    "alias",
     "hook",
     "crash",
     "hang",
@@ -58,12 +62,14 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
     With a budget in programs the same programs are run everywhere. With one in seconds their number depends on the
     speed of the machine (the ids of findings do not). `min_coverage` is the percentage of the cells that must be tried.
+    `level` is how deep engines were looked at; "" stands for all that each of them offers.
     """
 
     seed: int
     examples: int | None = None
     time: float | None = None
     min_coverage: float | None = None
+    level: str = ""
 
 
 class EngineRecord(msgspec.Struct, frozen=True, kw_only=True):

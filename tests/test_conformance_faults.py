@@ -41,7 +41,7 @@ def test_torch_agrees_with_itself() -> None:
     assert report.ok
     assert report.findings == ()
     statistics = report.results.statistics
-    assert statistics.programs == 3000
+    assert statistics.programs + statistics.discarded == 3000
     assert statistics.discarded < 60
     assert statistics.duplicates < 150
     assert statistics.ill_conditioned == 0
@@ -176,3 +176,31 @@ def test_importing_the_package_is_light() -> None:
     code = f"import conformance, sys; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+TEN = ("exp", "sin", "log1p", "cumsum", "amax", "matmul", "transpose", "index_select", "hypot", "nn.functional.silu")
+
+
+class Ten(Planted):
+    """A fault in each of ten operations at once."""
+
+    def call(self, form: str, op: str, args: Any, kwargs: Any) -> Any:
+        if op in TEN:
+            args = (bent(args[0], lambda g: g * (1 + 1e-6)), *args[1:])
+        return self.honest(form, op, args, kwargs)
+
+
+def test_ten_faults_at_once_are_all_found() -> None:
+    report = conformance.check(Ten, examples=6000)
+    assert {f.blamed for f in report.findings} >= set(TEN)
+    assert all(len(f.operations) <= 3 for f in report.findings)
+
+
+def test_an_engine_is_asked_for_what_it_claims() -> None:
+    """Below the level of behaviour no hook, no in-place change and no refusal is asked for; values need no backward."""
+    for level, absent in (("gradient", {"order 2", "hook", "illegal"}), ("value", {"order 3", "update"})):
+        report = conformance.check("torch", examples=300, level=level)  # type: ignore[arg-type]
+        features = {cell.feature for cell in report.results.cells}
+        assert {"float64", "broadcast"} <= features
+        assert absent.isdisjoint(features)
+        assert report.results.configuration.level == level

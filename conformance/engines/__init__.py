@@ -16,9 +16,22 @@ from types import ModuleType
 from typing import Any
 
 from conformance.engines import adapters
-from conformance.engines.protocol import Engine, EngineError, Unsupported
+from conformance.engines.protocol import LEVELS, Engine, EngineError, Level, Unsupported
 
-__all__ = ["GROUP", "Engine", "EngineError", "Unsupported", "find", "levels", "load", "names", "present"]
+__all__ = [
+    "GROUP",
+    "LEVELS",
+    "Engine",
+    "EngineError",
+    "Level",
+    "Unsupported",
+    "at_level",
+    "find",
+    "levels",
+    "load",
+    "names",
+    "present",
+]
 
 #: Entry-point group in which a distribution registers engines by name.
 GROUP = "conformance.engines"
@@ -55,13 +68,14 @@ def present() -> tuple[tuple[str, ...], dict[str, str]]:
     return tuple(name for name in names() if name not in absent), absent
 
 
-def levels(engine: Engine) -> tuple[str, ...]:
+def levels(engine: Engine) -> tuple[Level, ...]:
     """What an engine can be asked for, by the methods that it has: each level needs those of one or two."""
-    needs = {
+    needs: dict[Level, tuple[str, ...]] = {
         "value": ("apply",),
         "gradient": ("backward",),
         "higher": ("grad_of",),
         "behaviour": ("hook", "inplace", "flags"),
+        "look": ("look",),
     }
     return tuple(
         level
@@ -69,6 +83,15 @@ def levels(engine: Engine) -> tuple[str, ...]:
         if level in ("value", "gradient")
         or all(getattr(type(engine), method) is not getattr(Engine, method) for method in methods)
     )
+
+
+def at_level(engine: Engine, level: Level) -> Engine:
+    """The same engine, at which no deeper than the level is looked."""
+    needs: tuple[tuple[str, Level], ...] = (("flags", "behaviour"), ("look", "look"))
+    for name, needed in needs:
+        if LEVELS.index(level) < LEVELS.index(needed):
+            setattr(engine, name, lambda _: None)
+    return engine
 
 
 def load(spec: str | Engine | type[Engine] | ModuleType) -> Engine:

@@ -20,9 +20,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy.typing as npt
+
+#: What an engine can claim, each with all that stands before it.
+Level: TypeAlias = Literal["value", "gradient", "higher", "behaviour", "look"]
+LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 
 
 class EngineError(Exception):
@@ -137,4 +141,10 @@ class Engine(ABC):
 
     def flags(self, value: Any) -> tuple[bool, bool] | None:
         """(requires_grad, is_leaf) of a value; None when the engine has no such idea."""
+        return None
+
+    def look(self, value: Any) -> tuple[str, int, bool | None] | None:
+        """As torch has them: name of a value's grad_fn ("" without), its version, and whether it is contiguous (None
+        unless it is a view: else it is the kernel's own affair). None when the engine does not mirror torch so far.
+        """
         return None

@@ -171,6 +171,11 @@ class TorchLike(Engine):
     def flags(self, value: Any) -> tuple[bool, bool]:  # noqa: D102
         return value.requires_grad, value.is_leaf
 
+    def look(self, value: Any) -> tuple[str, int, bool | None]:  # noqa: D102
+        node = value.grad_fn
+        contiguous = value.is_contiguous() if value._is_view() else None
+        return "" if node is None else node.name(), value._version, contiguous
+
 
 class Torch(TorchLike):
     """The reference: torch on one thread."""

@@ -141,7 +141,7 @@ def _same_threes(d: Draw) -> Arguments:
 
 def _kron(d: Draw) -> Arguments:
     x = d.x()
-    return (x, d.shaped(d.pick(((2,), (2, 1), (), (1, 2))))), {}
+    return (d.packed(x), d.packed(d.shaped(d.pick(((2,), (2, 1), (), (1, 2)))))), {}  # torch asks for it in places
 
 
 def _square(*more: tuple[Any, ...], batch: bool = True, **options: tuple[Any, ...]) -> Callable[[Draw], Arguments]:
