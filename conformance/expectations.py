@@ -36,6 +36,7 @@ from conformance.results import Expected, ExpectedOutcome, Finding, Kind, Result
 
 if TYPE_CHECKING:
     from conformance.engines import Engine
+    from conformance.engines.protocol import Level
 
 Status: TypeAlias = Literal["open", "accepted", "torch wrong", "convention differs"]
 
@@ -162,12 +163,14 @@ def applies(entry: Expectation) -> bool:
 # -- replaying ---------------------------------------------------------------------------------------------------------
 
 
-def causes(engine: Engine, programs: Sequence[Program]) -> list[str | None]:
+def causes(engine: Engine, programs: Sequence[Program], level: Level | None = None) -> list[str | None]:
     """The signature that each program shows: "" when the engine agrees with torch, None when it cannot be judged."""
     from conformance import execute
     from conformance.blame import Bench
+    from conformance.engines import at_level, levels
     from conformance.engines import load as load_engine
 
+    engine = at_level(engine, level or levels(engine)[-1])
     bench = Bench(engine, load_engine("torch"))
     found: list[str | None] = []
     with execute.quiet():
@@ -181,23 +184,28 @@ def causes(engine: Engine, programs: Sequence[Program]) -> list[str | None]:
 
 
 def replay(
-    known: Sequence[Known], engine: Engine, spec: str = "", today: datetime.date | None = None
+    known: Sequence[Known],
+    engine: Engine,
+    spec: str = "",
+    level: Level | None = None,
+    today: datetime.date | None = None,
 ) -> list[Expected]:
     """What has become of the expectations for this engine: each witness is run in this process and in a fresh one.
 
-    `spec` is how a fresh process loads the engine; without one, there is none.
+    `spec` is how a fresh process loads the engine; without one, there is none. `level` is the run's: no deeper is
+    looked.
     """
     mine = [k for k in known if k.expectation.engine == engine.name]
     asked = [k for k in mine if applies(k.expectation)]
     programs = [k.program for k in asked]
-    runs = [causes(engine, programs) for _ in range(REPEATS if programs else 0)]
-    fresh = _fresh(spec, programs) if spec and programs else runs[:1]
+    runs = [causes(engine, programs, level) for _ in range(REPEATS if programs else 0)]
+    fresh = _fresh(spec, programs, level) if spec and programs else runs[:1]
     seen = {k.expectation.id: [run[i] for run in [*runs, *fresh]] for i, k in enumerate(asked)}
     return [_expected(k.expectation, seen.get(k.expectation.id), today or datetime.date.today()) for k in mine]
 
 
-def _fresh(spec: str, programs: Sequence[Program]) -> list[list[str | None]]:
-    command = [sys.executable, "-m", "conformance.expectations", spec]
+def _fresh(spec: str, programs: Sequence[Program], level: Level | None) -> list[list[str | None]]:
+    command = [sys.executable, "-m", "conformance.expectations", spec, *([level] if level else [])]
     given = json.dumps([to_json(program).decode() for program in programs])
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
@@ -347,8 +355,9 @@ def _main() -> None:
     """A fresh process: programs come as JSON on standard input, their signatures go out."""
     from conformance.engines import load as load_engine
 
+    level: Any = sys.argv[2] if len(sys.argv) > 2 else None
     programs = [from_json(text) for text in json.load(sys.stdin)]
-    sys.stdout.write("\n" + json.dumps(causes(load_engine(sys.argv[1]), programs)) + "\n")
+    sys.stdout.write("\n" + json.dumps(causes(load_engine(sys.argv[1]), programs, level)) + "\n")
 
 
 if __name__ == "__main__":
