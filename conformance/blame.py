@@ -84,7 +84,9 @@ class Bench:
         expected = execute.run_all(self.reference, [program])[0]
         if expected.unsupported is not None:
             return None
-        return judge(program, expected, actual, lambda: noise.measure(self.reference, program), self.engine.precision).mismatch
+        return judge(
+            program, expected, actual, lambda: noise.measure(self.reference, program), self.engine.precision
+        ).mismatch
 
     def actual(self, program: Program) -> Observation:
         """What the engine shows."""
@@ -120,7 +122,7 @@ class Bench:
         for attempt in (self._values, self._rules, self._second, self._shared):
             found = attempt(program, forward, gradients)
             if found is not None:
-                common = self._common(found.program)
+                common = found.kind == "none" or self._common(found.program)
                 return (common and self._part(program, mismatch)) or found
         changed = next((s.op for s in program.steps if isinstance(s, Inplace)), "engine")
         return self._part(program, mismatch) or Blame(changed, mismatch.kind, program)
