@@ -20,6 +20,7 @@ shows the same signature every time.
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import platform
 import subprocess
@@ -279,10 +280,12 @@ def update(path: Path, results: Results, reason: str, issue: str = "") -> tuple[
             continue
         if not reason.strip():
             raise ExpectationsError(f"{finding.id} is not listed yet: say why it is accepted, with --reason")
-        entry = _new(finding, results, reason, issue)
+        taken = {str(entry["id"]) for entry in entries}
+        names = itertools.chain([finding.id], (f"{finding.id}-{k}" for k in itertools.count(2)))
+        entry = _new(next(n for n in names if n not in taken), finding, results, reason, issue)
         write(path.parent / str(entry["witness"]), to_json(finding.program) + b"\n")
         entries.append(entry)
-        written.append(finding.id)
+        written.append(str(entry["id"]))
     if written:
         _save(path, document)
     return tuple(written)
@@ -327,15 +330,15 @@ def _tables() -> Any:
     return tomlkit.aot()
 
 
-def _new(finding: Finding, results: Results, reason: str, issue: str) -> Any:
+def _new(id: str, finding: Finding, results: Results, reason: str, issue: str) -> Any:
     import tomlkit
 
     statuses: dict[str, Status] = {"torch wrong": "torch wrong", "convention differs": "convention differs"}
     entry = tomlkit.table()
-    entry["id"] = finding.id
+    entry["id"] = id
     entry["engine"] = finding.engine
     entry["signature"] = signature(finding.blamed, finding.kind)
-    entry["witness"] = f"witnesses/{finding.id}.json"
+    entry["witness"] = f"witnesses/{id}.json"
     entry["status"] = statuses.get(finding.verdict, "open")
     entry["reason"] = reason
     if issue:
