@@ -57,7 +57,8 @@ def explained(function: Callable[..., Any], args: Sequence[Any], error: Exceptio
     if missing and missing[1] == name:
         names = re.findall(r"'(\w+)'", missing[3])
         listed = ", ".join('"input"' if each == "self" else f'"{each}"' for each in names)
-        return TypeError(f"{name}() missing {len(names)} required positional argument{'s' * (len(names) == 1)}: {listed}")
+        plural = "s" if len(names) == 1 else ""  # so it is in torch
+        return TypeError(f"{name}() missing {len(names)} required positional argument{plural}: {listed}")
     code = function.__code__
     params = code.co_varnames[: code.co_argcount]
     return _mismatch(name, params, [types.get(each, "") for each in params], args) or error
@@ -72,7 +73,8 @@ def _mismatch(name: str, params: Sequence[str], kinds: Sequence[str], args: Sequ
     for position, (param, kind, value) in enumerate(zip(params, kinds, args, strict=False), 1):
         if kind == "Tensor" and not hasattr(value, "_data"):
             param = "input" if param == "self" else param
-            return TypeError(f"{name}(): argument '{param}' (position {position}) must be Tensor, not {type_name(value)}")
+            given = type_name(value)
+            return TypeError(f"{name}(): argument '{param}' (position {position}) must be Tensor, not {given}")
         wanted = {"int": "int", "int | None": "int", "Size": "tuple of ints"}.get(kind)
         if wanted is None or _whole(value) or value is None and kind != "int":
             continue
@@ -83,8 +85,8 @@ def _mismatch(name: str, params: Sequence[str], kinds: Sequence[str], args: Sequ
                 continue
             given = type_name(value[place])
             if place:
-                reason = f'failed to unpack the object at pos {place + 1} with error "type must be tuple of ints,but got'
-                return TypeError(f'{start} {reason} {given}"')
+                reason = f'"type must be tuple of ints,but got {given}"'
+                return TypeError(f"{start} failed to unpack the object at pos {place + 1} with error {reason}")
             wanted += f", but found element of type {given} at pos 0"
         else:
             wanted += f", not {type_name(value)}"

@@ -126,7 +126,8 @@ def _array(data: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
         raise TypeError("new(): invalid data type 'str'")
     if isinstance(data, _SEQUENCES) and data and isinstance(data[0], np.ndarray):
         warnings.warn(
-            "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider converting the list to a"
+            "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider"
+            " converting the list to a"
             " single numpy.ndarray with numpy.array() before converting to a tensor.",
             stacklevel=3,
         )
@@ -191,19 +192,24 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
         raise TypeError(f"expected np.ndarray (got {type_name(array)})")
     if not array.flags.writeable:
         warnings.warn(
-            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing"
-            " to this tensor will result in undefined behavior. You may want to copy the array to protect its data or make"
-            " it writable before converting it to a tensor. This type of warning will be suppressed for the rest of this"
+            "The given NumPy array is not writable, and PyTorch does not support non-writable"
+            " tensors. This means writing"
+            " to this tensor will result in undefined behavior. You may want to copy the array to"
+            " protect its data or make"
+            " it writable before converting it to a tensor. This type of warning will be suppressed"
+            " for the rest of this"
             " program.",
             stacklevel=2,
         )
     _dtype.from_numpy(array.dtype)
     if any(stride < 0 for stride in array.strides):
         raise ValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently"
+            "At least one stride in the given numpy array is negative, and tensors with negative"
+            " strides are not currently"
             " supported. (You can probably work around this by making a copy of your array  with array.copy().) "
         )
-    return finish(np.asarray(memoryview(array)))  # the memory begins here, whatever the array is a part of
+    whole: Any = array
+    return finish(np.asarray(memoryview(whole)))  # the memory begins here, whatever the array is a part of
 
 
 # ---- of a given size -------------------------------------------------------------------------------------------------
@@ -216,8 +222,8 @@ def checked_size(size: Sequence[Any], name: str) -> tuple[int, ...]:
         if isinstance(each, bool) or not hasattr(each, "__index__"):
             given = type(each).__name__
             if number:
-                reason = f'failed to unpack the object at pos {number + 1} with error "type must be tuple of ints,but got'
-                raise TypeError(f"{name}(): argument 'size' {reason} {given}\"")
+                reason = f'failed to unpack the object at pos {number + 1} with error "type must be tuple of ints,'
+                raise TypeError(f"{name}(): argument 'size' {reason}but got {given}\"")
             reason = f"not {given}" if separate else f"but found element of type {given} at pos 0"
             raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, {reason}")
     found = tuple(int(each) for each in (size if separate else size[0]))
@@ -354,7 +360,8 @@ def arange(
     if not 1 <= len(values) <= 3 or not all(isinstance(each, (int, float)) for each in values):
         got = ", ".join(type(each).__name__ for each in values)
         raise TypeError(
-            f"arange() received an invalid combination of arguments - got ({got}), but expected one of:\n * (Number end)\n"
+            f"arange() received an invalid combination of arguments - got ({got}), but expected one"
+            " of:\n * (Number end)\n"
             " * (Number start, Number end)\n * (Number start, Number end, Number step = 1)"
         )
     start, end, step = (0, *values, 1) if len(values) == 1 else (*values, 1)[:3]

@@ -89,7 +89,8 @@ def unary(
     method: bool | None = None,
     aliases: Sequence[str] = (),
 ) -> Callable[..., Any]:
-    """Declare an operation on each element of one tensor; `inplace` may be the formula of the in-place form's own node."""
+    """Declare an operation on each element of one tensor; `inplace` may be the formula of the in-place form's own
+    node."""
     formulas = {} if formula is None else {"self": formula}
     params = {"self": "Array"}
     found = Op(
@@ -235,8 +236,7 @@ def _expose(
 ) -> None:
     """Put a function where users and formulas find it: plain names are methods too unless said otherwise."""
     bound = of_method or made
-    for each in (made, bound):
-        each.__name__ = each.__qualname__ = name.rpartition(".")[2]
+    made.__name__ = made.__qualname__ = bound.__name__ = bound.__qualname__ = name.rpartition(".")[2]
     setattr(RECORDED, name.replace(".", "_"), made)
     for each in (name, *aliases):
         if function:
@@ -257,7 +257,8 @@ def _expose_inplace(name: str, made: Callable[..., Any], aliases: Sequence[str])
 
 
 def _function(op: Op, quick: Callable[..., Any] | None, of_method: bool) -> Callable[..., Any]:
-    """The public function (or method) of an operation: a fast path for what is usual, `bind` and `apply` for the rest."""
+    """The public function (or method) of an operation: a fast path for what is usual, `bind` and
+    `apply` for the rest."""
     count = len(op.params)
     tails, place = op.tails(), op.variadic
     if place is not None and all(each in op.defaults for each in op.params[place + 1 :]):

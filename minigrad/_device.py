@@ -1,4 +1,4 @@
-"""Where and how a tensor's elements lie, as torch names it: `device`, `layout`, `memory_format`; here always the CPU."""
+"""Where and how a tensor's elements lie, as torch names it: `device`, `layout`, `memory_format`."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ class device:
     __module__ = "minigrad"
     __slots__ = ("index", "type")
 
+    type: str
+    index: int | None
+
     def __init__(self, type: str | device, index: int | None = None) -> None:
-        if isinstance(type, device):
-            type, index = type.type, type.index
-        if not isinstance(type, str):
-            raise TypeError(f"device(): argument 'type' (position 1) must be str, not {type.__class__.__name__}")
-        name, colon, number = type.partition(":")
+        text = str(type) if isinstance(type, device) else type
+        if not isinstance(text, str):
+            raise TypeError(f"device(): argument 'type' (position 1) must be str, not {text.__class__.__name__}")
+        name, colon, number = text.partition(":")
         if name not in _KINDS.split(", "):
             raise RuntimeError(f"Expected one of {_KINDS} device type at start of device string: {name}")
         if colon and not number.isdigit():
-            raise RuntimeError(f"Invalid device string: '{type}'")
+            raise RuntimeError(f"Invalid device string: '{text}'")
         self.type = name
         self.index = int(number) if colon else index
 
@@ -36,7 +38,8 @@ class device:
         return hash((self.type, self.index))
 
     def __repr__(self) -> str:
-        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+        index = "" if self.index is None else f", index={self.index}"
+        return f"device(type='{self.type}'{index})"
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"

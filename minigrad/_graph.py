@@ -216,7 +216,7 @@ class Packed:
 
     def __init__(
         self,
-        saved: Tensor | Saved,
+        saved: Tensor | Saved | Packed,
         node: Node,
         pack: Callable[..., Any],
         unpack: Callable[..., Any],
@@ -270,15 +270,18 @@ class SavedTensor:
         node, place = self._node, self._place
         if node.saved is None:
             raise RuntimeError(
-                "Calling register_hooks on a saved tensor after it has been freed. Saved intermediate values of the graph"
-                " are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward"
+                "Calling register_hooks on a saved tensor after it has been freed. Saved"
+                " intermediate values of the graph"
+                " are freed when you call .backward() or autograd.grad(). Specify retain_graph=True"
+                " if you need to backward"
                 " through the graph a second time or if you need to access saved variables after calling backward."
             )
         if node.saved[place] is None:
             raise RuntimeError("Calling register_hooks on a saved tensor with value None is forbidden")
         if isinstance(node.saved[place], Packed):
             raise RuntimeError(
-                "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks"
+                "Calling register_hooks on a saved tensor whose hooks have already been set. Hint:"
+                " only one pair of hooks"
                 " is allowed at a time."
             )
         packed = Packed(node.saved[place], node, pack_hook, unpack_hook, detached=True)
@@ -290,7 +293,7 @@ class SavedTensor:
         return f"<torch._C._autograd.SavedTensor object at {id(self):#x}>"
 
 
-def stale_error(saved: Tensor | Saved, version: int, node: Node) -> RuntimeError:
+def stale_error(saved: Tensor | Saved | Packed, version: int, node: Node) -> RuntimeError:
     """The error for a value that was written to after `node` saved it."""
     from minigrad._dtype import from_numpy
     from minigrad._tensor import Tensor
@@ -303,7 +306,7 @@ def stale_error(saved: Tensor | Saved, version: int, node: Node) -> RuntimeError
     if isinstance(saved, Tensor):
         function, number = (saved.grad_fn, saved.output_nr)
     else:
-        function, number = (node if data.dtype.kind in "fc" else None), saved.source or 0
+        function, number = (node if data.dtype.kind in "fc" else None), getattr(saved, "source", None) or 0
     origin = ""
     if function is not None:
         name = function.name()

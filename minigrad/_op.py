@@ -32,7 +32,16 @@ from minigrad._graph import FREED, Edge, Node, Packed, Saved, SavedTensor, _sequ
 from minigrad._modes import SPECIAL, state
 from minigrad._tensor import Tensor, infer, make
 from minigrad._text import type_name
-from minigrad._views import DEFAULT, MULTIPLE, check_inplace, check_overlap, edge_of, mark_view, overlaps, rebase_history
+from minigrad._views import (
+    DEFAULT,
+    MULTIPLE,
+    check_inplace,
+    check_overlap,
+    edge_of,
+    mark_view,
+    overlaps,
+    rebase_history,
+)
 
 # The types that a forward's signature is written with; they tell operands from arguments.
 Array: TypeAlias = "np.ndarray[Any, Any]"  # a tensor
@@ -98,14 +107,14 @@ class Op:
             self.forward = lambda *args, **named: forward(
                 *args[:split], **dict(zip(self.params[split:], args[split:])), **named
             )
-        self.annotations = kinds = tuple(params.values())
+        self.annotations = annotations = tuple(params.values())
         self.operands = tuple(
-            (i, 1 << i, kind.startswith("Arrays")) for i, kind in enumerate(kinds) if kind.startswith("Array")
+            (i, 1 << i, kind.startswith("Arrays")) for i, kind in enumerate(annotations) if kind.startswith("Array")
         )
-        self.promoted = [i for i, kind in enumerate(kinds) if kind.split(" ")[0] in ("Array", "ArrayOrNumber")]
-        self.numbers = {i for i, kind in enumerate(kinds) if kind.startswith("ArrayOrNumber")}
-        self.optional = {i for i, kind in enumerate(kinds) if "None" in kind}
-        self.variadic = next((i for i, kind in enumerate(kinds) if kind.startswith("Size")), None)
+        self.promoted = [i for i, kind in enumerate(annotations) if kind.split(" ")[0] in ("Array", "ArrayOrNumber")]
+        self.numbers = {i for i, kind in enumerate(annotations) if kind.startswith("ArrayOrNumber")}
+        self.optional = {i for i, kind in enumerate(annotations) if "None" in kind}
+        self.variadic = next((i for i, kind in enumerate(annotations) if kind.startswith("Size")), None)
         camel = "".join(part[:1].upper() + part[1:] for part in name.replace(".", "_").split("_"))
         self.node_name: str | Callable[..., str] = node or f"{camel}Backward0"
         self.many_outputs = returns is not None
@@ -421,7 +430,7 @@ class OpNode(Node):
 
 
 _RENAMED: Final = {("pow", "exponent"): "other"}  # (operation, torch's name of an argument) -> the name here
-_DIMS: Final = {"sum", "mean", "var", "std", "logsumexp", "amax", "amin", "nansum"}  # whose `dim` torch keeps as a tuple
+_DIMS: Final = {"sum", "mean", "var", "std", "logsumexp", "amax", "amin", "nansum"}  # their `dim` is a tuple in torch
 
 
 # ---- applying --------------------------------------------------------------------------------------------------------
@@ -670,7 +679,7 @@ def write(target: Tensor, result: Any, uniform: bool = False) -> None:
     if not uniform:
         check_written(data)
     if target._conj:
-        raise NotImplementedError("numpy's arrays cannot be written to through their conjugate: use resolve_conj() first")
+        raise NotImplementedError("numpy cannot write through a conjugate: use resolve_conj() first")
     state.run(np.copyto, data, result, "unsafe")
     if target._inference and not state.inference:  # after the write, as in torch
         raise RuntimeError(
@@ -685,7 +694,7 @@ def check_written(data: np.ndarray[Any, Any]) -> None:
     """Refuse to write to elements that share memory with each other."""
     if not data.flags.forc and overlaps(data):
         if 0 not in data.strides:
-            raise NotImplementedError("writing to elements that overlap in memory, other than by expand: not with numpy")
+            raise NotImplementedError("numpy cannot write to elements that overlap in memory as torch does")
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location."
             " Please clone() the tensor before performing the operation."

@@ -50,8 +50,11 @@ def _operand(value: Any) -> Any:
 
 
 def _beside_array(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """What `tensor operator array` does. As in torch, numpy computes it (so with numpy's types, and not for tensors that
-    require grad), but equality is torch's, and order is refused."""
+    """What `tensor operator array` does.
+
+    As in torch, numpy computes it (with numpy's types, and not for tensors that require grad); equality is torch's own,
+    and order is refused.
+    """
     if name == "eq":
         return lambda self, array: function(self, from_numpy(array))
     if name in _COMPARISONS:
@@ -116,5 +119,5 @@ def install() -> None:
     for name, operation in _UNARY.items():
         if operation in PUBLIC:
             setattr(Tensor, f"__{name}__", PUBLIC[operation])
-    Tensor.__invert__ = _inverted  # type: ignore[attr-defined]
+    Tensor.__invert__ = _inverted
     Tensor.__hash__ = lambda self: id(self)  # type: ignore[method-assign]  # __eq__ compares elements

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def is_storage(obj: object) -> bool:
 def typename(obj: Any) -> str:
     """The name of an object's type, with the elements' for a tensor."""
     if isinstance(obj, Tensor):
-        return obj.dtype.tensor_type
+        return str(obj.dtype.tensor_type)
     kind = obj if isinstance(obj, type) else type(obj)
     return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
 
@@ -61,7 +61,8 @@ def result_type(tensor: Any, other: Any) -> _dtype.dtype:
             got = ", ".join(type(each).__name__ for each in (tensor, other))
             raise TypeError(
                 f"result_type() received an invalid combination of arguments - got ({got}), but expected one of:\n"
-                " * (Tensor tensor, Tensor other)\n * (Number scalar, Tensor tensor)\n * (Tensor tensor, Number other)\n"
+                " * (Tensor tensor, Tensor other)\n * (Number scalar, Tensor tensor)\n * (Tensor"
+                " tensor, Number other)\n"
                 " * (Number scalar1, Number scalar2)"
             )
     return _dtype.from_numpy(_dtype.result_type(operands))
@@ -123,11 +124,15 @@ def _always(self: Tensor) -> bool:
     return True
 
 
+_KINDS: Final = "cuda ipu maia meta mkldnn mps mtia nested quantized sparse sparse_csr vulkan xla xpu"
+
+
 def install() -> None:
     """Give Tensor the attributes that are constant here; called once."""
-    _device.__name__, _layout.__name__ = "device", "layout"
-    Tensor.device, Tensor.layout, Tensor.is_cpu = readonly(_device), readonly(_layout), readonly(_always)
-    for kind in "cuda ipu maia meta mkldnn mps mtia nested quantized sparse sparse_csr vulkan xla xpu".split():
+    for name, answer in (("device", _device), ("layout", _layout), ("is_cpu", _always)):
+        answer.__name__ = name
+        setattr(Tensor, name, readonly(answer))
+    for kind in _KINDS.split():
         setattr(Tensor, f"is_{kind}", readonly(_never))
 
 

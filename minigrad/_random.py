@@ -38,7 +38,7 @@ class Generator:
         seed = int(seed)
         if not -(2**63) <= seed < 2**64:
             raise RuntimeError("Overflow when unpacking long long")
-        self._seed = seed % 2**64
+        self._seed: int = seed % 2**64
         self.__dict__.pop("_numbers", None)
         return self
 
@@ -289,7 +289,10 @@ def _random(generator: Generator, array: Any, low: int | None, high: int | None)
         low, high = 0, low
     if high is None:
         kind = array.dtype
-        high = 2 ** (np.finfo(kind).nmant + 1) + 1 if kind.kind == "f" else 2 if kind.kind == "b" else np.iinfo(kind).max
+        if kind.kind == "f":
+            high = 2 ** (np.finfo(kind).nmant + 1) + 1
+        else:
+            high = 2 if kind.kind == "b" else np.iinfo(kind).max
     return _integers(generator, array.shape, low or 0, high)
 
 

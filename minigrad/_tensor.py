@@ -547,7 +547,8 @@ class Tensor:
         owner, *geometry = self._geometry()
         if id(owner) not in memo:
             memo[id(owner)] = owner.copy(order="K")
-        result = _rebuild(type(self), memo[id(owner)], *geometry, self.requires_grad)  # type: ignore[arg-type]
+        offset, strides, shape, dtype = geometry
+        result = _rebuild(type(self), memo[id(owner)], offset, strides, shape, dtype, self.requires_grad)
         memo[id(self)] = result
         if self.grad is not None:
             result.grad = self.grad.__deepcopy__(memo)

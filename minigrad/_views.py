@@ -210,8 +210,8 @@ def check_inplace(tensor: Tensor) -> None:
 
 
 def check_overlap(target: Tensor, other: Tensor) -> None:
-    """Refuse to write to `target` while reading `other`, dense parts of one memory that overlap without being the"
-    " same."""
+    """Refuse to write to `target` while reading `other`, dense parts of one memory that overlap without being the
+    same."""
     a, b = target.materialize(), other.materialize()
     if not (_dense(a) and _dense(b)) or a.strides == b.strides and address(a) == address(b) and a.shape == b.shape:
         return
@@ -257,7 +257,8 @@ def _refuse(tensor: Tensor, view: View, what: str) -> None:
     else:
         reason = (
             "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by"
-            f" moving both the view and the inplace either both inside the {mode.replace('inference', 'inference_mode')} block (if you"
+            " moving both the view and the inplace either both inside the"
+            f" {mode.replace('inference', 'inference_mode')} block (if you"
             " don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
         )
     raise RuntimeError(f"{start} {reason}")

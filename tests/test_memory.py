@@ -148,7 +148,7 @@ def in_threads(work: Any, count: int = 8) -> None:
     def guarded(number: int) -> None:
         try:
             work(number)
-        except BaseException as error:  # noqa: BLE001 – raised again below
+        except BaseException as error:  # raised again below
             failures.append(error)
 
     threads = [threading.Thread(target=guarded, args=(number,)) for number in range(count)]

@@ -46,7 +46,7 @@ class BackwardCFunction(FunctionCtx, Node):
 
     plain = False
     function: type[Function]
-    saved: Sequence[Tensor | Saved | None] | None = ()
+    saved: Sequence[Tensor | Saved | Packed | None] | None = ()
     versions: Sequence[int] = ()
     places: Sequence[int] = ()  # of the tensors among the arguments, in order of `next`
     count = 0  # of the arguments
@@ -117,13 +117,14 @@ class BackwardCFunction(FunctionCtx, Node):
                 raise RuntimeError(f"expected Variable or None (got {type(each).__name__})")
         for place, edge in zip(self.places, self.next, strict=True):
             each = answers[place]
-            if each is not None and edge is not None and each._data.dtype.kind == "c":
-                if edge[0].meta[edge[1]][1].kind != "c":
-                    raise RuntimeError(
-                        "Expected isFloatingType(grad.scalar_type()) || (input_is_complex == grad_is_complex) to be true,"
-                        " but got false.  (Could this error message be improved?  If so, please report an enhancement"
-                        " request to PyTorch.)"
-                    )
+            if each is None or edge is None or each._data.dtype.kind != "c":
+                continue
+            if edge[0].meta[edge[1]][1].kind != "c":
+                raise RuntimeError(
+                    "Expected isFloatingType(grad.scalar_type()) || (input_is_complex == grad_is_complex) to be true,"
+                    " but got false.  (Could this error message be improved?  If so, please report an enhancement"
+                    " request to PyTorch.)"
+                )
         return [calculus.unwrap(answers[place]) for place in self.places]
 
 

@@ -1,7 +1,7 @@
 """The operations, declared by family. Importing this package publishes them."""
 
 from minigrad.ops import (
-    activation,  # noqa: F401
+    activation,
     calculus,
     complex,
     conv,

@@ -13,14 +13,18 @@ from minigrad._tensor import Tensor
 from minigrad._text import type_name
 from minigrad.ops.shape import linear
 
-_COMPLEX = {np.dtype(np.float32): np.dtype(np.complex64), np.dtype(np.float64): np.dtype(np.complex128)}
+_COMPLEX: dict[np.dtype[Any], np.dtype[Any]] = {
+    np.dtype(np.float32): np.dtype(np.complex64),
+    np.dtype(np.float64): np.dtype(np.complex128),
+}
 _REAL = {c: r for r, c in _COMPLEX.items()}
 
 
 def _check_pair(name: str, first: str, self: Any, other: Any) -> None:
     for position, (argument, each) in enumerate(((first, self), ("imag" if first == "real" else "angle", other)), 1):
         if not isinstance(each, Tensor):
-            raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type_name(each)}")
+            given = type_name(each)
+            raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {given}")
     a, b = (_dtype.from_numpy(each._data.dtype) for each in (self, other))
     if not (a.is_floating_point and b.is_floating_point):
         raise RuntimeError(
@@ -46,7 +50,7 @@ def _complex(self: Array, imag: Array) -> Array:
     return _joined(self, imag)
 
 
-def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: A001 – torch's name
+def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Complex numbers of these real and imaginary parts."""
     _check_pair("complex", "real", real, imag)
     return apply(OPS["complex"], [real, imag])
@@ -91,7 +95,8 @@ def view_as_complex(input: Tensor) -> Tensor:
     if data.dtype not in _COMPLEX:
         name = _dtype.from_numpy(data.dtype).legacy_name
         raise RuntimeError(
-            f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {name}"
+            "view_as_complex is only supported for half, float and double tensors, but got a tensor"
+            f" of scalar type: {name}"
         )
     if not data.ndim:
         raise RuntimeError("Input tensor must have one or more dimensions")
@@ -160,7 +165,7 @@ def _view_dtype(self: Array, dtype: Any) -> Array:
     return self.view(dtype)
 
 
-_view = Tensor.view
+_view = RECORDED.view
 
 
 @method()
@@ -168,7 +173,8 @@ def view(self: Tensor, *size: Any, dtype: Any = None) -> Tensor:
     """A view in another shape, `view(2, 3)`, or of the same bytes as another type, `view(torch.int32)`."""
     if dtype is None:
         if len(size) != 1 or not isinstance(size[0], (_dtype.dtype, type)):
-            if not size or not all(hasattr(each, "__index__") for each in size) and not isinstance(size[0], (tuple, list)):
+            whole = size and (isinstance(size[0], (tuple, list)) or all(hasattr(each, "__index__") for each in size))
+            if not whole:
                 got = ", ".join(type(each).__name__ for each in size)
                 raise TypeError(
                     f"view() received an invalid combination of arguments - got ({got}), but expected one of:\n"
