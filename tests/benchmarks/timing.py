@@ -1,4 +1,7 @@
-"""Times of several things that do the same, taken turn by turn, so that a busy machine slows all of them alike."""
+"""Times of several things that do the same, taken turn by turn, so that a busy machine slows all of them alike.
+
+Time is the processor's time for this process, which does not run while others have the processor.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,15 @@ class Measured:
 def interleaved(
     calls: Sequence[Callable[[], object]], reference: int, seconds: float, rounds: int = 15
 ) -> list[Measured]:
-    """Measure `calls` in turn for about `seconds` each; at least three rounds, of as many repetitions as fit.
+    """Measure `calls` in turn for about `seconds` each, in rounds of as many repetitions as fit.
 
-    The slow ones (compilers run eagerly) sit out most rounds: each takes part while its share of time lasts.
+    The slow ones sit out most rounds: each takes part in three, and then while its share of time lasts.
     """
     repeats, spent = [], []
+    gc.collect()
     for call in calls:
         call()
-        once = _timed(call, 1)
+        once = max(_timed(call, 1), 1e-6)
         repeats.append(max(1, int(seconds / rounds / once)))
         spent.append(0.0)
     times: list[dict[int, float]] = [{} for _ in calls]
@@ -47,8 +51,7 @@ def interleaved(
 
 
 def _timed(call: Callable[[], object], repeats: int) -> float:
-    gc.collect()
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(repeats):
         call()
-    return (time.perf_counter() - start) / repeats
+    return (time.process_time() - start) / repeats

@@ -1,0 +1,67 @@
+"""What has to be measured in processes of its own: time to import, and the conformance suite's own figures."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TIMED = "import time, numpy; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+
+
+def imports(names: list[str], rounds: int = 5) -> dict[str, float]:
+    """Seconds to import each module once numpy is loaded: medians over rounds that take them in turn."""
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(rounds + 1):
+        for name in names:
+            found = float(_python("-c", TIMED.format(name)))
+            if turn:  # the first reads the files from disk
+                times[name].append(found)
+    return {name: statistics.median(each) for name, each in times.items()}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One `conformance run minigrad` of so many programs, in its own words. Times are in seconds."""
+
+    programs: int
+    operations: int
+    jobs: int
+    clock: float  # of the whole command
+    search: float  # generating, running, comparing
+    engines: float  # of that, running the programs in minigrad and torch
+    parts: dict[str, float]
+
+
+def conformance(programs: int, jobs: int = 1) -> Run:
+    """Search through `programs` programs, and read what the results file says of the time."""
+    import time
+
+    from conformance import results
+
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        _python(
+            *("-m", "conformance", "run", "minigrad", "--examples", str(programs), "--jobs", str(jobs), "-o", folder),
+            check=False,
+        )
+        clock = time.perf_counter() - start
+        found = results.load(Path(folder) / "results.json")
+    spent, counts = found.timings, found.statistics
+    return Run(
+        counts.programs, counts.operations, jobs, clock, spent.search, spent.engine + spent.reference,
+        {name: float(getattr(spent, name)) for name in
+         ("startup", "generate", "engine", "reference", "compare", "reduce")},
+    )  # fmt: skip
+
+
+def _python(*arguments: str, check: bool = True) -> str:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=check,
+        capture_output=True, text=True,
+    ).stdout  # fmt: skip

@@ -1,0 +1,177 @@
+"""The measurements as a page: tables, plots, and for each missed goal what the time is spent on."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.benchmarks import draw, processes
+from tests.benchmarks.cases import Case
+from tests.benchmarks.growth import Series
+from tests.benchmarks.memory import DEPTH, SIZE, Memory
+from tests.benchmarks.timing import Measured
+
+IMPORT_GOAL = 0.040
+MEMORY_GOAL = (1.03, 1.01)
+RATIO_GOAL = (1.5, 1.35)
+RATE_GOAL = 1500
+
+
+@dataclass
+class Findings:
+    """All that was measured."""
+
+    versions: dict[str, str]
+    cases: dict[str, dict[str, Measured]] = field(default_factory=dict)
+    profiles: dict[str, tuple[float, list[tuple[str, float]]]] = field(default_factory=dict)  # collector, functions
+    memory: dict[str, Memory] = field(default_factory=dict)
+    imports: dict[str, float] = field(default_factory=dict)
+    runs: list[processes.Run] = field(default_factory=list)
+    growth: list[Series] = field(default_factory=list)
+
+
+def write(found: Findings, cases: list[Case], folder: Path) -> None:
+    """Write README.md and the plots."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for case in cases:
+        ratios = {name: each.ratio for name, each in found.cases[case.name].items() if name != "torch"}
+        rows.append((case.name, ratios, case.goal))
+    (folder / "ratios.svg").write_text(draw.ratios(rows), "utf-8")
+    (folder / "growth.svg").write_text(draw.growth(found.growth), "utf-8")
+    (folder / "README.md").write_text(page(found, cases), "utf-8")
+
+
+def page(found: Findings, cases: list[Case]) -> str:
+    """The page as Markdown."""
+    versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+    parts = [
+        "# Speed",
+        "Made by `python -m tests.benchmarks`, from the top of the repository. One thread, on "
+        f"{platform.machine()} under Python {platform.python_version()}: {versions}.",
+        "Each engine does the same forward and backward pass, turn by turn in one process, so that whatever else the"
+        " machine does slows all of them alike. A ratio is the median over the turns of time ÷ torch's time in the same"
+        " turn, with its quartiles in brackets; a goal is the largest ratio wanted of minigrad, / what would be better"
+        " still.",
+        "![Time relative to torch, by case](ratios.svg)",
+        "## Forward and backward",
+        _cases(found, cases),
+        "## What is missed, and what the time is spent on",
+        _missed(found, cases),
+        "## Growth",
+        "![Time by depth, width, size and number of programs](growth.svg)",
+        "## Memory",
+        _memory(found),
+        "## Time to import",
+        "After numpy, each in a process of its own; medians.",
+        _imports(found),
+    ]
+    if found.runs:
+        parts += ["## The conformance suite", _runs(found)]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table; all columns but the first to the right."""
+    lines = [heads, ["---"] + ["--:"] * (len(heads) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def duration(seconds: float) -> str:
+    """A time with three figures."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            break
+    number = seconds / size
+    return f"{number:.{max(0, 2 - len(str(int(number))) + 1)}f} {unit}"
+
+
+def verdict(value: float, goal: float | None, stretch: float | None) -> str:
+    """Whether a ratio meets its goal, and by how much it does not."""
+    if goal is None:
+        return ""
+    if stretch is not None and value <= stretch:
+        return "beyond"
+    return "met" if value <= goal else f"missed by {value / goal - 1:.0%}"
+
+
+def _cases(found: Findings, cases: list[Case]) -> str:
+    others = [name for name in found.versions if name not in ("minigrad", "torch", "numpy")]
+    rows = []
+    for case in cases:
+        by = found.cases[case.name]
+        mine = by["minigrad"]
+        goal = "" if case.goal is None else f"{case.goal:g} / {case.stretch:g}"
+        rows.append([
+            case.name, duration(by["torch"].seconds), duration(mine.seconds),
+            f"**{mine.ratio:.2f}** ({mine.low:.2f}–{mine.high:.2f})", goal,
+            verdict(mine.ratio, case.goal, case.stretch), *[f"{by[n].ratio:.1f}" if n in by else "–" for n in others],
+        ])  # fmt: skip
+    return table(["", "torch", "minigrad", "÷ torch", "goal", "", *[f"{name} ÷ torch" for name in others]], rows)
+
+
+def _missed(found: Findings, cases: list[Case]) -> str:
+    lines = []
+    for case in cases:
+        if case.name not in found.profiles:
+            continue
+        ratio = found.cases[case.name]["minigrad"].ratio
+        collector, functions = found.profiles[case.name]
+        spent = ", ".join(f"`{name}` {share:.0%}" for name, share in functions)
+        lines.append(
+            f"- **{case.name}**: {ratio:.2f} instead of {case.goal:g}, {verdict(ratio, case.goal, None)}."
+            f" Own time of functions (cProfile): {spent}. Garbage collection: {max(collector, 0):.0%}."
+        )
+    return "\n".join(lines) or "Nothing is missed."
+
+
+def _memory(found: Findings) -> str:
+    rows = [
+        [name, f"{each.live:.1f} MB", f"{each.peak:.1f} MB", f"{each.after:.1f} MB", f"{each.peak / each.live:.3f}"]
+        for name, each in found.memory.items()
+    ]
+    mine = found.memory["minigrad"]
+    said = verdict(mine.peak / mine.live, *MEMORY_GOAL)
+    return (
+        f"A chain of {DEPTH} sines of {SIZE:,} float32 numbers, by the allocators' own figures. The goal for minigrad's"
+        f" peak ÷ live is {MEMORY_GOAL[0]} / {MEMORY_GOAL[1]}: {said}.\n\n"
+        + table(["", "live after forward", "peak in backward", "live after", "peak ÷ live"], rows)
+    )
+
+
+def _imports(found: Findings) -> str:
+    rows = [[f"`import {name}`", duration(seconds)] for name, seconds in found.imports.items()]
+    mine = found.imports["minigrad"]
+    return (
+        table(["", "time"], rows)
+        + f"\n\nThe goal for minigrad is {IMPORT_GOAL * 1e3:.0f} ms: {verdict(mine, IMPORT_GOAL, None)}."
+    )
+
+
+def _runs(found: Findings) -> str:
+    rows = []
+    for run in found.runs:
+        parts = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in run.parts.items())
+        rows.append([
+            f"{run.programs:,}", str(run.jobs), duration(run.clock), duration(run.search),
+            f"{run.search / run.engines:.2f}", f"{run.programs / run.search:,.0f}",
+            f"{run.operations / run.programs:.1f}", parts,
+        ])  # fmt: skip
+    alone = [run for run in found.runs if run.jobs == 1]
+    largest = max(alone, key=lambda run: run.programs)
+    ratio, rate = largest.search / largest.engines, largest.programs / largest.search
+    text = (
+        "`conformance run minigrad --examples N --jobs J`, by its own results file. The harness ratio is the time of"
+        f" the search ÷ the time of both engines alone: {ratio:.2f}, goal {RATIO_GOAL[0]} / {RATIO_GOAL[1]}"
+        f" ({verdict(ratio, *RATIO_GOAL)}). {rate:,.0f} programs a second and core, of"
+        f" {largest.operations / largest.programs:.1f} operations; the goal is {RATE_GOAL:,} of 10"
+        f" ({'met' if rate >= RATE_GOAL else f'{rate / RATE_GOAL:.0%} of it'})."
+    )
+    pairs = [(a, b) for a in alone for b in found.runs if b.jobs == 2 and b.programs == a.programs]
+    if pairs:
+        one, two = pairs[-1]
+        gain = (one.clock - one.parts["startup"]) / (two.clock - two.parts["startup"] / 2)
+        text += f" Two processes are {gain:.2f} times as fast as one on {one.programs:,} programs (goal 1.8)."
+    heads = ["programs", "processes", "clock", "search", "ratio", "programs/s/core", "operations", "seconds by part"]
+    return text + "\n\n" + table(heads, rows)
