@@ -61,9 +61,9 @@ def measure(case: Case, engines: list[Engine], seconds: float) -> dict[str, Meas
     expected = [np.asarray(each) for each in steps["torch"]()]
     for name, step in steps.items():
         for wanted, given in zip(expected, step(), strict=True):
-            given = np.asarray(given.detach() if hasattr(given, "detach") else given)
+            array = np.asarray(given.detach() if hasattr(given, "detach") else given)
             scale = float(np.max(np.abs(wanted)))
-            if not np.allclose(given, wanted, rtol=1e-3, atol=1e-3 * scale + 1e-12):
+            if not np.allclose(array, wanted, rtol=1e-3, atol=1e-3 * scale + 1e-12):
                 raise AssertionError(f"{name} differs from torch in {case.name}")
     order = [*steps]
     found = interleaved([steps[name] for name in order], order.index("torch"), seconds)

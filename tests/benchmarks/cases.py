@@ -1,7 +1,7 @@
 """What is measured: each case computes one number from its leaves, and is differentiated with respect to them.
 
-`torchlike(T, *leaves)` is written for `T` = torch or minigrad, `numpylike(np, *leaves)` for modules that mirror numpy
-(HIPS autograd, jax.numpy, mygrad). `goal` and `stretch` are minigrad's time divided by torch's, on one thread.
+`torchlike(torch, *leaves)` is written for torch and for minigrad, `numpylike(np, *leaves)` for modules that mirror
+numpy (HIPS autograd, jax.numpy, mygrad). `goal` and `stretch` are minigrad's time divided by torch's, on one thread.
 """
 
 from __future__ import annotations
@@ -90,11 +90,11 @@ def scalar() -> Arrays:
     return [np.array(0.5, np.float32)]
 
 
-def perceptron(T: Any, x: Any, target: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
-    F = T.nn.functional
-    y = F.relu(F.linear(x, a, b))
-    y = F.relu(F.linear(y, c, d))
-    return F.cross_entropy(F.linear(y, e, f), target)
+def perceptron(torch: Any, x: Any, target: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
+    of = torch.nn.functional
+    y = of.relu(of.linear(x, a, b))
+    y = of.relu(of.linear(y, c, d))
+    return of.cross_entropy(of.linear(y, e, f), target)
 
 
 def perceptron_numpy(m: Any, x: Any, target: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
@@ -114,11 +114,11 @@ def perceptron_batch() -> Arrays:
     return [*normal((64, 784)), np.arange(64) % 10]
 
 
-def composed_norm(T: Any, scale: Any, x: Any, w: Any, b: Any) -> Any:
+def composed_norm(torch: Any, scale: Any, x: Any, w: Any, b: Any) -> Any:
     mean = x.mean(-1, keepdim=True)
     apart = x - mean
     variance = (apart * apart).mean(-1, keepdim=True)
-    return ((apart / T.sqrt(variance + 1e-5) * w + b) * scale).sum()
+    return ((apart / torch.sqrt(variance + 1e-5) * w + b) * scale).sum()
 
 
 def composed_norm_numpy(m: Any, scale: Any, x: Any, w: Any, b: Any) -> Any:
@@ -128,8 +128,8 @@ def composed_norm_numpy(m: Any, scale: Any, x: Any, w: Any, b: Any) -> Any:
     return m.sum((apart / m.sqrt(variance + 1e-5) * w + b) * scale)
 
 
-def layer_norm(T: Any, scale: Any, x: Any, w: Any, b: Any) -> Any:
-    return (T.nn.functional.layer_norm(x, (x.shape[-1],), w, b) * scale).sum()
+def layer_norm(torch: Any, scale: Any, x: Any, w: Any, b: Any) -> Any:
+    return (torch.nn.functional.layer_norm(x, (x.shape[-1],), w, b) * scale).sum()
 
 
 def norm_leaves(rows: int, columns: int) -> Callable[[], Arrays]:
@@ -140,12 +140,12 @@ def norm_scale(rows: int, columns: int) -> Callable[[], Arrays]:
     return lambda: normal((rows, columns))
 
 
-def convolution(T: Any, scale: Any, x: Any, w: Any, b: Any) -> Any:
-    return (T.nn.functional.conv2d(x, w, b, padding=1) * scale).sum()
+def convolution(torch: Any, scale: Any, x: Any, w: Any, b: Any) -> Any:
+    return (torch.nn.functional.conv2d(x, w, b, padding=1) * scale).sum()
 
 
-def attention(T: Any, scale: Any, q: Any, k: Any, v: Any) -> Any:
-    return (T.nn.functional.scaled_dot_product_attention(q, k, v) * scale).sum()
+def attention(torch: Any, scale: Any, q: Any, k: Any, v: Any) -> Any:
+    return (torch.nn.functional.scaled_dot_product_attention(q, k, v) * scale).sum()
 
 
 def attention_numpy(m: Any, scale: Any, q: Any, k: Any, v: Any) -> Any:
@@ -153,8 +153,8 @@ def attention_numpy(m: Any, scale: Any, q: Any, k: Any, v: Any) -> Any:
     return m.sum(m.matmul(scores / m.sum(scores, axis=-1, keepdims=True), v) * scale)
 
 
-def solve(T: Any, scale: Any, a: Any, b: Any) -> Any:
-    return (T.linalg.solve(a, b) * scale).sum()
+def solve(torch: Any, scale: Any, a: Any, b: Any) -> Any:
+    return (torch.linalg.solve(a, b) * scale).sum()
 
 
 def solve_numpy(m: Any, scale: Any, a: Any, b: Any) -> Any:

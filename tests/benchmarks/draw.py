@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 from tests.benchmarks.growth import Series
@@ -70,6 +71,24 @@ def ratios(rows: Sequence[tuple[str, dict[str, float], float | None]]) -> str:
     return _svg(right + 30, bottom + 30, "Time of forward and backward relative to torch", parts)
 
 
+@dataclass(frozen=True)
+class _Scale:
+    """Where a point lies in a panel whose corner, at 10**a and 10**c, is (left, bottom)."""
+
+    left: float
+    bottom: float
+    wide: float  # of a power of ten
+    high: float
+    a: int
+    c: int
+
+    def at(self, amount: float, seconds: float) -> tuple[float, float]:
+        return (
+            self.left + self.wide * (math.log10(amount) - self.a),
+            self.bottom - self.high * (math.log10(seconds) - self.c),
+        )
+
+
 def growth(panels: Sequence[Series]) -> str:
     """Seconds by amount, a logarithmic panel for each series."""
     wide, high, gap = 300.0, 200.0, 74.0
@@ -83,22 +102,18 @@ def growth(panels: Sequence[Series]) -> str:
         ]
         (a, b), (c, d) = [(low, max(up, low + 1)) for low, up in spans]
 
-        def place(
-            amount: float, seconds: float, a: int = a, b: int = b, c: int = c, d: int = d, x0: float = x0, y0: float = y0
-        ) -> tuple[float, float]:
-            return (x0 + wide * (math.log10(amount) - a) / (b - a), y0 + high * (d - math.log10(seconds)) / (d - c))
-
+        place = _Scale(x0, y0 + high, wide / (b - a), high / (d - c), a, c)
         parts.append(_text(x0, y0 - 12, f"Time by {panel.title}"))
         for power in range(a, b + 1):
-            x, _ = place(10.0**power, 10.0**c)
+            x, _ = place.at(10.0**power, 10.0**c)
             parts += [_line(x, y0, x, y0 + high, "grid"), _text(x, y0 + high + 15, _power(power), "middle", "note")]
         for power in range(c, d + 1):
-            _, y = place(10.0**a, 10.0**power)
+            _, y = place.at(10.0**a, 10.0**power)
             parts += [_line(x0, y, x0 + wide, y, "grid"), _text(x0 - 6, y + 4, _seconds(power), "end", "note")]
         parts.append(_text(x0 + wide / 2, y0 + high + 32, panel.axis, "middle", "note"))
         for row, (engine, line) in enumerate(panel.lines.items()):
             kind = CLASSES.get(engine, "minigrad")
-            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line))
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place.at(*point) for point in line))
             dash = ' stroke-dasharray="5 4"' if engine == "torch" else ""
             parts.append(f'<polyline points="{path}" class="{kind} line" style="fill:none"{dash}/>')
             parts.append(_text(x0 + 10, y0 + 18 + 16 * row, ("╌ " if dash else "─ ") + engine, kind=kind))

@@ -55,7 +55,7 @@ class Functional:
             self.module.config.update("jax_enable_x64", True)
 
     def step(self, case: Case) -> Step | None:
-        if case.numpylike is None or case.long and self.name == "jax":
+        if case.numpylike is None or (case.long and self.name == "jax"):
             return None
         grad, numpy, function = self.module.grad, self.numpy, case.numpylike
         constants = [numpy.asarray(each) for each in case.constants()]

@@ -1,5 +1,7 @@
-"""Memory of a forward and backward pass, by the allocators' own figures: Python's `tracemalloc`, which numpy reports to,
-and torch's record of each allocation."""
+"""Memory of a forward and backward pass, by the allocators' own figures.
+
+They are Python's `tracemalloc`, which numpy reports to, and torch's record of each allocation.
+"""
 
 from __future__ import annotations
 

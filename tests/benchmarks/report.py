@@ -80,11 +80,9 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
 
 def duration(seconds: float) -> str:
     """A time with three figures."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
-            break
+    unit, size = next(each for each in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)) if seconds >= each[1] or each[1] < 1e-5)
     number = seconds / size
-    return f"{number:.{max(0, 2 - len(str(int(number))) + 1)}f} {unit}"
+    return f"{number:.{max(0, 3 - len(str(int(number))))}f} {unit}"
 
 
 def verdict(value: float, goal: float | None, stretch: float | None) -> str:
