@@ -76,9 +76,12 @@ def _identity(one: Results, other: Results) -> Iterable[tuple[str, Any, Any]]:
         yield f"version of {field}", getattr(one.versions, field), getattr(other.versions, field)
     for field in one.configuration.__struct_fields__:
         yield field, getattr(one.configuration, field), getattr(other.configuration, field)
-    yield "engine", *(", ".join(f"{e.name} {e.version}".strip() for e in part.engines) for part in (one, other))
-    yield "list of operations", *([(e.operations, e.unsupported) for e in part.engines] for part in (one, other))
-    yield "number of shards", *(part.shard and part.shard.of for part in (one, other))
+    yield "engine", _engine_names(one), _engine_names(other)
+    yield "number of shards", one.shard and one.shard.of, other.shard and other.shard.of
+
+
+def _engine_names(results: Results) -> str:
+    return ", ".join(f"{engine.name} {engine.version}".strip() for engine in results.engines)
 
 
 def _shard(shards: Sequence[Shard]) -> Shard:
