@@ -216,7 +216,7 @@ def _arrays(
     largest = float(gap.max(initial=0.0))
     if not largest:
         return AGREE
-    ulps = largest / (unit * scale) if scale else math.inf
+    ulps = largest / (unit * scale) if unit * scale else math.inf
     if ulps <= TIGHT:
         return Judgement(ulps=ulps)
     allowed = np.full(a.shape, TIGHT * unit * scale)

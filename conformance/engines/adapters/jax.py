@@ -19,7 +19,6 @@ class Jax(Recording):
     """jax on the CPU."""
 
     name = "jax"
-    mixes_dtypes = False
 
     def __init__(self) -> None:
         jax.config.update("jax_enable_x64", True)
@@ -37,8 +36,12 @@ class Jax(Recording):
         return np.asarray(array) if array.dtype.kind == "f" else array
 
     def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:  # noqa: D102
-        _, back = jax.vjp(lambda *values: list(function(*values)), *at)
-        found: Sequence[Any] = back(list(weights))
+        def gradients(values: list[Any], by: list[Any]) -> Sequence[Any]:
+            _, back = jax.vjp(lambda *v: list(function(*v)), *values)
+            found: Sequence[Any] = back(by)
+            return found
+
+        found: Sequence[Any] = jax.jit(gradients)(list(at), list(weights))  # one compilation instead of many
         return found
 
 
@@ -172,6 +175,7 @@ def _scattered(x: Any, dim: int, index: Any) -> Any:
 def _attention(q: Any, k: Any, v: Any, causal: bool, bias: Any, scale: float | None) -> Any:
     if q.ndim != 4:
         unsupported("other than four dimensions")
+    bias = None if bias is None else bias[None, None]
     heads_last = [a.swapaxes(1, 2) for a in (q, k, v)]
     return nn.dot_product_attention(*heads_last, bias=bias, is_causal=causal, scale=scale).swapaxes(1, 2)
 

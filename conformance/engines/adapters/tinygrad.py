@@ -21,11 +21,11 @@ SAME = """
 abs acos acosh add amax asin asinh atan atanh cat ceil chunk clamp clone copysign cos cosh cumprod cumsum
 cummax cummin diag diagonal div dot double einsum eq erf exp exp2 expand flatten flip float floor fmod gather isclose
 isfinite isinf isnan lerp log log10 log2 log_softmax logaddexp logcumsumexp logical_not logsumexp
-masked_fill masked_select matmul maximum mean meshgrid minimum mul ne neg permute pow prod reciprocal relu
-repeat repeat_interleave reshape roll round rsqrt scatter scatter_reduce sigmoid sign sin sinh softmax
+masked_fill matmul maximum mean meshgrid minimum mul ne neg permute pow prod reciprocal relu
+repeat reshape roll round rsqrt scatter sigmoid sign sin sinh softmax
 split sqrt square squeeze std std_mean sub sum tan tanh transpose tril triu trunc unflatten unfold
-unsqueeze var var_mean view where T mm:matmul mv:matmul bmm:matmul __rmatmul__:matmul linalg.matmul:matmul
-true_divide:div swapaxes:transpose swapdims:transpose t:transpose sort topk
+unsqueeze var var_mean view where mm:matmul mv:matmul bmm:matmul __rmatmul__:matmul linalg.matmul:matmul
+true_divide:div swapaxes:transpose swapdims:transpose sort topk
 """
 
 #: Functions of nn.functional that are methods here.
@@ -131,6 +131,10 @@ _MORE: dict[str, Callable[..., Any]] = {
         reduction
     ]((x - y).square()),
     "nn.functional.elu": lambda x, alpha=1.0: x.elu(alpha),
+    "nn.functional.softmax": lambda x, dim: x.softmax(dim),
+    "nn.functional.log_softmax": lambda x, dim: x.log_softmax(dim),
+    "t": lambda x: x.transpose(0, 1) if x.ndim > 1 else x,
+    "T": lambda x: x.permute(*reversed(range(x.ndim))),
     "nn.functional.gelu": lambda x, approximate: x.gelu()
     if approximate == "tanh"
     else unsupported("gelu by erf"),
@@ -146,5 +150,5 @@ _MORE: dict[str, Callable[..., Any]] = {
     "var": lambda x, dim=None, correction=1, keepdim=False: x.var(dim, keepdim, correction),
     "std_mean": lambda x, dim=None, correction=1, keepdim=False: x.std_mean(dim, keepdim, correction),
     "var_mean": lambda x, dim=None, correction=1, keepdim=False: x.var_mean(dim, keepdim, correction),
-    "sort": lambda x, dim, descending=False, stable=True: x.sort(dim, descending),
+    "sort": lambda x, dim=-1, descending=False, stable=True: x.sort(dim, descending),
 }

@@ -70,6 +70,7 @@ class Forward(_Transformed):
         return [self._gradient(function, at, weights, number) for number in range(len(at))]
 
     def _gradient(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any], number: int) -> Any:
+        at = [x.contiguous() if 0 in x.stride() else x for x in at]  # dual numbers have memory of their own
         gradient = torch.zeros_like(at[number], memory_format=torch.contiguous_format)
         for where in np.ndindex(*gradient.shape):
             tangent = torch.zeros_like(gradient)
