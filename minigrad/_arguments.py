@@ -50,11 +50,11 @@ def _takes(name: str, found: re.Match[str]) -> str:
     return f"{found[1]}() takes {wanted} positional argument{'s' * (wanted > 1)} but {given} were given"
 
 
-def explained(function: Callable[..., Any], args: Sequence[Any], error: Exception) -> Exception:
+def explained(name: str, function: Callable[..., Any], args: Sequence[Any], error: Exception) -> Exception:
     """A composition's error in torch's words, if it comes from arguments left out or of another type than declared."""
-    name, types = function.__name__, function.__annotations__
+    types = function.__annotations__
     missing = _MISSING.fullmatch(str(error))
-    if missing and missing[1] == name:
+    if missing and missing[1] == function.__name__:
         names = re.findall(r"'(\w+)'", missing[3])
         listed = ", ".join('"input"' if each == "self" else f'"{each}"' for each in names)
         plural = "s" if len(names) == 1 else ""  # so it is in torch

@@ -158,7 +158,7 @@ def composite(
         full = name or made.__name__
         if raw is not None:
             setattr(RAW, full.replace(".", "_"), raw)
-        public = _renaming(made)
+        public = _renaming(made, full.removeprefix("nn.functional.").replace(".", "_"))
         _expose(full, public, method, True, aliases, as_method(public))
         if inplace is not None:
             _expose_inplace(full, inplace, aliases)
@@ -167,7 +167,7 @@ def composite(
     return declare if function is None else declare(function)
 
 
-def _renaming(made: Callable[..., Any]) -> Callable[..., Any]:
+def _renaming(made: Callable[..., Any], shown: str) -> Callable[..., Any]:
     """A function of tensors that also takes its arguments by their other names (`input`, `axis`), and `out`."""
     code = made.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
@@ -180,7 +180,7 @@ def _renaming(made: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 return made(*args)
             except (TypeError, AttributeError) as error:
-                raise explained(made, args, error) from None
+                raise explained(shown, made, args, error) from None
         renamed = {
             key if key in names or ALIASES.get(key) not in names else ALIASES[key]: value
             for key, value in kwargs.items()
