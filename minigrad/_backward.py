@@ -316,7 +316,7 @@ class _Pass:
             # Taken as it is when nobody else holds it: the references are this frame's two and the argument's.
             if not (
                 type(grad) is np.ndarray
-                and grad.base is None
+                and _alone(grad)
                 and sys.getrefcount(grad) <= 3
                 and grad.strides == leaf.data.strides
             ):
@@ -410,6 +410,18 @@ class _Pass:
                 _anomaly.warn(node)
                 raise RuntimeError(f"Function '{node.name()}' returned nan values in its {number}th output.")
         return results
+
+
+def _alone(grad: np.ndarray[Any, Any]) -> bool:
+    """Whether an array has its memory to itself: its own, or all of a base that nobody else holds."""
+    base = grad.base
+    return base is None or (
+        type(base) is np.ndarray
+        and base.base is None
+        and base.size == grad.size
+        and sys.getrefcount(base) <= 3  # the view's, this frame's and the argument's
+        and grad.flags.writeable
+    )
 
 
 def _leading_to(roots: Sequence[Node], targets: set[Node]) -> set[Node]:

@@ -7,9 +7,8 @@ product. A formula is a function whose parameter names say what it needs:
     given          the gradients of several outputs as they came: None where there is none
     self, other …  an input, by its name in `forward`; it is saved for backward (and its version is checked)
     result         the output, saved likewise (`results`: all outputs; `indices` …: one, by its field in `returns`)
-    self_shape …   the shape of an input (the shapes, of a list of inputs); `self_dtype` its type; `other_number`
-    whether
-                   it was given as a Python number: nothing is saved
+    self_shape …   the shape of an input (the shapes, of a list of inputs), `self_strides` its strides, `self_dtype` its
+                   type, `other_number` whether it was given as a Python number: nothing is saved
     dim …          any other parameter of `forward`
     xp             the namespace of operations to compute with
 
@@ -21,7 +20,7 @@ once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -102,10 +101,13 @@ class Op:
         else:
             self.defaults, self.keyword_only = {}, 0
         self.params = tuple(params)
-        if self.keyword_only:
-            split = len(params) - self.keyword_only
-            self.forward = lambda *args, **named: forward(
-                *args[:split], **dict(zip(self.params[split:], args[split:])), **named
+        if self.keyword_only:  # the same function, with all its parameters positional
+            self.forward = FunctionType(
+                code.replace(co_argcount=len(self.params), co_kwonlyargcount=0),
+                forward.__globals__,
+                name,
+                tuple(self.defaults[each] for each in self.params if each in self.defaults),
+                forward.__closure__,
             )
         self.annotations = annotations = tuple(params.values())
         self.operands = tuple(
@@ -338,7 +340,7 @@ def _extra(op: Op, name: str) -> str:
     base, _, what = name.rpartition("_")
     if name in op.params:
         return f"args[{op.params.index(name)}]"
-    if what not in ("shape", "dtype", "number") or base not in op.params:
+    if what not in ("shape", "strides", "dtype", "number") or base not in op.params:
         raise TypeError(f"{op.name}: a formula asks for {name!r}, which is no parameter")
     i = op.params.index(base)
     if what == "number":
