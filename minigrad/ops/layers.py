@@ -30,7 +30,6 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if weight.ndim == 1 and bias is not None and (bias.ndim or input.ndim == 2):
         raise RuntimeError("mat2 must be a matrix, got 1-D tensor")
     turned = weight.t()
-    result: Tensor
     if bias is None:
         result = input.matmul(turned)
     elif input.ndim == 2:
@@ -346,7 +345,6 @@ def scaled_dot_product_attention(
         allowed = np.tril(np.ones((rows, columns), bool))
         causal = make(np.where(allowed, query._data.dtype.type(0), query._data.dtype.type(-np.inf)), None)
         mask = causal if mask is None else mask + causal
-    result: Tensor
     fused = (
         all(each.ndim == 4 for each in (query, key, value))
         and query.shape[:2] == key.shape[:2] == value.shape[:2]
@@ -358,14 +356,12 @@ def scaled_dot_product_attention(
         and all(each.stride(-1) == 1 for each in (query, key, value))
     )
     if fused:
-        result = F.attention(query, key, value, None if mask is None else mask._data, scale)[0]
-        return result
+        return F.attention(query, key, value, None if mask is None else mask._data, scale)[0]
     root = math.sqrt(scale) if scale >= 0 else math.nan
     scores = (query * root).matmul((key * root).transpose(-2, -1))
     if mask is not None:
         scores = scores + mask
-    result = F.safe_softmax(scores).matmul(value)
-    return result
+    return F.safe_softmax(scores).matmul(value)
 
 
 # ---- dropout ---------------------------------------------------------------------------------------------------------

@@ -172,7 +172,6 @@ def _batch_norm(x: Tensor, running_mean: Tensor | None, running_var: Tensor | No
             raise RuntimeError(f"{name} must be defined in evaluation mode")
         if each is not None and each.numel() != channels:
             raise RuntimeError(f"{name} should contain {channels} elements not {each.numel()}")
-    result: Tensor
     if x.numel() == 0:
         result = x.clone()
         result = result if weight is None else result * weight[0]
@@ -182,8 +181,7 @@ def _batch_norm(x: Tensor, running_mean: Tensor | None, running_var: Tensor | No
     refuse_grad("native_batch_norm", running_mean=running_mean, running_var=running_var)
     affine = (1, channels, *(1,) * (len(shape) - 2))
     if not training:
-        result = F.standardized(x, weight, bias, running_mean, running_var, affine, eps)
-        return result
+        return F.standardized(x, weight, bias, running_mean, running_var, affine, eps)
     axes = (0, *range(2, len(shape)))
     result, mean, variance = F.normalized(
         x, weight, bias, (shape, axes, affine), eps, "NativeBatchNormBackward0"

@@ -7,7 +7,7 @@ their gradient puts numbers there, whose gradient takes them from there.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import prod
 from typing import Any, NamedTuple
 
@@ -199,6 +199,14 @@ def _one_dimension(name: str, x: Tensor) -> None:
         )
 
 
+def _in_planes(n: int, pooled: Callable[[Tensor], Any], x: Tensor) -> Any:
+    """What a function gives for a tensor; as in torch, one dimension is brought to it as planes of height one."""
+    if n > 1:
+        return pooled(x)
+    found = pooled(x.unsqueeze(-2))
+    return tuple(each.squeeze(-2) for each in found) if isinstance(found, tuple) else found.squeeze(-2)
+
+
 # ---- pooling as users know it ----------------------------------------------------------------------------------------
 
 
@@ -217,13 +225,10 @@ def _max_pool(n: int) -> Any:
         else:
             refuse_kinds(f"max_pool{n}d", input, "bc")
         arguments = _windows(name, input, n, kernel_size, stride, padding, dilation, ceil_mode)
-        if n == 1:  # as in torch: a plane of height one
-            flat = tuple((one, each[0]) for one, each in zip((1, 1, 0, 1, 1), arguments))
-            values, indices = F.max_pool(input.unsqueeze(-2), *flat, called)
-            values, indices = values.squeeze(-2), indices.squeeze(-2)
-        else:
-            values, indices = F.max_pool(input, *arguments, called)
-        return (values, indices) if return_indices else values
+        if n == 1:
+            arguments = tuple((one, *each) for one, each in zip((1, 1, 0, 1, 1), arguments))  # type: ignore[assignment]
+        found = _in_planes(n, lambda x: F.max_pool(x, *arguments, called), input)
+        return found if return_indices else found[0]
 
     return max_pool_nd
 
@@ -353,18 +358,10 @@ def _adaptive_avg_pool(n: int) -> Any:
         """Averages over as many windows as `output_size` says, which together cover the input."""
         sizes = _adaptive_size(name, input, n, output_size)
         refuse_kinds(f"adaptive_avg_pool{max(n, 2)}d", input, "biuc")
-        x = input.unsqueeze(-2) if n == 1 else input
-        result: Tensor
         if all(each == 1 for each in sizes):
-            result = x.mean(tuple(range(-max(n, 2), 0)), keepdim=True)
-        else:
-            maps, scale = [], 1
-            for m, count in zip(input.shape[-n:], sizes):
-                taps, common = adaptive_means(m, count)
-                maps.append(taps)
-                scale *= common
-            result = F.resample_anchored(x, maps, scale, called)
-        return result.squeeze(-2) if n == 1 else result
+            return _in_planes(n, lambda x: x.mean(tuple(range(-max(n, 2), 0)), keepdim=True), input)
+        maps, scales = zip(*map(adaptive_means, input.shape[-n:], sizes))
+        return _in_planes(n, lambda x: F.resample_anchored(x, [*maps], prod(scales), called), input)
 
     return adaptive_avg_pool
 
@@ -376,12 +373,9 @@ def _adaptive_max_pool(n: int) -> Any:
         """Maxima of as many windows as `output_size` says, which together cover the input."""
         sizes = _adaptive_size(name, input, n, output_size)
         refuse_kinds(f"adaptive_max_pool{max(n, 2)}d", input, "biuc")
-        if n == 1:
-            values, indices = F.adaptive_max_pool(input.unsqueeze(-2), (1, *sizes), called)
-            values, indices = values.squeeze(-2), indices.squeeze(-2)
-        else:
-            values, indices = F.adaptive_max_pool(input, sizes, called)
-        return (values, indices) if return_indices else values
+        size = (1, *sizes) if n == 1 else sizes
+        found = _in_planes(n, lambda x: F.adaptive_max_pool(x, size, called), input)
+        return found if return_indices else found[0]
 
     return adaptive_max_pool_nd
 
@@ -409,9 +403,7 @@ def _max_unpool(n: int) -> Any:
         """Put maxima back where `max_pool` found them, among zeros; `output_size` says which size it was."""
         kernels, paddings = per_dim(kernel_size, n), per_dim(padding, n)
         strides = kernels if stride is None else per_dim(stride, n)
-        default = [
-            (m - 1) * s + k - 2 * p for m, k, s, p in zip(input.shape[-n:], kernels, strides, paddings)
-        ]
+        default = [(m - 1) * s + k - 2 * p for m, k, s, p in zip(input.shape[-n:], kernels, strides, paddings)]
         size = default if output_size is None else list(output_size)
         size = size[2:] if len(size) == n + 2 else size
         if len(size) != n:
@@ -439,13 +431,9 @@ def _max_unpool(n: int) -> Any:
                 f"Found an invalid max index: {wrong.reshape(-1)[0]} (output volumes are of size {volume})"
             )
         called = f"MaxUnpool{max(n, 2)}DBackward0"
-        result: Tensor
         if n == 1:
-            flat = (input.unsqueeze(-1), indices.unsqueeze(-1))
-            result = F.max_unpool(*flat, (*size, 1), called).squeeze(-1)
-        else:
-            result = F.max_unpool(input, indices, tuple(size), called)
-        return result
+            return F.max_unpool(input.unsqueeze(-1), indices.unsqueeze(-1), (*size, 1), called).squeeze(-1)
+        return F.max_unpool(input, indices, tuple(size), called)
 
     return max_unpool_nd
 
@@ -455,15 +443,13 @@ def _lp_pool(n: int) -> Any:
         input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
     ) -> Tensor:
         """The p-norm of each window, for p = `norm_type`."""
-        result: Tensor
         if abs(norm_type) == math.inf:
             most = getattr(F, f"nn_functional_max_pool{n}d")
             sign = 1 if norm_type > 0 else -1
-            result = most(sign * input.abs(), kernel_size, stride, 0, 1, ceil_mode)
-            return result if sign > 0 else -result
+            found = most(sign * input.abs(), kernel_size, stride, 0, 1, ceil_mode)
+            return found if sign > 0 else -found
         mean = getattr(F, f"nn_functional_avg_pool{n}d")(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
-        result = (mean.sign() * mean.abs().relu()).mul(prod(per_dim(kernel_size, n))).pow(1.0 / norm_type)
-        return result
+        return (mean.sign() * mean.abs().relu()).mul(prod(per_dim(kernel_size, n))).pow(1.0 / norm_type)
 
     return lp_pool
 

@@ -189,10 +189,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
             "Padding length should be less than or equal to two times the input dimension but got padding length"
             f" {len(pad)} and input of dimension {input.ndim}"
         )
-    result: Tensor
     if mode == "constant":
-        result = F.constant_pad_nd(input, tuple(pad), 0 if value is None else value)
-        return result
+        return F.constant_pad_nd(input, tuple(pad), 0 if value is None else value)
     if value is not None and value != 0:
         raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     if n not in (1, 2, 3) or input.ndim not in (n + 1, n + 2):
@@ -223,8 +221,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
             raise RuntimeError(f"input (W: {size}) is too small. Calculated output W: {size + low + high}")
         maps.append(chosen(size, low, high))
     resample = F.resample if mode == "circular" else F.resample_anchored
-    result = resample(input, maps[::-1], 1, called.format(n))
-    return result
+    return resample(input, maps[::-1], 1, called.format(n))
 
 
 # ---- average pooling -------------------------------------------------------------------------------------------------
@@ -417,10 +414,8 @@ def interpolate(
         raise ValueError(
             "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input"
         )
-    result: Tensor
     if mode == "area" and n in (1, 2, 3):
-        result = getattr(F, f"nn_functional_adaptive_avg_pool{n}d")(input, output)
-        return result
+        return getattr(F, f"nn_functional_adaptive_avg_pool{n}d")(input, output)
     if mode not in _INTERPOLATIONS or n not in (1, 2, 3) or mode == "bicubic" and n != 2:
         raise NotImplementedError(
             f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.ndim}D) for the modes: nearest |"
@@ -445,5 +440,4 @@ def interpolate(
         called, taps = called.replace("Backward", "AaBackward"), _ANTIALIASED[mode]
     real = np.float64 if kind == np.float64 else np.float32
     maps = [taps(a, b, bool(align_corners), s, real) for a, b, s in zip(spatial, output, scales)]
-    result = F.resample(input, maps, 1, called.format(n))
-    return result
+    return F.resample(input, maps, 1, called.format(n))
