@@ -306,6 +306,8 @@ def prune(path: Path, results: Results) -> tuple[str, ...]:
             removed.append(str(entry["id"]))
             del entries[position]
     if removed:
+        if not entries:  # an empty list would be written as `expectation = []`
+            del document["expectation"]
         _save(path, document)
     return tuple(reversed(removed))
 
