@@ -13,12 +13,6 @@ from minigrad._dtype import from_numpy
 from minigrad._tensor import Tensor
 
 
-def _owner(tensor: Tensor) -> np.ndarray[Any, Any]:
-    """The whole array whose memory a tensor's elements lie in."""
-    base = tensor._base
-    return (tensor if base is None else base).materialize()
-
-
 class UntypedStorage:
     """A tensor's memory as bytes."""
 
@@ -50,7 +44,7 @@ class UntypedStorage:
 @method()
 def untyped_storage(self: Tensor) -> UntypedStorage:
     """The memory that the tensor, and its views, lie in."""
-    return UntypedStorage(_owner(self))
+    return UntypedStorage(_views.owner(self))
 
 
 @method()

@@ -412,7 +412,7 @@ class Tensor:
     def storage_offset(self) -> int:
         """Where in the base's memory the first element lies, in elements."""
         data = self.materialize()
-        return (_views.address(data) - _views.address(_views.owner(data))) // self.itemsize
+        return (_views.address(data) - _views.address(_views.owner(self))) // self.itemsize
 
     def data_ptr(self) -> int:
         """The address of the first element."""
@@ -569,7 +569,7 @@ class Tensor:
     def _geometry(self) -> tuple[Any, ...]:
         """The array that owns the memory, and where in it the elements lie: offset and strides in bytes, shape."""
         data = self.materialize()
-        owner = _views.owner(data)
+        owner = _views.owner(self)
         if not owner.flags.forc:
             owner = data
         return owner, _views.address(data) - _views.address(owner), data.strides, data.shape, data.dtype

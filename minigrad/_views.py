@@ -37,8 +37,9 @@ def address(array: np.ndarray[Any, Any]) -> int:
     return found
 
 
-def owner(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The array whose memory this one shows a part of (torch's storage)."""
+def owner(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """The array whose memory a tensor's elements lie in (torch's storage)."""
+    array = (tensor if tensor._view is None else tensor._view.base).materialize()
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
