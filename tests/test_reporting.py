@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import cProfile
 import io
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -22,7 +24,7 @@ from conformance.reporting.html import to_html
 from conformance.reporting.junit import to_junit
 from conformance.reporting.markdown import cell, mermaid, to_markdown
 from conformance.reporting.svg import Card, Edge, Row, draw
-from conformance.results import Cell, load, save
+from conformance.results import Cell, Results, load, save
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
@@ -315,3 +317,21 @@ def test_every_scheme_has_contrasts_of_wcag_aa() -> None:
         assert contrast(scheme["ink"], scheme["bad-page"]) >= 4.5
         assert contrast(scheme["muted"], scheme["bad-page"]) >= 4.5
         assert contrast(scheme["muted"], scheme["stripe"]) >= 4.5
+
+
+def test_each_report_of_many_cells_takes_time_in_proportion() -> None:
+    """Counted in calls of Python functions, which do not depend on the machine."""
+
+    def calls(write: Callable[[Results], str], operations: int) -> int:
+        names = tuple(f"op{i}" for i in range(operations))
+        cells = tuple(
+            Cell(engine="micro", operation=name, feature=f"f{k}", programs=3) for name in names for k in range(9)
+        )
+        engine = msgspec.structs.replace(results().engines[0], operations=names)
+        run = msgspec.structs.replace(results(), engines=(engine,), cells=cells, pairs=())
+        profile = cProfile.Profile()
+        profile.runcall(write, run)
+        return sum(entry.callcount for entry in profile.getstats())
+
+    for write in (to_html, to_markdown, to_junit):
+        assert calls(write, 400) < 6 * calls(write, 100), write

@@ -18,21 +18,22 @@ def to_junit(results: Results) -> str:
     report = JUnitXml("conformance")
     for matrix in summary.matrices(results):
         suite = TestSuite(f"cells of {matrix.engine}")
+        cases = []
         for operation, squares in matrix.rows:
             group = f"conformance.{matrix.engine}.{operation}"
             cells = [pair for pair in zip(matrix.features, squares, strict=True) if pair[1].status != "does not apply"]
             # The first column sums up the others: it stands for operations without cells, and for those not offered.
             tried = [pair for pair in cells[1:] if pair[1].status != "unsupported"]
-            for feature, square in tried or cells[:1]:
-                suite.add_testcase(_cell(group, feature, square))
+            cases += [_cell(group, feature, square) for feature, square in tried or cells[:1]]
+        suite.add_testcases(cases)  # all at once: each call counts the suite anew
         report.add_testsuite(suite)
     findings = TestSuite("findings")
-    for finding in summary.ranked(results):
-        findings.add_testcase(_finding(finding))
+    cases = [_finding(finding) for finding in summary.ranked(results)]
     if results.exit_code not in {Exit.PASSED, Exit.FINDING}:
         gate = TestCase("gate", "conformance.gate")
         gate.result = [Error("; ".join(results.reasons) or f"exit code {results.exit_code}", "gate")]
-        findings.add_testcase(gate)
+        cases.append(gate)
+    findings.add_testcases(cases)
     report.add_testsuite(findings)
     report.update_statistics()
     report.time = round(results.timings.total, 3)
