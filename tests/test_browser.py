@@ -13,6 +13,8 @@ from sample_results import finding, results
 
 from conformance import results as records
 from conformance.gate import judge
+from conformance.grade import Grade, Grades, Mark, builtin
+from conformance.reporting.grades import to_html as to_grades
 from conformance.reporting.html import MOST_SHOWN, to_html
 from conformance.results import Results
 
@@ -142,6 +144,26 @@ def test_no_violation_of_wcag(browser: sync_api.Browser, files: dict[str, Path],
         page.locator(".matrix[data-engine] td.f").first.click(position={"x": 2, "y": 2})  # the panel of a cell too
         found = axe.Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_violation_on_the_page_of_a_class(browser: sync_api.Browser, tmp_path: Path, scheme: str) -> None:
+    rubric = builtin()
+    marks = tuple(
+        Mark(
+            criterion=c.name, points=points, of=c.points, outcomes={"right": 3, "wrong": 1}, remarks=("mul wrong: <b>",)
+        )
+        for c, points in zip(rubric.criteria, (25, 10, 0, 15, 0, 7.5), strict=True)
+    )
+    good = Grade(name="good", file="good.py", marks=marks, seconds=1.0)
+    lies = Grade(name="lies", file="lies.py", marks=marks, flags=("tries to import torch",))
+    file = tmp_path / "grades.html"
+    file.write_text(to_grades(Grades(rubric=rubric, seed=0, grades=(good, lies))))
+    with Opened(browser, file, color_scheme=scheme) as page:
+        page.locator("details").evaluate_all("all => all.forEach(each => each.open = true)")
+        found = axe.Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+        assert page.locator("pre").first.inner_text() == "mul wrong: <b>"
 
 
 def test_filters_live_in_the_hash(browser: sync_api.Browser, files: dict[str, Path]) -> None:
