@@ -112,10 +112,9 @@ def leaky_written(xp: Any, grad: Any, result: Any, negative_slope: Any) -> Any:
     return xp.switch(result > 0, grad, grad * negative_slope, result)
 
 
-@activation(
-    lambda xp, grad, self, negative_slope: xp.switch(self > 0, grad, grad * negative_slope, self),
-    kernel="leaky_relu_cpu", written=("LeakyReluBackward1", leaky_written), published=["nn.functional.leaky_relu_"],
-)  # fmt: skip
+@activation(lambda xp, grad, self, negative_slope: xp.switch(self > 0, grad, grad * negative_slope, self),
+            kernel="leaky_relu_cpu", written=("LeakyReluBackward1", leaky_written),
+            published=["nn.functional.leaky_relu_"])  # fmt: skip
 def leaky_relu(self: Array, negative_slope: float = 0.01) -> Array:
     """x above 0, negative_slope * x below."""
     return where(self > 0, self, self * negative_slope)
@@ -157,14 +156,12 @@ def elu(self: Array, alpha: float = 1.0) -> Any:
     return exponential(self, alpha, 1, 1)
 
 
-@activation(
-    lambda xp, grad, self, alpha: exponential_slope(xp, grad, self, alpha, 1, 1 / alpha), kernel="elu_cpu",
-    written=(
-        "CeluBackward1",
-        lambda xp, grad, result, alpha: exponential_written(xp, grad, result, alpha, 1, 1 / alpha),
-    ),
-    published=["celu", "celu_", "nn.functional.celu_"],
-)  # fmt: skip
+@activation(lambda xp, grad, self, alpha: exponential_slope(xp, grad, self, alpha, 1, 1 / alpha), kernel="elu_cpu",
+            written=(
+                "CeluBackward1",
+                lambda xp, grad, result, alpha: exponential_written(xp, grad, result, alpha, 1, 1 / alpha),
+            ),
+            published=["celu", "celu_", "nn.functional.celu_"])  # fmt: skip
 def celu(self: Array, alpha: float = 1.0) -> Any:
     """x above 0, alpha * (exp(x / alpha) - 1) below."""
     if alpha == 0:
@@ -175,41 +172,34 @@ def celu(self: Array, alpha: float = 1.0) -> Any:
 SELU: Final = (1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1)  # alpha, scale
 
 
-@activation(
-    lambda xp, grad, self: exponential_slope(xp, grad, self, *SELU), kernel="elu_cpu", node="EluBackward0",
-    written=("EluBackward1", lambda xp, grad, result: exponential_written(xp, grad, result, *SELU)),
-    published=["selu", "selu_", "nn.functional.selu_"],
-)  # fmt: skip
+@activation(lambda xp, grad, self: exponential_slope(xp, grad, self, *SELU),
+            kernel="elu_cpu", node="EluBackward0",
+            written=("EluBackward1", lambda xp, grad, result: exponential_written(xp, grad, result, *SELU)),
+            published=["selu", "selu_", "nn.functional.selu_"])  # fmt: skip
 def selu(self: Array) -> Any:
     """elu with the alpha and the scale that keep mean and variance."""
     return exponential(self, *SELU)
 
 
-@op(
-    promote="same", kinds="f", refusal="prelu_cpu", method=False, function=False, node="PreluKernelBackward0",
+@op(promote="same", kinds="f", refusal="prelu_cpu", method=False, function=False, node="PreluKernelBackward0",
     self=lambda xp, grad, self, weight: xp.prelu_by_self(grad, self, weight),
-    weight=lambda xp, grad, self: xp.prelu_by_weight(grad, self),
-)  # fmt: skip
+    weight=lambda xp, grad, self: xp.prelu_by_weight(grad, self))  # fmt: skip
 def prelu_kernel(self: Array, weight: Array) -> Array:
     return where(self > 0, self, self * weight)
 
 
 # Backward as operations of their own: their slopes at 0 are others than their values suggest, as torch's backward of
 # backward counts 0 among the positive numbers, and backward itself among the negative ones.
-@op(
-    function=False, method=False,
+@op(function=False, method=False,
     cotangent=lambda xp, grad, self, weight: xp.where(self >= 0, grad, weight * grad),
-    weight=lambda xp, grad, self, cotangent: xp.where(self >= 0, 0, cotangent * grad),
-)  # fmt: skip
+    weight=lambda xp, grad, self, cotangent: xp.where(self >= 0, 0, cotangent * grad))  # fmt: skip
 def prelu_by_self(cotangent: Array, self: Array, weight: Array) -> Array:
     return where(self > 0, cotangent, weight * cotangent)
 
 
-@op(
-    function=False, method=False,
+@op(function=False, method=False,
     cotangent=lambda xp, grad, self: xp.where(self >= 0, 0, self * grad),
-    self=lambda xp, grad, self, cotangent: xp.where(self >= 0, 0, cotangent * grad),
-)  # fmt: skip
+    self=lambda xp, grad, self, cotangent: xp.where(self >= 0, 0, cotangent * grad))  # fmt: skip
 def prelu_by_weight(cotangent: Array, self: Array) -> Array:
     return where(self > 0, 0, self * cotangent)
 
@@ -237,10 +227,8 @@ def prelu(input: Tensor, weight: Tensor) -> Any:
 # ---- pieces of straight lines ----------------------------------------------------------------------------------------
 
 
-@activation(
-    lambda xp, grad, self, min_val, max_val: xp.switch((self <= min_val) | (self >= max_val), 0, grad, self),
-    kernel=NO_COMPLEX_CLAMP, kinds="biuf", inplace=True, published=["nn.functional.hardtanh_"],
-)  # fmt: skip
+@activation(lambda xp, grad, self, min_val, max_val: xp.switch((self <= min_val) | (self >= max_val), 0, grad, self),
+            kernel=NO_COMPLEX_CLAMP, kinds="biuf", inplace=True, published=["nn.functional.hardtanh_"])  # fmt: skip
 def hardtanh(self: Array, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     """x clamped to an interval; the slope at its ends is 0."""
     if self.dtype.kind == "b":
@@ -258,19 +246,15 @@ def relu6(input: Tensor, inplace: bool = False) -> Any:
     return PUBLIC["nn.functional.hardtanh"](input, 0.0, 6.0, inplace)
 
 
-@activation(
-    lambda xp, grad, self: xp.switch((self > -3) & (self < 3), grad / 6, 0, self), kernel="hardsigmoid_cpu",
-    inplace=True,
-)  # fmt: skip
+@activation(lambda xp, grad, self: xp.switch((self > -3) & (self < 3), grad / 6, 0, self),
+            kernel="hardsigmoid_cpu", inplace=True)  # fmt: skip
 def hardsigmoid(self: Array) -> Any:
     """relu6(x + 3) / 6."""
     return np.minimum(np.maximum(self + 3, 0), 6) / 6
 
 
-@activation(
-    lambda xp, grad, self: xp.where(self <= -3, 0, xp.where(self < 3, grad * (self / 3 + 0.5), grad)),
-    kernel="hardswish_cpu", inplace=True,
-)  # fmt: skip
+@activation(lambda xp, grad, self: xp.where(self <= -3, 0, xp.where(self < 3, grad * (self / 3 + 0.5), grad)),
+            kernel="hardswish_cpu", inplace=True)  # fmt: skip
 def hardswish(self: Array) -> Any:
     """x * relu6(x + 3) / 6."""
     return self * np.minimum(np.maximum(self + 3, 0), 6) / 6

@@ -56,11 +56,9 @@ def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
     return apply(OPS["complex"], [real, imag])
 
 
-@op(
-    name="polar", method=False, function=False, holomorphic=False,
+@op(name="polar", method=False, function=False, holomorphic=False,
     self=lambda xp, grad, angle: xp.real(xp.conj(grad) * xp.complex(xp.cos(angle), xp.sin(angle))),
-    angle=lambda xp, grad, result: xp.real(xp.conj(grad) * (result * 1j)),
-)  # fmt: skip
+    angle=lambda xp, grad, result: xp.real(xp.conj(grad) * (result * 1j)))  # fmt: skip
 def _polar(self: Array, angle: Array) -> Array:
     return _joined(self * np.cos(angle), self * np.sin(angle))
 

@@ -34,14 +34,12 @@ def _bias_gradient(xp: Any, grad: Any, input: Any, weight: Any) -> Any:
     return xp.anchored(xp.anchored(xp.sum(grad, (0, *range(2, grad.ndim))), input, False), weight, False)
 
 
-@op(
-    method=False, function=False,
+@op(method=False, function=False,
     input=lambda xp, grad, weight, input_shape, stride, padding, dilation, groups: xp.convolution_transpose(
         grad, weight, None, input_shape[2:], stride, padding, dilation, groups),
     weight=lambda xp, grad, input, weight_shape, stride, padding, dilation, groups: xp.convolution_weight(
         grad, input, weight_shape[2:], stride, padding, dilation, groups),
-    bias=_bias_gradient,
-)  # fmt: skip
+    bias=_bias_gradient)  # fmt: skip
 def convolution(
     input: Array, weight: Array, bias: Array | None, stride: Ints, padding: Ints, dilation: Ints, groups: int
 ) -> Array:
@@ -53,24 +51,14 @@ def convolution(
     return _with_bias(out.reshape(input.shape[0], weight.shape[0], *count), bias)
 
 
-@op(
-    method=False, function=False, node="ConvolutionBackward0",
+@op(method=False, function=False, node="ConvolutionBackward0",
     input=lambda xp, grad, weight, stride, padding, dilation, groups: xp.convolution(
         grad, weight, None, stride, padding, dilation, groups),
     weight=lambda xp, grad, input, weight_shape, stride, padding, dilation, groups: xp.convolution_weight(
         input, grad, weight_shape[2:], stride, padding, dilation, groups),
-    bias=_bias_gradient,
-)  # fmt: skip
-def convolution_transpose(
-    input: Array,
-    weight: Array,
-    bias: Array | None,
-    spatial: Ints,
-    stride: Ints,
-    padding: Ints,
-    dilation: Ints,
-    groups: int,
-) -> Array:
+    bias=_bias_gradient)  # fmt: skip
+def convolution_transpose(input: Array, weight: Array, bias: Array | None, spatial: Ints, stride: Ints, padding: Ints,
+                          dilation: Ints, groups: int) -> Array:  # fmt: skip
     """The adjoint of convolution in its input: spreads (N, O, *count) over (N, C, *spatial), and adds a bias."""
     kernel, count = weight.shape[2:], input.shape[2:]
     n, channels = input.shape[0], weight.shape[1] * groups
@@ -79,13 +67,11 @@ def convolution_transpose(
     return _with_bias(_sum_windows(columns, spatial, stride, padding, dilation), bias)
 
 
-@op(
-    method=False, function=False,
+@op(method=False, function=False,
     y=lambda xp, grad, x, stride, padding, dilation, groups: xp.convolution(
         x, grad, None, stride, padding, dilation, groups),
     x=lambda xp, grad, y, x_shape, stride, padding, dilation, groups: xp.convolution_transpose(
-        y, grad, None, x_shape[2:], stride, padding, dilation, groups),
-)  # fmt: skip
+        y, grad, None, x_shape[2:], stride, padding, dilation, groups))  # fmt: skip
 def convolution_weight(
     y: Array, x: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int
 ) -> Array:
@@ -214,9 +200,7 @@ def _check_types(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
     if x.dtype is not weight.dtype:
         raise RuntimeError(f"expected scalar type {kind(x)} but found {kind(weight)}")
     if bias is not None and bias.dtype is not x.dtype:
-        raise RuntimeError(
-            f"Input type ({x.dtype.cpp_name}) and bias type ({bias.dtype.cpp_name}) should be the same"
-        )
+        raise RuntimeError(f"Input type ({x.dtype.cpp_name}) and bias type ({bias.dtype.cpp_name}) should be the same")
 
 
 def _convolve(n: int, transposed: bool, x: Tensor, apply: Any) -> Tensor:
@@ -226,20 +210,12 @@ def _convolve(n: int, transposed: bool, x: Tensor, apply: Any) -> Tensor:
             f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to conv{'_transpose' * transposed}{n}d, but got"
             f" input of size: {list(x.shape)}"
         )
-    result: Tensor = apply(x) if x.ndim == n + 2 else apply(x.unsqueeze(0)).squeeze(0)
-    return result
+    return apply(x) if x.ndim == n + 2 else apply(x.unsqueeze(0)).squeeze(0)
 
 
 def _conv(n: int) -> Any:
-    def conv(
-        input: Tensor,
-        weight: Tensor,
-        bias: Tensor | None = None,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-    ) -> Tensor:
+    def conv(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
+             dilation: Any = 1, groups: int = 1) -> Tensor:  # fmt: skip
         """Convolve (N, C, *spatial), or (C, *spatial), with (O, C/groups, *kernel).
 
         `padding` is a number per dimension, "valid" (none) or "same" (the output has the input's size). RuntimeError
@@ -265,8 +241,7 @@ def _conv(n: int) -> Any:
             _check_shapes(x, weight, bias, groups, transposed=False)
             _check_size(x, weight, low, spread)
             _check_types(x, weight, bias)
-            result: Tensor = convolution(x, weight, bias, steps, low, spread, groups)
-            return result
+            return convolution(x, weight, bias, steps, low, spread, groups)
 
         return _convolve(n, False, input, apply)
 
@@ -274,16 +249,8 @@ def _conv(n: int) -> Any:
 
 
 def _conv_transpose(n: int) -> Any:
-    def conv_transpose(
-        input: Tensor,
-        weight: Tensor,
-        bias: Tensor | None = None,
-        stride: Any = 1,
-        padding: Any = 0,
-        output_padding: Any = 0,
-        groups: int = 1,
-        dilation: Any = 1,
-    ) -> Tensor:
+    def conv_transpose(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
+                       output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Tensor:  # fmt: skip
         """Transposed convolution of (N, C, *spatial), or (C, *spatial), with (C, O/groups, *kernel).
 
         It is the gradient of a convolution with respect to its input; `output_padding` says which of the sizes that a
@@ -305,15 +272,12 @@ def _conv_transpose(n: int) -> Any:
                     for what, values in listed.items()
                     for name, value in zip(names, values if d == 1 else values[1:])
                 )
-                raise RuntimeError(
-                    f"output padding must be smaller than either stride or dilation, but got {said}"
-                )
+                raise RuntimeError(f"output padding must be smaller than either stride or dilation, but got {said}")
             spatial = tuple(
                 (m - 1) * s - 2 * p + e * (k - 1) + o + 1
                 for m, s, p, e, k, o in zip(x.shape[2:], steps, low, spread, weight.shape[2:], extra)
             )
-            result: Tensor = convolution_transpose(x, weight, bias, spatial, steps, low, spread, groups)
-            return result
+            return convolution_transpose(x, weight, bias, spatial, steps, low, spread, groups)
 
         return _convolve(n, True, input, apply)
 
@@ -328,11 +292,9 @@ for _n in (1, 2, 3):
 # ---- unfold and fold -------------------------------------------------------------------------------------------------
 
 
-@internal(
-    node="Im2ColBackward0",
-    self=lambda xp, grad, self_shape, kernel, dilation, padding, stride: xp.col2im(
-        grad, self_shape[-2:], kernel, dilation, padding, stride),
-)  # fmt: skip
+@internal(node="Im2ColBackward0",
+          self=lambda xp, grad, self_shape, kernel, dilation, padding, stride: xp.col2im(
+              grad, self_shape[-2:], kernel, dilation, padding, stride))  # fmt: skip
 def im2col(self: Array, kernel: Ints, dilation: Ints, padding: Ints, stride: Ints) -> Array:
     """(*, C, H, W) to the windows as columns: (*, C * prod(kernel), L)."""
     count = _count(self.shape[-2:], kernel, dilation, padding, stride)
@@ -392,8 +354,7 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
             f" padding={low}, calculated shape of the array of sliding blocks as {count}, but its components must be at"
             " least one."
         )
-    result: Tensor = im2col(input, kernel, spread, low, step)
-    return result
+    return im2col(input, kernel, spread, low, step)
 
 
 @composite(name="nn.functional.fold", method=False)
@@ -418,8 +379,6 @@ def fold(
         raise RuntimeError(
             f"Given output_size={spatial}, kernel_size={kernel}, dilation={spread}, padding={low}, stride={step},"
             f" expected size of input's dimension 2 to match the calculated number of sliding blocks {count[0]} *"
-            f" {count[1]} ="
-            f" {prod(count)}, but got input.size(2)={shape[-1]}."
+            f" {count[1]} = {prod(count)}, but got input.size(2)={shape[-1]}."
         )
-    result: Tensor = col2im(input, spatial, kernel, spread, low, step)
-    return result
+    return col2im(input, spatial, kernel, spread, low, step)

@@ -136,11 +136,7 @@ def _inner(self: Array, tensor: Array) -> Array:
 op("dot", quick=_inner, self=lambda grad, tensor: grad * tensor, tensor=lambda grad, self: grad * self)(_inner)
 
 
-@op(
-    holomorphic=False,
-    self=lambda xp, grad, other: xp.conj(grad) * other,
-    other=lambda grad, self: grad * self,
-)
+@op(holomorphic=False, self=lambda xp, grad, other: xp.conj(grad) * other, other=lambda grad, self: grad * self)
 def vdot(self: Array, other: Array) -> Array:
     _check_dot(self, other)
     return _dot(self.conj(), other, "dot")
@@ -176,12 +172,10 @@ def _times(value: Any, number: Any) -> Any:
     return value if number == 1 else value * number
 
 
-@op(
-    inplace=True,
+@op(inplace=True,
     self=lambda grad, beta: _times(grad, beta),
     mat1=lambda grad, mat2, alpha: _times(grad @ mat2.mT, alpha),
-    mat2=lambda grad, mat1, alpha: _times(mat1.mT @ grad, alpha),
-)
+    mat2=lambda grad, mat1, alpha: _times(mat1.mT @ grad, alpha))  # fmt: skip
 def addmm(self: Array, mat1: Array, mat2: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
     if mat1.ndim == mat2.ndim == 2:
         _check_expands(self, (mat1.shape[0], mat2.shape[1]))
@@ -205,24 +199,19 @@ def _check_addmm(self: Array, mat1: Array, mat2: Array) -> None:
     _check_mm(mat1, mat2)
 
 
-@op(
-    inplace=True,
+@op(inplace=True,
     self=lambda grad, beta: _times(grad, beta),
     mat=lambda xp, grad, vec, alpha: _times(xp.outer(grad, vec), alpha),
-    vec=lambda grad, mat, alpha: _times(mat.mT @ grad, alpha),
-)
+    vec=lambda grad, mat, alpha: _times(mat.mT @ grad, alpha))  # fmt: skip
 def addmv(self: Array, mat: Array, vec: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
     _check_mv(self, mat, vec)
     return _scaled(self, _dot(mat, vec, "addmv_impl_cpu"), beta, alpha)
 
 
-@op(
-    inplace=True,
-    promote="keep",
+@op(inplace=True, promote="keep",
     self=lambda grad, beta: _times(grad, beta),
     vec1=lambda grad, vec2, alpha: _times(grad @ vec2, alpha),
-    vec2=lambda grad, vec1, alpha: _times(grad.mT @ vec1, alpha),
-)
+    vec2=lambda grad, vec1, alpha: _times(grad.mT @ vec1, alpha))  # fmt: skip
 def addr(self: Array, vec1: Array, vec2: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
     for name, each in (("vec1", vec1), ("vec2", vec2)):
         if each.ndim != 1:
@@ -234,12 +223,10 @@ def addr(self: Array, vec1: Array, vec2: Array, *, beta: Any = 1, alpha: Any = 1
     return _scaled(self, np.multiply.outer(vec1, vec2), beta, alpha)
 
 
-@op(
-    inplace=True,
+@op(inplace=True,
     self=lambda grad, beta: _times(grad, beta),
     batch1=lambda grad, batch2, alpha: _times(grad @ batch2.mT, alpha),
-    batch2=lambda grad, batch1, alpha: _times(batch1.mT @ grad, alpha),
-)
+    batch2=lambda grad, batch1, alpha: _times(batch1.mT @ grad, alpha))  # fmt: skip
 def baddbmm(self: Array, batch1: Array, batch2: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
     if batch1.ndim >= 2 and batch2.ndim >= 1:
         _check_expands(self, (*batch1.shape[:2], batch2.shape[-1]))
@@ -250,12 +237,10 @@ def baddbmm(self: Array, batch1: Array, batch2: Array, *, beta: Any = 1, alpha: 
     return _scaled(self, _dot(batch1, batch2, "baddbmm"), beta, alpha)
 
 
-@op(
-    inplace=True,
+@op(inplace=True,
     self=lambda grad, beta: _times(grad, beta),
     batch1=lambda grad, batch2, alpha: _times(grad @ batch2.mT, alpha),
-    batch2=lambda grad, batch1, alpha: _times(batch1.mT @ grad, alpha),
-)
+    batch2=lambda grad, batch1, alpha: _times(batch1.mT @ grad, alpha))  # fmt: skip
 def addbmm(self: Array, batch1: Array, batch2: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
     if batch1.ndim >= 2 and batch2.ndim >= 1:
         _check_expands(self, (batch1.shape[1], batch2.shape[-1]))

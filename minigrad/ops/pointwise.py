@@ -79,18 +79,16 @@ def subtraction(self: Any, other: Any) -> str:
 INVERT: Final = "If you are trying to invert a mask, use the `~` or `logical_not()`"
 
 
-@op(
-    promote="keep", inplace=True, quick=np.add,
-    self=lambda grad: grad, other=lambda grad, alpha: grad if alpha == 1 else grad * alpha,
-)  # fmt: skip
+@op(promote="keep", inplace=True, quick=np.add,
+    self=lambda grad: grad,
+    other=lambda grad, alpha: grad if alpha == 1 else grad * alpha)  # fmt: skip
 def add(self: ArrayOrNumber, other: ArrayOrNumber, *, alpha: Any = 1) -> Any:
     return np.add(self, scaled(other, alpha))
 
 
-@op(
-    promote=subtraction, inplace=True, quick=np.subtract, aliases=["subtract"],
-    self=lambda grad: grad, other=lambda grad, alpha: -grad if alpha == 1 else grad * -alpha,
-)  # fmt: skip
+@op(promote=subtraction, inplace=True, quick=np.subtract, aliases=["subtract"],
+    self=lambda grad: grad,
+    other=lambda grad, alpha: -grad if alpha == 1 else grad * -alpha)  # fmt: skip
 def sub(self: ArrayOrNumber, other: ArrayOrNumber, *, alpha: Any = 1) -> Any:
     return np.subtract(self, scaled(other, alpha))
 
@@ -135,15 +133,13 @@ def floor_quotient(self: Any, other: Any) -> Any:
     return np.floor_divide(self, other)
 
 
-@op(
-    promote=lambda rounding_mode: "float" if rounding_mode is None else "keep",
+@op(promote=lambda rounding_mode: "float" if rounding_mode is None else "keep",
     inplace=True, quick=np.true_divide, aliases=["divide", "true_divide"],
     node=lambda rounding_mode: "DivBackward0" if rounding_mode is None else "DivBackward2",
     self=lambda xp, grad, other, rounding_mode: grad / other if rounding_mode is None else zeros(xp, grad),
     other=lambda xp, grad, self, other, rounding_mode: (
         -grad * ((self / other) / other) if rounding_mode is None else zeros(xp, grad)
-    ),
-)  # fmt: skip
+    ))  # fmt: skip
 def div(self: ArrayOrNumber, other: ArrayOrNumber, *, rounding_mode: str | None = None) -> Any:
     return quotient(self, other, rounding_mode)
 
@@ -298,9 +294,7 @@ unary("signbit", lambda self: np.signbit(self) if self.dtype.kind != "b" else np
 
 
 @op(promote="keep")
-def isclose(
-    self: Array, other: Array, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> Any:
+def isclose(self: Array, other: Array, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """Where the two differ by at most `atol + rtol * |other|`, or are equal."""
     near = (self == other) | (np.isfinite(other) & (np.abs(self - other) <= atol + np.abs(rtol * other)))
     return near | (np.isnan(self) & np.isnan(other)) if equal_nan else near
@@ -396,12 +390,10 @@ def choose(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber) -> A
     return select(condition, self, other)
 
 
-@op(
-    "switch", promote="keep", function=False, method=False,
+@op("switch", promote="keep", function=False, method=False,
     self=lambda xp, grad, condition: xp.where(condition, grad, 0),
     other=lambda xp, grad, condition: xp.where(condition, 0, grad),
-    source=lambda xp, grad, source_shape: xp.zeros(source_shape, grad),
-)  # fmt: skip
+    source=lambda xp, grad, source_shape: xp.zeros(source_shape, grad))  # fmt: skip
 def choose_by(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber, source: ArrayAsIs) -> Array:
     """`where` that depends, piece by piece constantly, on the tensor that the condition is about.
 
@@ -467,8 +459,7 @@ def within(self: Any, min: Any, max: Any) -> Any:
     return self >= min if max is None else (self >= min) & (self <= max)
 
 
-@op(
-    promote=bounds, kinds=ORDERED, refusal=NO_COMPLEX_CLAMP, inplace=True, aliases=["clip"],
+@op(promote=bounds, kinds=ORDERED, refusal=NO_COMPLEX_CLAMP, inplace=True, aliases=["clip"],
     node=lambda min, max: "ClampBackward1" if is_number(min) or is_number(max) else "ClampBackward0",
     self=lambda xp, grad, self, min, max: pass_where(xp, within(self, min, max), grad),
     min=lambda xp, grad, self, min, max: pass_where(
@@ -476,8 +467,7 @@ def within(self: Any, min: Any, max: Any) -> Any:
     ),
     max=lambda xp, grad, self, min, max: pass_where(
         xp, self > max if min is None else (self > max) | (max < min), grad
-    ),
-)  # fmt: skip
+    ))  # fmt: skip
 def clamp(self: Array, min: ArrayOrNumber | None = None, max: ArrayOrNumber | None = None) -> Array:
     if min is not None:
         self = np.maximum(self, min)
@@ -486,8 +476,7 @@ def clamp(self: Array, min: ArrayOrNumber | None = None, max: ArrayOrNumber | No
 
 @op(
     promote=lambda self, min: bound(self, min), inplace=True,
-    node=lambda min: f"ClampMinBackward{0 if is_number(min) else 1}",
-    kinds=ORDERED, refusal=NO_COMPLEX_CLAMP,
+    node=lambda min: f"ClampMinBackward{0 if is_number(min) else 1}", kinds=ORDERED, refusal=NO_COMPLEX_CLAMP,
     self=lambda xp, grad, self, min: pass_where(xp, self >= min, grad),
     min=lambda xp, grad, self, min: pass_where(xp, self < min, grad),
 )  # fmt: skip
@@ -497,8 +486,7 @@ def clamp_min(self: Array, min: ArrayOrNumber) -> Array:
 
 @op(
     promote=lambda self, max: bound(self, max), inplace=True,
-    node=lambda max: f"ClampMaxBackward{0 if is_number(max) else 1}",
-    kinds=ORDERED, refusal=NO_COMPLEX_CLAMP,
+    node=lambda max: f"ClampMaxBackward{0 if is_number(max) else 1}", kinds=ORDERED, refusal=NO_COMPLEX_CLAMP,
     self=lambda xp, grad, self, max: pass_where(xp, self <= max, grad),
     max=lambda xp, grad, self, max: pass_where(xp, self > max, grad),
 )  # fmt: skip
@@ -649,11 +637,9 @@ unary("sgn", signs, sgn_formula, promote="keep",
       holomorphic=False)  # fmt: skip
 
 
-@op(
-    "round", promote="keep", kinds="iuf", refusal="round_vml_cpu", inplace=True,
+@op("round", promote="keep", kinds="iuf", refusal="round_vml_cpu", inplace=True,
     node=lambda decimals: "RoundBackward0" if decimals is None else "RoundBackward1",
-    self=lambda xp, grad: zeros(xp, grad),
-)  # fmt: skip
+    self=lambda xp, grad: zeros(xp, grad))  # fmt: skip
 def rounded(self: Array, *, decimals: int | None = None) -> Any:
     """To the nearest integer, halves to even; to that many decimal places of floating numbers."""
     if decimals is None:
@@ -706,23 +692,21 @@ def nan_to_num(
 # ---- three operands --------------------------------------------------------------------------------------------------
 
 
-@op(
-    promote="same", kinds="fc", refusal="lerp_kernel_scalar", inplace=True,
+@op(promote="same", kinds="fc", refusal="lerp_kernel_scalar", inplace=True,
     node=lambda weight: "LerpBackward0" if is_number(weight) else "LerpBackward1",
-    self=lambda grad, weight: grad * (1 - weight), end=lambda grad, weight: grad * weight,
-    weight=lambda grad, self, end: grad * (end - self),
-)  # fmt: skip
+    self=lambda grad, weight: grad * (1 - weight),
+    end=lambda grad, weight: grad * weight,
+    weight=lambda grad, self, end: grad * (end - self))  # fmt: skip
 def lerp(self: Array, end: Array, weight: ArrayOrNumber) -> Any:
     """`self + weight * (end - self)`, computed from the nearer end."""
     way = end - self
     return np.where(np.abs(weight) < 0.5, self + weight * way, end - way * (1 - weight)).astype(self.dtype)
 
 
-@op(
-    promote="keep", kinds="iufc", refusal="addcmul_cpu_out", inplace=True, self=lambda grad: grad,
+@op(promote="keep", kinds="iufc", refusal="addcmul_cpu_out", inplace=True,
+    self=lambda grad: grad,
     tensor1=lambda grad, tensor2, value: grad * (tensor2 * value),
-    tensor2=lambda grad, tensor1, value: grad * (tensor1 * value),
-)  # fmt: skip
+    tensor2=lambda grad, tensor1, value: grad * (tensor1 * value))  # fmt: skip
 def addcmul(self: Array, tensor1: Array, tensor2: Array, *, value: Any = 1) -> Any:
     """`self + value * tensor1 * tensor2`."""
     return self + self.dtype.type(value) * tensor1 * tensor2
@@ -740,11 +724,10 @@ def division(tensor1: Any, tensor2: Any) -> str:
     return "keep"
 
 
-@op(
-    promote=division, kinds="fc", refusal="addcdiv_cpu_out", inplace=True, self=lambda grad: grad,
+@op(promote=division, kinds="fc", refusal="addcdiv_cpu_out", inplace=True,
+    self=lambda grad: grad,
     tensor1=lambda grad, tensor2, value: grad * (value / tensor2),
-    tensor2=lambda grad, tensor1, tensor2, value: -grad * (value * tensor1 / (tensor2 * tensor2)),
-)  # fmt: skip
+    tensor2=lambda grad, tensor1, tensor2, value: -grad * (value * tensor1 / (tensor2 * tensor2)))  # fmt: skip
 def addcdiv(self: Array, tensor1: Array, tensor2: Array, *, value: Any = 1) -> Any:
     """`self + value * tensor1 / tensor2`."""
     return self + self.dtype.type(value) * tensor1 / tensor2

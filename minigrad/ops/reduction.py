@@ -125,10 +125,8 @@ def _numbered(name: str) -> Callable[..., str]:
     return lambda dim, keepdim: f"{name}Backward{int(dim is not None or keepdim)}"
 
 
-@op(
-    quick=_sum, node=_numbered("Sum"),
-    self=lambda xp, grad, self_shape, dim, keepdim: spread(xp, grad, self_shape, dim, keepdim),
-)  # fmt: skip
+@op(quick=_sum, node=_numbered("Sum"),
+    self=lambda xp, grad, self_shape, dim, keepdim: spread(xp, grad, self_shape, dim, keepdim))  # fmt: skip
 def sum(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     return _sum(self, axes(dim, self.ndim), keepdim, dtype)
 
@@ -141,10 +139,7 @@ def mean(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = N
     return _mean(self, axes(dim, self.ndim), keepdim, dtype)
 
 
-@op(
-    self=lambda xp, grad, self, dim, keepdim:
-        spread(xp, grad, self.shape, dim, keepdim) * (self == self),
-)  # fmt: skip
+@op(self=lambda xp, grad, self, dim, keepdim: spread(xp, grad, self.shape, dim, keepdim) * (self == self))
 def nansum(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     kind = self.dtype if dtype is None else _dtype.as_numpy(dtype, "nansum")
     if self.dtype.kind == "c":
@@ -246,10 +241,8 @@ def select_vjp(xp: Any, grad: Any, dim: int, indices: Any, self_shape: Size, kee
     return xp.put_picked(grad, dim, indices, self_shape)
 
 
-@op(
-    function=False, method=False, node="ScatterBackward0",
-    self=lambda xp, grad, dim, indices: xp.gather(grad, dim, indices),
-)  # fmt: skip
+@op(function=False, method=False, node="ScatterBackward0",
+    self=lambda xp, grad, dim, indices: xp.gather(grad, dim, indices))  # fmt: skip
 def put_picked(self: Array, dim: int, indices: Array, shape: Any) -> Array:
     """Zeros, with elements put at distinct indices along a dimension."""
     result = np.zeros(shape, self.dtype)
@@ -272,10 +265,8 @@ def _extreme(name: str, ufunc: np.ufunc, arg: Callable[..., Any]) -> None:
         ordered(self, f"{name}_all")
         return ufunc.reduce(self, axis=None)
 
-    @op(
-        f"{name}.dim", function=False, node=f"{name.capitalize()}Backward0", returns=getattr(return_types, name),
-        self=select_vjp,
-    )  # fmt: skip
+    @op(f"{name}.dim", function=False, node=f"{name.capitalize()}Backward0", returns=getattr(return_types, name),
+        self=select_vjp)  # fmt: skip
     def along(self: Array, dim: int, keepdim: bool = False) -> tuple[Array, Array]:
         dim = wrap_dim(dim, self.ndim)
         if self.dtype.kind == "c":
@@ -309,8 +300,9 @@ _extreme("max", np.maximum, np.argmax)
 _extreme("min", np.minimum, np.argmin)
 
 
-def _aminmax_vjp(xp: Any, grads: Any, self: Any, min: Any, max: Any, self_dtype: Any, self_shape: Size, dim: Any,
-                 keepdim: bool) -> Any:  # fmt: skip
+def _aminmax_vjp(
+    xp: Any, grads: Any, self: Any, min: Any, max: Any, self_dtype: Any, self_shape: Size, dim: Any, keepdim: bool
+) -> Any:
     parts = [_share_along(xp, grad, self, result, self_dtype, self_shape, dim, keepdim)
              for grad, result in zip(grads, (min, max), strict=True)]  # fmt: skip
     return parts[0] + parts[1]
@@ -461,11 +453,9 @@ def _softmax_again(xp: Any, grad: Any, grad_output: Any, value: Any, dim: int) -
     return grad_output * grad - sums
 
 
-@op(
-    function=False, node="SoftmaxBackwardDataBackward0",
+@op(function=False, node="SoftmaxBackwardDataBackward0",
     grad_output=lambda xp, grad, value, dim: xp._softmax_backward_data(grad, value, dim),
-    value=_softmax_again,
-)  # fmt: skip
+    value=_softmax_again)  # fmt: skip
 def _softmax_backward_data(grad_output: Array, value: Array, dim: int) -> Array:
     grad, wide = widened(grad_output), widened(value)
     total = add_of(grad * wide, axis=dim if wide.ndim else None, keepdims=True)
@@ -473,10 +463,8 @@ def _softmax_backward_data(grad_output: Array, value: Array, dim: int) -> Array:
     return found.astype(value.dtype, copy=False)
 
 
-@op(
-    node="SoftmaxBackward0", function=False,
-    self=lambda xp, grad, result, dim: xp._softmax_backward_data(grad, result, dim),
-)  # fmt: skip
+@op(node="SoftmaxBackward0", function=False,
+    self=lambda xp, grad, result, dim: xp._softmax_backward_data(grad, result, dim))  # fmt: skip
 def _softmax(self: Array, dim: int) -> Array:
     shifted, axis = _shifted(self, dim, "softmax")
     powers = np.exp(shifted)
@@ -489,11 +477,9 @@ def softmax(self: Any, dim: int, dtype: Any = None) -> Any:
     return _softmax(self if dtype is None else self.to(dtype), dim)
 
 
-@op(
-    function=False, node="LogSoftmaxBackwardDataBackward0",
+@op(function=False, node="LogSoftmaxBackwardDataBackward0",
     grad_output=lambda xp, grad, value, dim: grad - xp.sum(grad * xp.exp(value), dim, True),
-    value=lambda xp, grad, grad_output, value, dim: -xp.sum(grad_output, dim, True) * xp.exp(value) * grad,
-)  # fmt: skip
+    value=lambda xp, grad, grad_output, value, dim: -xp.sum(grad_output, dim, True) * xp.exp(value) * grad)  # fmt: skip
 def _log_softmax_backward_data(grad_output: Array, value: Array, dim: int) -> Array:
     grad = widened(grad_output)
     total = add_of(grad, axis=dim if grad.ndim else None, keepdims=True)
@@ -501,10 +487,8 @@ def _log_softmax_backward_data(grad_output: Array, value: Array, dim: int) -> Ar
     return found.astype(value.dtype, copy=False)
 
 
-@op(
-    node="LogSoftmaxBackward0", function=False,
-    self=lambda xp, grad, result, dim: xp._log_softmax_backward_data(grad, result, dim),
-)  # fmt: skip
+@op(node="LogSoftmaxBackward0", function=False,
+    self=lambda xp, grad, result, dim: xp._log_softmax_backward_data(grad, result, dim))  # fmt: skip
 def _log_softmax(self: Array, dim: int) -> Array:
     shifted, axis = _shifted(self, dim, "log_softmax")
     return (shifted - np.log(add_of(np.exp(shifted), axis=axis, keepdims=True))).astype(self.dtype, copy=False)
@@ -516,12 +500,10 @@ def log_softmax(self: Any, dim: int, dtype: Any = None) -> Any:
     return _log_softmax(self if dtype is None else self.to(dtype), dim)
 
 
-@op(
-    aliases=["special.logsumexp"],
+@op(aliases=["special.logsumexp"],
     self=lambda xp, grad, self, result, dim, keepdim:
         restore(xp, grad, self.shape, dim, keepdim)
-        * xp.exp(self - restore(xp, result, self.shape, dim, keepdim)),
-)  # fmt: skip
+        * xp.exp(self - restore(xp, result, self.shape, dim, keepdim)))  # fmt: skip
 def logsumexp(self: Array, dim: Dims, keepdim: bool = False) -> Array:
     wide = widened(self if self.dtype.kind in "fc" else self.astype(_dtype.default_float()))
     axis = axes(dim, self.ndim)

@@ -57,10 +57,8 @@ def put_part(self: Array, part: Any) -> Array:
     return part.put(self)
 
 
-@internal(
-    self=lambda xp, grad, part, new_shape: xp.set_part(grad, part, xp.zeros(new_shape, grad)),
-    new=lambda xp, grad, part: xp.take_part(grad, part),
-)
+@internal(self=lambda xp, grad, part, new_shape: xp.set_part(grad, part, xp.zeros(new_shape, grad)),
+          new=lambda xp, grad, part: xp.take_part(grad, part))  # fmt: skip
 def set_part(self: Array, part: Any, new: Array) -> Array:
     """Something of a base's shape, with the elements of a view replaced."""
     return part.set(self, new)
@@ -125,8 +123,7 @@ def infer_size(size: Sequence[int], count: int) -> tuple[int, ...]:
     if not known:
         raise RuntimeError(
             f"cannot reshape tensor of 0 elements into shape {list(size)} because the unspecified dimension size -1"
-            " can be"
-            " any value and is ambiguous"
+            " can be any value and is ambiguous"
         )
     return (*size[:free], count // known, *size[free + 1 :])
 
@@ -153,14 +150,12 @@ def view(self: Array, size: Size) -> Array:
     return found
 
 
-@internal(view=True, node="ReshapeAliasBackward0",
-    self=lambda xp, grad, self_shape: xp.reshape(grad, self_shape))  # fmt: skip
+@internal(view=True, node="ReshapeAliasBackward0", self=lambda xp, grad, self_shape: xp.reshape(grad, self_shape))
 def _reshape_alias(self: Array, size: Size) -> Array:
     return np.reshape(self, size)
 
 
-@internal(node="UnsafeViewBackward0",
-    self=lambda xp, grad, self_shape: xp.reshape(grad, self_shape))  # fmt: skip
+@internal(node="UnsafeViewBackward0", self=lambda xp, grad, self_shape: xp.reshape(grad, self_shape))
 def _unsafe_view(self: Array, size: Size) -> Array:
     return np.reshape(self, size)
 
@@ -231,8 +226,7 @@ def expand(self: Array, size: Size, *, implicit: bool = False) -> Array:
     if lead < 0:
         raise RuntimeError(
             f"expand({_typed(data)}{{{list(data.shape)}}}, size={list(size)}): the number of sizes provided"
-            f" ({len(size)})"
-            f" must be greater or equal to the number of dimensions in the tensor ({data.ndim})"
+            f" ({len(size)}) must be greater or equal to the number of dimensions in the tensor ({data.ndim})"
         )
     shape, strides = list(size), [0] * len(size)
     for i in reversed(range(len(size))):
@@ -349,8 +343,7 @@ def movedim(self: Tensor, source: Any, destination: Any) -> Tensor:
     if len(given[0]) != len(given[1]):
         raise RuntimeError(
             f"movedim: Invalid source or destination dims: source ({list(given[0])} dims) should contain the same"
-            " number of"
-            f" dims as destination ({list(given[1])} dims)"
+            f" number of dims as destination ({list(given[1])} dims)"
         )
     from_, to = (tuple(wrap_dim(each, ndim) for each in dims) for dims in given)
     for name, dims, original in (("source", from_, given[0]), ("destination", to, given[1])):
@@ -377,11 +370,9 @@ def inverse(dims: Sequence[Any]) -> tuple[int, ...]:
     return tuple(found)
 
 
-@linear(
-    view=True,
-    node=lambda dim: f"SqueezeBackward{0 if dim is None else 1 if isinstance(dim, int) else 2}",
-    self=lambda xp, grad, self_shape: xp.reshape(grad, self_shape),
-)
+@linear(view=True,
+        node=lambda dim: f"SqueezeBackward{0 if dim is None else 1 if isinstance(dim, int) else 2}",
+        self=lambda xp, grad, self_shape: xp.reshape(grad, self_shape))  # fmt: skip
 def squeeze(self: Array, dim: Dims = None) -> Array:
     dims = range(self.ndim) if dim is None else () if dim == () else wrap_dims(dim, self.ndim)
     return self.squeeze(tuple([d for d in dims if self.ndim and self.shape[d] == 1]))
@@ -426,10 +417,9 @@ def select_backward(self: Array, input_sizes: Any, dim: int, index: int) -> Arra
 
 
 @internal(
-    name="slice",
-    view=True,
+    name="slice", view=True,
     self=lambda xp, grad, self_shape, dim, start, end, step: xp.slice_backward(grad, self_shape, dim, start, end, step),
-)
+)  # fmt: skip
 def slice_(self: Array, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Array:
     return self[at(wrap_dim(dim, self.ndim), slice(start, end, step))]
 
@@ -619,9 +609,7 @@ def as_strided(self: Tensor, size: Any, stride: Any, storage_offset: int | None 
     if len(size) != len(stride):
         raise RuntimeError("mismatch in length of strides and shape")
     if min(stride, default=0) < 0:
-        raise RuntimeError(
-            f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}"
-        )
+        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
     start = (address(data) - address(base)) // data.itemsize if storage_offset is None else storage_offset
     if start < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {start}")
@@ -630,8 +618,7 @@ def as_strided(self: Tensor, size: Any, stride: Any, storage_offset: int | None 
     if need > have:
         raise RuntimeError(
             f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {start}, and itemsize"
-            f" {data.itemsize}"
-            f" requiring a storage size of {need} are out of bounds for storage of size {have}"
+            f" {data.itemsize} requiring a storage size of {need} are out of bounds for storage of size {have}"
         )
     memory = _as_strided(base, (have // data.itemsize,), (data.itemsize,)) if base.dtype == data.dtype else base
     found = _as_strided(memory[start:], tuple(size), tuple(step * data.itemsize for step in stride))
@@ -653,10 +640,8 @@ def _get_t(self: Tensor) -> Tensor:
     elif ndim != 2:
         _warn(
             "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will"
-            " throw an"
-            " error in a future release. Consider `x.mT` to transpose batches of matrices or"
-            " `x.permute(*torch.arange(x.ndim"
-            " - 1, -1, -1))` to reverse the dimensions of a tensor."
+            " throw an error in a future release. Consider `x.mT` to transpose batches of matrices or"
+            " `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor."
         )
     return permute(self, tuple(range(ndim))[::-1])
 
