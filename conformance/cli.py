@@ -307,7 +307,7 @@ def _replay(results: Results, finding: Finding) -> int:
 @_command(
     _argument("results", type=Path, metavar="RESULTS", help="a results.json, or the folder that holds one"),
     _argument(
-        "--history", type=Path, nargs="+", default=[], metavar="OLD", help="earlier results, for a trend in the HTML report"
+        "--history", type=Path, nargs="+", default=[], metavar="OLD", help="earlier results: adds a trend to the HTML"
     ),
     _OUTPUT,
 )
