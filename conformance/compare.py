@@ -206,7 +206,7 @@ def _arrays(
         odd = ~finite & ~((a == b) | (np.isnan(a) & np.isnan(b)))
         gap = np.where(finite, np.abs(a.astype(np.float64) - b.astype(np.float64)), 0.0)
         scale = float(np.max(np.abs(a, where=finite, out=np.zeros_like(a)), initial=0.0))
-    unit = max(float(np.finfo(dtype).eps) for dtype in filter(None, (a.dtype, precision)))
+    unit = max(float(np.finfo(name).eps) for name in filter(None, (a.dtype.name, precision)))
     if odd.any():
         at = tuple(int(k) for k in np.argwhere(odd)[0])
         others = [m for m in moved() if m is not None and m.shape == a.shape]

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
+import msgspec
+
 from conformance import results as records
 from conformance.results import Finding, Results
 
@@ -70,7 +72,9 @@ class Row:
         self.results = results
         self.offered = record.operations
         self.outcomes = Counter(outcome(found) for found in results.findings)
-        self.ulps = max((u for f in results.findings if outcome(f) == "wrong" and (u := _ulps(f)) is not None), default=None)
+        self.ulps = max(
+            (u for f in results.findings if outcome(f) == "wrong" and (u := _ulps(f)) is not None), default=None
+        )
         times = results.timings
         self.cost = times.engine / times.reference if times.reference else None
         self.ran = Counter(c.operation for c in results.cells if c.programs > c.unsupported)
@@ -142,7 +146,10 @@ def cells(row: Row) -> tuple[str, ...]:
     )
 
 
-LEGEND = "● agrees · not offered, ✗ wrong, ! raises or crashes, ≠ another convention, ? undecided, ~ ill-conditioned, t torch is wrong"
+LEGEND = (
+    "● agrees, · not offered, ✗ wrong, ! raises or crashes, ≠ another convention, ? undecided, ~ ill-conditioned, "
+    "t torch is wrong; nothing: did not run."
+)
 
 
 def to_markdown(parts: Sequence[Results], absent: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -158,18 +165,22 @@ def to_markdown(parts: Sequence[Results], absent: Mapping[str, str] = MappingPro
         found = sorted(row.results.findings, key=lambda f: (OUTCOMES.index(outcome(f)), f.blamed))
         if found:
             lines += [f"### {row.name} {row.version}", ""]
-            table = [(outcome(f), f.blamed, f.kind, _short(f.expected), _short(f.actual), _short(f.referee)) for f in found]
+            table = [
+                (outcome(f), f.blamed, f.kind, _short(f.expected), _short(f.actual), _short(f.referee)) for f in found
+            ]
             headers = ("verdict", "operation", "what", "torch", "engine", "referee")
             lines += [tabulate(table, headers=headers, tablefmt="github", disable_numparse=True), ""]
     lines += ["## Operations", "", LEGEND, ""]
     every = sorted({op for row in board for op in row.offered})
-    table = [(op, *(row.sign(op) for row in board)) for op in every]
-    headers = ("operation", *(row.name for row in board))
-    lines += [tabulate(table, headers=headers, tablefmt="github", disable_numparse=True), ""]
+    signs = [(op, *(row.sign(op) for row in board)) for op in every]
+    names = ("operation", *(row.name for row in board))
+    lines += [tabulate(signs, headers=names, tablefmt="github", disable_numparse=True), ""]
     return "\n".join(lines)
 
 
 def _intro(parts: Sequence[Results]) -> str:
+    if not parts:
+        return "No engine ran."
     v = parts[0].versions
     return (
         f"Random programs through each engine and through torch {v.torch} (numpy {v.numpy}, Python {v.python}); "
@@ -203,8 +214,9 @@ def to_html(parts: Sequence[Results], absent: Mapping[str, str] = MappingProxyTy
         "<!doctype html><html lang=en><meta charset=utf-8><title>Scoreboard</title>"
         "<meta name=viewport content='width=device-width'><style>"
         "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem;color:#1b1f24;"
-        "background:#fff}table{border-collapse:collapse;margin:1rem 0}th,td{border:1px solid #d0d7de;padding:.2rem .5rem;"
-        "text-align:left}td.s{text-align:center}.wide{overflow-x:auto}"
+        "background:#fff}table{border-collapse:collapse;margin:1rem 0}"
+        "th,td{border:1px solid #d0d7de;padding:.2rem .5rem;text-align:left}"
+        "td.s{text-align:center}.wide{overflow-x:auto}"
         "@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}th,td{border-color:#30363d}}"
         f"</style><h1>Scoreboard</h1><p>{e(_intro(parts)).replace('*', '')}</p>"
         f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div><ul>{missing}</ul>"
@@ -226,8 +238,14 @@ def write(parts: Sequence[Results], absent: Mapping[str, str], folder: str | os.
     records.write(written[1], to_html(parts, absent).encode())
     for part in parts:
         written.append(home / f"{part.engines[0].name.replace(':', '-')}.json")
-        records.save(part, written[-1])
+        records.write(written[-1], msgspec.json.encode(_short_of_cells(part)) + b"\n")
     return tuple(written)
+
+
+def _short_of_cells(part: Results) -> Results:
+    """The results without pairs, and without cells in which nothing was tried: enough for the scoreboard."""
+    tried = tuple(cell for cell in part.cells if cell.programs or (cell.unsupported and cell.mismatches))
+    return msgspec.structs.replace(part, cells=tried, pairs=())
 
 
 def again(folder: str | os.PathLike[str], absent: Mapping[str, str] = MappingProxyType({})) -> tuple[Path, ...]:

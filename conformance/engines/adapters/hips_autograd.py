@@ -7,10 +7,9 @@ from importlib.metadata import version
 from typing import Any
 
 import autograd.numpy as np
-import autograd.scipy.linalg as linalg
-import autograd.scipy.special as special
 from autograd.builtins import tuple as traced_tuple
 from autograd.core import make_vjp
+from autograd.scipy import linalg, special
 
 from conformance.engines.adapters import numpy_names
 from conformance.engines.adapters.recording import Recording
@@ -22,22 +21,22 @@ class HipsAutograd(Recording):
     name = "autograd"
 
     @property
-    def version(self) -> str:  # noqa: D102
+    def version(self) -> str:
         return version("autograd")
 
-    def functions(self) -> Mapping[str, Callable[..., Any]]:  # noqa: D102
+    def functions(self) -> Mapping[str, Callable[..., Any]]:
         table = numpy_names.functions(np)
         for name in _WITHOUT.split():
             table.pop(name, None)
         return table | _MORE
 
-    def constant(self, array: Any) -> Any:  # noqa: D102
+    def constant(self, array: Any) -> Any:
         return array
 
-    def dtype_name(self, value: Any) -> str:  # noqa: D102
+    def dtype_name(self, value: Any) -> str:
         return str(np.result_type(value))
 
-    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:  # noqa: D102
+    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
         def packed(values: Any) -> Any:
             return traced_tuple(function(*[values[i] for i in range(len(at))]))
 
@@ -61,14 +60,16 @@ _MORE: dict[str, Callable[..., Any]] = {
     "linalg.slogdet": lambda x: _pair(np.linalg.slogdet(x)),
     "linalg.svd": lambda x, full_matrices: tuple(np.linalg.svd(x, full_matrices)[i] for i in range(3)),
     "linalg.eigh": lambda x, UPLO="L": _pair(np.linalg.eigh(x, UPLO)),  # noqa: N803
-    "linalg.solve_triangular": lambda a, b, upper, left=True, unitriangular=False: linalg.solve_triangular(
-        a, b, lower=not upper, unit_diagonal=unitriangular
-    )
-    if left and not unitriangular and a.ndim == 2
-    else numpy_names.unsupported("solve_triangular from the right"),
-    "logsumexp": lambda x, dim, keepdim=False: special.logsumexp(x, axis=dim, keepdims=keepdim)
-    if x.ndim
-    else numpy_names.unsupported("logsumexp of a 0-d value"),
+    "linalg.solve_triangular": lambda a, b, upper, left=True, unitriangular=False: (
+        linalg.solve_triangular(a, b, lower=not upper, unit_diagonal=unitriangular)
+        if left and not unitriangular and a.ndim == 2
+        else numpy_names.unsupported("solve_triangular from the right")
+    ),
+    "logsumexp": lambda x, dim, keepdim=False: (
+        special.logsumexp(x, axis=dim, keepdims=keepdim)
+        if x.ndim
+        else numpy_names.unsupported("logsumexp of a 0-d value")
+    ),
     "sigmoid": special.expit,
     "logit": lambda x, eps=None: special.logit(x) if eps is None else numpy_names.unsupported("eps"),
     "erf": special.erf,

@@ -7,8 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as np
-import jax.scipy as scipy
-from jax import lax, nn
+from jax import lax, nn, scipy
 
 from conformance.engines.adapters import numpy_names
 from conformance.engines.adapters.numpy_names import unsupported
@@ -26,16 +25,16 @@ class Jax(Recording):
         super().__init__()
 
     @property
-    def version(self) -> str:  # noqa: D102
+    def version(self) -> str:
         return str(jax.__version__)
 
-    def functions(self) -> Mapping[str, Callable[..., Any]]:  # noqa: D102
+    def functions(self) -> Mapping[str, Callable[..., Any]]:
         return numpy_names.functions(np) | _MORE
 
-    def constant(self, array: Any) -> Any:  # noqa: D102
+    def constant(self, array: Any) -> Any:
         return np.asarray(array) if array.dtype.kind == "f" else array
 
-    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:  # noqa: D102
+    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
         def gradients(values: list[Any], by: list[Any]) -> Sequence[Any]:
             _, back = jax.vjp(lambda *v: list(function(*v)), *values)
             found: Sequence[Any] = back(by)
@@ -71,9 +70,9 @@ _MORE: dict[str, Callable[..., Any]] = {
     "nn.functional.glu": nn.glu,
     "nn.functional.hardsigmoid": nn.hard_sigmoid,
     "nn.functional.hardswish": nn.hard_swish,
-    "nn.functional.hardtanh": lambda x, min_val=-1.0, max_val=1.0: nn.hard_tanh(x)
-    if (min_val, max_val) == (-1.0, 1.0)
-    else unsupported("other bounds"),
+    "nn.functional.hardtanh": lambda x, min_val=-1.0, max_val=1.0: (
+        nn.hard_tanh(x) if (min_val, max_val) == (-1.0, 1.0) else unsupported("other bounds")
+    ),
     "nn.functional.leaky_relu": lambda x, negative_slope=0.01: nn.leaky_relu(x, negative_slope),
     "nn.functional.softmax": _along(nn.softmax),
     "nn.functional.log_softmax": _along(nn.log_softmax),
@@ -114,11 +113,11 @@ _MORE: dict[str, Callable[..., Any]] = {
     "linalg.tensorinv": lambda x, ind: np.linalg.tensorinv(x, ind),
     "linalg.tensorsolve": np.linalg.tensorsolve,
     "linalg.vecdot": lambda x, y, dim: np.linalg.vecdot(x, y, axis=dim),
-    "linalg.vector_norm": lambda x, ord, dim=None, keepdim=False: np.linalg.vector_norm(
-        x, axis=dim if x.ndim else None, keepdims=keepdim, ord=ord
-    )
-    if x.ndim
-    else unsupported("a 0-d value"),
+    "linalg.vector_norm": lambda x, ord, dim=None, keepdim=False: (
+        np.linalg.vector_norm(x, axis=dim if x.ndim else None, keepdims=keepdim, ord=ord)
+        if x.ndim
+        else unsupported("a 0-d value")
+    ),
     "linalg.diagonal": lambda x, offset=0: np.linalg.diagonal(x, offset=offset),
     "linalg.cross": lambda x, y: np.linalg.cross(x, y),
     "cross": lambda x, y, dim: np.cross(x, y, axis=dim),
@@ -127,14 +126,16 @@ _MORE: dict[str, Callable[..., Any]] = {
     "cumprod": _along(np.cumprod),
     "logcumsumexp": lambda x, dim: lax.cumlogsumexp(x, dim % x.ndim) if x.ndim else unsupported("a 0-d value"),
     "sort": lambda x, dim, descending=False, stable=True: (
-        np.sort(x, axis=dim, descending=descending),
-        np.argsort(x, axis=dim, descending=descending),
-    )
-    if x.ndim
-    else unsupported("a 0-d value"),
-    "topk": lambda x, k, dim, largest=True: lax.top_k(x, k)
-    if largest and dim % x.ndim == x.ndim - 1
-    else unsupported("another dimension"),
+        (
+            np.sort(x, axis=dim, descending=descending),
+            np.argsort(x, axis=dim, descending=descending),
+        )
+        if x.ndim
+        else unsupported("a 0-d value")
+    ),
+    "topk": lambda x, k, dim, largest=True: (
+        lax.top_k(x, k) if largest and dim % x.ndim == x.ndim - 1 else unsupported("another dimension")
+    ),
     "quantile": lambda x, q, dim=None, keepdim=False, interpolation="linear": np.quantile(
         x, q, axis=dim if x.ndim else None, keepdims=keepdim, method=interpolation
     ),
@@ -156,9 +157,11 @@ _MORE: dict[str, Callable[..., Any]] = {
     "index_copy": lambda x, dim, i, source: x.at[(slice(None),) * dim + (i,)].set(source),
     "index_fill": lambda x, dim, i, value: x.at[(slice(None),) * dim + (i,)].set(value),
     "index_put": lambda x, i, values, accumulate=False: x.at[i].add(values) if accumulate else x.at[i].set(values),
-    "nn.functional.embedding": lambda i, w, padding_idx=None: w[i] if padding_idx is None else unsupported("padding_idx"),
-    "nn.functional.scaled_dot_product_attention": lambda q, k, v, is_causal=False, attn_mask=None, scale=None: _attention(
-        q, k, v, is_causal, attn_mask, scale
+    "nn.functional.embedding": lambda i, w, padding_idx=None: (
+        w[i] if padding_idx is None else unsupported("padding_idx")
+    ),
+    "nn.functional.scaled_dot_product_attention": lambda q, k, v, is_causal=False, attn_mask=None, scale=None: (
+        _attention(q, k, v, is_causal, attn_mask, scale)
     ),
     **{f"nn.functional.conv{n}d": lambda x, w, b=None, n=n, **more: _conv(x, w, b, n, **more) for n in (1, 2, 3)},
 }
@@ -180,9 +183,7 @@ def _attention(q: Any, k: Any, v: Any, causal: bool, bias: Any, scale: float | N
     return nn.dot_product_attention(*heads_last, bias=bias, is_causal=causal, scale=scale).swapaxes(1, 2)
 
 
-def _conv(
-    x: Any, w: Any, b: Any, n: int, stride: int = 1, padding: Any = 0, dilation: int = 1, groups: int = 1
-) -> Any:
+def _conv(x: Any, w: Any, b: Any, n: int, stride: int = 1, padding: Any = 0, dilation: int = 1, groups: int = 1) -> Any:
     if x.ndim != n + 2 or padding == "same":
         unsupported("no batch, or padding of unequal sides")
     made = lax.conv_general_dilated(

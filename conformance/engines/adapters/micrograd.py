@@ -19,45 +19,45 @@ class MicroGrad(Engine):
     name = "micrograd"
 
     @property
-    def version(self) -> str:  # noqa: D102
+    def version(self) -> str:
         return version("micrograd")
 
-    def supports(self, op: str) -> bool:  # noqa: D102
+    def supports(self, op: str) -> bool:
         return op in TABLE
 
-    def leaf(self, array: Any, requires_grad: bool) -> Any:  # noqa: D102
+    def leaf(self, array: Any, requires_grad: bool) -> Any:
         if array.dtype != np.float64:
             return array if array.dtype.kind != "f" else unsupported(str(array.dtype))
         return _lift(array) if requires_grad else array.copy()
 
-    def apply(self, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # noqa: D102
+    def apply(self, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if op not in TABLE:
             raise Unsupported(op)
         if any(isinstance(x, np.ndarray) and x.dtype.kind != "f" and x.dtype != object for x in args):
             raise Unsupported("numbers that are no floats")
         return _as_array(TABLE[op](*args, **kwargs))
 
-    def backward(self, value: Any, gradient: Any) -> None:  # noqa: D102
+    def backward(self, value: Any, gradient: Any) -> None:
         if value.dtype != object:
             raise RuntimeError("a constant has no graph")  # torch's class of error
         weights = np.ones(value.shape) if gradient is None else gradient
         total = sum((v * float(w) for v, w in zip(value.ravel(), weights.ravel(), strict=True)), Value(0.0))
         total.backward()  # a scalar's own gradient is 1
 
-    def grad(self, value: Any) -> Any:  # noqa: D102
+    def grad(self, value: Any) -> Any:
         if value.dtype != object:
             return None
         if all(type(v.grad) is int for v in value.ravel()):  # the 0 it began with: nothing has arrived
             return None
         return np.array([v.grad for v in value.ravel()], dtype=np.float64).reshape(value.shape)
 
-    def numpy(self, value: Any) -> Any:  # noqa: D102
+    def numpy(self, value: Any) -> Any:
         if value.dtype != object:
             return value
         data = [v.data if isinstance(v, Value) else v for v in value.ravel()]
         return np.array(data, dtype=np.float64).reshape(value.shape)
 
-    def detach(self, value: Any) -> Any:  # noqa: D102
+    def detach(self, value: Any) -> Any:
         return self.numpy(value)
 
 

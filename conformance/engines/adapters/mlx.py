@@ -7,8 +7,8 @@ from importlib.metadata import version
 from typing import Any
 
 import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
+from mlx import nn
 
 from conformance.engines.adapters import numpy_names
 from conformance.engines.adapters.numpy_names import unsupported
@@ -29,28 +29,28 @@ class Mlx(Recording):
         super().__init__()
 
     @property
-    def version(self) -> str:  # noqa: D102
+    def version(self) -> str:
         return version("mlx")
 
-    def functions(self) -> Mapping[str, Callable[..., Any]]:  # noqa: D102
+    def functions(self) -> Mapping[str, Callable[..., Any]]:
         table = numpy_names.functions(mx)
-        for name in "fmod copysign repeat tile einsum cross median".split():
+        for name in ["fmod", "copysign", "repeat", "tile", "einsum", "cross", "median"]:
             table.pop(name, None)
         return table | _MORE
 
-    def constant(self, array: Any) -> Any:  # noqa: D102
+    def constant(self, array: Any) -> Any:
         return mx.array(array, dtype=_DTYPES[array.dtype.name]) if array.size else unsupported("empty arrays")
 
-    def array(self, value: Any) -> Any:  # noqa: D102
+    def array(self, value: Any) -> Any:
         return np.asarray(value)
 
-    def dtype_name(self, value: Any) -> str:  # noqa: D102
+    def dtype_name(self, value: Any) -> str:
         return str(value.dtype).removeprefix("mlx.core.")
 
-    def dtype(self, name: str) -> Any:  # noqa: D102
+    def dtype(self, name: str) -> Any:
         return _DTYPES[name]
 
-    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:  # noqa: D102
+    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
         _, found = mx.vjp(function, list(at), list(weights))
         gradients: Sequence[Any] = found
         return gradients
@@ -108,10 +108,10 @@ _MORE: dict[str, Callable[..., Any]] = {
     "transpose": mx.swapaxes,
     "flip": lambda x, dims: mx.flip(x, list(dims)) if dims else x,
     "roll": lambda x, shift, dim=None: mx.roll(x, shift, dim) if x.ndim else x,
-    "nn.functional.layer_norm": lambda x, shape, weight=None, bias=None, eps=1e-5: mx.fast.layer_norm(x, weight, bias, eps)
-    if len(shape) == 1
-    else unsupported("several dimensions"),
-    "nn.functional.rms_norm": lambda x, shape, weight=None, eps=None: mx.fast.rms_norm(x, weight, eps)
-    if eps is not None
-    else unsupported("eps of the dtype"),
+    "nn.functional.layer_norm": lambda x, shape, weight=None, bias=None, eps=1e-5: (
+        mx.fast.layer_norm(x, weight, bias, eps) if len(shape) == 1 else unsupported("several dimensions")
+    ),
+    "nn.functional.rms_norm": lambda x, shape, weight=None, eps=None: (
+        mx.fast.rms_norm(x, weight, eps) if eps is not None else unsupported("eps of the dtype")
+    ),
 }

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mygrad as mg
-import mygrad.nnet as nnet
 import numpy as np
+from mygrad import nnet
 
 from conformance.engines.adapters import numpy_names
 from conformance.engines.adapters.numpy_names import unsupported
@@ -27,16 +27,16 @@ class MyGrad(Engine):
         self.table: Mapping[str, Callable[..., Any]] = table | _MORE
 
     @property
-    def version(self) -> str:  # noqa: D102
+    def version(self) -> str:
         return str(mg.__version__)
 
-    def supports(self, op: str) -> bool:  # noqa: D102
+    def supports(self, op: str) -> bool:
         return op in self.table
 
-    def leaf(self, array: Any, requires_grad: bool) -> Any:  # noqa: D102
+    def leaf(self, array: Any, requires_grad: bool) -> Any:
         return mg.tensor(array, constant=not requires_grad) if array.dtype.kind == "f" else array
 
-    def apply(self, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # noqa: D102
+    def apply(self, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if op not in self.table:
             raise Unsupported(op)
         same_floats(x.dtype.name for x in _flat((*args, *kwargs.values())) if isinstance(x, (mg.Tensor, np.ndarray)))
@@ -49,24 +49,24 @@ class MyGrad(Engine):
         except NotImplementedError as error:
             raise Unsupported(str(error)) from error
 
-    def backward(self, value: Any, gradient: Any) -> None:  # noqa: D102
+    def backward(self, value: Any, gradient: Any) -> None:
         value.backward(None if gradient is None else gradient.data)
 
-    def backward_all(self, roots: Any, gradients: Any, retain_graph: Any, create_graph: Any, inputs: Any) -> None:  # noqa: D102
+    def backward_all(self, roots: Any, gradients: Any, retain_graph: Any, create_graph: Any, inputs: Any) -> None:
         if len(roots) > 1 or retain_graph or create_graph or inputs is not None:
             raise Unsupported("a graph that is used again: backward clears it")
         self.backward(roots[0], gradients[0])
 
-    def grad(self, value: Any) -> Any:  # noqa: D102
+    def grad(self, value: Any) -> Any:
         return None if value.grad is None else mg.tensor(value.grad, constant=True)
 
-    def numpy(self, value: Any) -> Any:  # noqa: D102
+    def numpy(self, value: Any) -> Any:
         return np.asarray(value.data if isinstance(value, mg.Tensor) else value)
 
-    def detach(self, value: Any) -> Any:  # noqa: D102
+    def detach(self, value: Any) -> Any:
         return mg.tensor(value.data, constant=True)
 
-    def grad_mode(self, mode: str) -> Any:  # noqa: D102
+    def grad_mode(self, mode: str) -> Any:
         return mg.no_autodiff if mode == "no_grad" else unsupported(mode)
 
 
@@ -94,11 +94,13 @@ _MORE: dict[str, Callable[..., Any]] = {
     "nn.functional.leaky_relu": lambda x, negative_slope=0.01: nnet.leaky_relu(x, negative_slope),
     "nn.functional.selu": nnet.selu,
     "nn.functional.softsign": nnet.soft_sign,
-    "nn.functional.hardtanh": lambda x, min_val=-1.0, max_val=1.0: nnet.hard_tanh(x, lower_bound=min_val, upper_bound=max_val),
+    "nn.functional.hardtanh": lambda x, min_val=-1.0, max_val=1.0: nnet.hard_tanh(
+        x, lower_bound=min_val, upper_bound=max_val
+    ),
     "nn.functional.glu": lambda x, dim: nnet.glu(x, axis=dim),
-    "linalg.vector_norm": lambda x, ord, dim=None, keepdim=False: mg.linalg.norm(x, ord, dim, keepdims=keepdim)
-    if isinstance(dim, int) and x.ndim
-    else unsupported("dimensions"),
+    "linalg.vector_norm": lambda x, ord, dim=None, keepdim=False: (
+        mg.linalg.norm(x, ord, dim, keepdims=keepdim) if isinstance(dim, int) and x.ndim else unsupported("dimensions")
+    ),
     "linalg.multi_dot": lambda xs: mg.multi_matmul(xs),
     "clone": lambda x: x.copy(constant=x.constant),
     "double": lambda x: x.astype("float64", constant=x.constant),

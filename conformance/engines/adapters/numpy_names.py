@@ -103,7 +103,7 @@ def _best(name: str, np: Any) -> Function:
 
 def _where(np: Any, name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
     """Place of the largest or smallest element."""
-    if keepdim and x.ndim == 0 or dim is None:
+    if (keepdim and x.ndim == 0) or dim is None:
         return getattr(np, name)(x)
     place = getattr(np, name)(x, axis=_axis(x, dim))
     return np.expand_dims(place, dim) if keepdim else place
@@ -148,11 +148,11 @@ _ROWS: tuple[tuple[str, Callable[[Any], Table]], ...] = (
         lambda np: {
             "reshape_as": lambda x, y: np.reshape(x, y.shape),
             "view_as": lambda x, y: np.reshape(x, y.shape),
-            "flatten": lambda x, start=0, end=-1: np.reshape(
-                x, (*x.shape[:start], -1 if x.size else 0, *x.shape[end:][1:]) if x.ndim else (1,)
-            )
-            if x.size
-            else unsupported("flatten of nothing"),
+            "flatten": lambda x, start=0, end=-1: (
+                np.reshape(x, (*x.shape[:start], -1 if x.size else 0, *x.shape[end:][1:]) if x.ndim else (1,))
+                if x.size
+                else unsupported("flatten of nothing")
+            ),
             "unflatten": lambda x, dim, sizes: np.reshape(
                 x, (*x.shape[: dim % x.ndim], *sizes, *x.shape[dim % x.ndim + 1 :])
             ),
@@ -169,11 +169,9 @@ _ROWS: tuple[tuple[str, Callable[[Any], Table]], ...] = (
     (
         "squeeze",
         lambda np: {
-            "squeeze": lambda x, dim=None: np.squeeze(x)
-            if dim is None
-            else np.squeeze(x, axis=dim)
-            if x.ndim and x.shape[dim] == 1
-            else x
+            "squeeze": lambda x, dim=None: (
+                np.squeeze(x) if dim is None else np.squeeze(x, axis=dim) if x.ndim and x.shape[dim] == 1 else x
+            )
         },
     ),
     (
@@ -235,7 +233,9 @@ _ROWS: tuple[tuple[str, Callable[[Any], Table]], ...] = (
         "take_along_axis",
         lambda np: {
             "take_along_dim": lambda x, i, dim: np.take_along_axis(x, i, axis=dim),
-            "gather": lambda x, dim, i: np.take_along_axis(x, i, axis=dim) if _like(x, i, dim) else unsupported("gather"),
+            "gather": lambda x, dim, i: (
+                np.take_along_axis(x, i, axis=dim) if _like(x, i, dim) else unsupported("gather")
+            ),
         },
     ),
     ("repeat", lambda np: {"repeat_interleave": lambda x, n, dim=None: np.repeat(x, n, axis=dim)}),
@@ -247,9 +247,11 @@ _ROWS: tuple[tuple[str, Callable[[Any], Table]], ...] = (
             "linalg.norm": lambda x, ord=None: np.linalg.norm(x, ord),
             "linalg.matrix_norm": lambda x, ord, keepdim=False: np.linalg.norm(x, ord, (-2, -1), keepdims=keepdim),
             "nuclear_norm": lambda x: np.linalg.norm(x, "nuc"),
-            "linalg.vector_norm": lambda x, ord, dim=None, keepdim=False: np.linalg.norm(x, ord, dim)
-            if isinstance(dim, int) and x.ndim and not keepdim
-            else unsupported("dimensions"),
+            "linalg.vector_norm": lambda x, ord, dim=None, keepdim=False: (
+                np.linalg.norm(x, ord, dim)
+                if isinstance(dim, int) and x.ndim and not keepdim
+                else unsupported("dimensions")
+            ),
         },
     ),
     (
@@ -266,7 +268,10 @@ _ROWS: tuple[tuple[str, Callable[[Any], Table]], ...] = (
         },
     ),
     ("linalg.eigh linalg.svd", lambda np: {"linalg.eigh": lambda x, UPLO="L": tuple(np.linalg.eigh(x, UPLO))}),  # noqa: N803
-    ("exp", lambda np: {"sigmoid": lambda x: 1 / (1 + np.exp(-x)), "nn.functional.softsign": lambda x: x / (1 + abs(x))}),
+    (
+        "exp",
+        lambda np: {"sigmoid": lambda x: 1 / (1 + np.exp(-x)), "nn.functional.softsign": lambda x: x / (1 + abs(x))},
+    ),
     ("sqrt", lambda np: {"rsqrt": lambda x: 1 / np.sqrt(x)}),
     ("mean", lambda np: {"nn.functional.mse_loss": lambda x, y, reduction: _loss(np, (x - y) ** 2, reduction)}),
     ("mean abs", lambda np: {"nn.functional.l1_loss": lambda x, y, reduction: _loss(np, np.abs(x - y), reduction)}),
@@ -293,7 +298,11 @@ def _along_take(np: Any, x: Any, index: Any, dim: int) -> Any:
 
 def _like(x: Any, index: Any, dim: int) -> bool:
     """Whether an index has the shape of `x` but for one dimension, as numpy asks."""
-    return x.ndim > 0 and x.ndim == index.ndim and all(n == m or d == dim % x.ndim for d, (n, m) in enumerate(zip(x.shape, index.shape, strict=True)))
+    return (
+        x.ndim > 0
+        and x.ndim == index.ndim
+        and all(n == m or d == dim % x.ndim for d, (n, m) in enumerate(zip(x.shape, index.shape, strict=True)))
+    )
 
 
 def unsupported(what: str) -> Any:

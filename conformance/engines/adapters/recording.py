@@ -50,9 +50,9 @@ class Applied:
         self.function = function
         self.args = args
         self.kwargs = kwargs
-        self.operands = list(_nodes((*args, *kwargs.values())))
+        self.operands: Sequence[Node] = list(_nodes((*args, *kwargs.values())))
 
-    def run(self, get: Callable[[Node], Any]) -> Sequence[Any]:  # noqa: D102
+    def run(self, get: Callable[[Node], Any]) -> Sequence[Any]:
         made = self.function(*_map(get, self.args), **{k: _map(get, a) for k, a in self.kwargs.items()})
         return made if isinstance(made, (tuple, list)) else (made,)
 
@@ -67,9 +67,9 @@ class Pulled:
         self.outputs = outputs
         self.inputs = inputs
         self.weights = weights
-        self.operands = [*outputs, *inputs]
+        self.operands: Sequence[Node] = [*outputs, *inputs]
 
-    def run(self, get: Callable[[Node], Any]) -> Sequence[Any]:  # noqa: D102
+    def run(self, get: Callable[[Node], Any]) -> Sequence[Any]:
         leaves = {node: get(node) for node in reached(self.outputs) if node.step is None}
 
         def function(*at: Any) -> list[Any]:
@@ -142,7 +142,7 @@ class Recording(Engine):
 
     @abstractmethod
     def pull(self, function: Function, at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
-        """Gradients to `at` of the list of values that `function(*at)` returns, weighted. May itself be differentiated."""
+        """Gradients to `at` of the weighted values that `function(*at)` returns; may itself be differentiated."""
 
     def array(self, value: Any) -> npt.NDArray[Any]:
         """The numbers of a value of the engine."""
@@ -154,13 +154,13 @@ class Recording(Engine):
 
     # -- the protocol --------------------------------------------------------------------------------------------------
 
-    def supports(self, op: str) -> bool:  # noqa: D102
+    def supports(self, op: str) -> bool:
         return op in self.table
 
-    def leaf(self, array: npt.NDArray[Any], requires_grad: bool) -> Any:  # noqa: D102
+    def leaf(self, array: npt.NDArray[Any], requires_grad: bool) -> Any:
         return Node(self.constant(array), requires_grad)
 
-    def apply(self, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # noqa: D102
+    def apply(self, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         function = self.table.get(op)
         if function is None:
             raise Unsupported(op)
@@ -182,10 +182,10 @@ class Recording(Engine):
         tracked = tracked and self.dtype_name(value).startswith("float")
         return Node(value, tracked, step if tracked else None, index)
 
-    def backward(self, value: Any, gradient: Any) -> None:  # noqa: D102
+    def backward(self, value: Any, gradient: Any) -> None:
         self.backward_all([value], [gradient], None, False, None)
 
-    def backward_all(  # noqa: D102
+    def backward_all(
         self,
         roots: Sequence[Any],
         gradients: Sequence[Any],
@@ -202,7 +202,7 @@ class Recording(Engine):
             for node, gradient in zip(group, found, strict=True):
                 node.grad = gradient if node.grad is None else self._sum(node.grad, gradient)
 
-    def grad_of(  # noqa: D102
+    def grad_of(
         self,
         outputs: Sequence[Any],
         inputs: Sequence[Any],
@@ -236,32 +236,32 @@ class Recording(Engine):
     def _sum(self, a: Node, b: Node) -> Node:
         return Node(a.value + b.value, a.tracked or b.tracked, Applied(lambda x, y: x + y, (a, b), {}))
 
-    def grad(self, value: Any) -> Any:  # noqa: D102
+    def grad(self, value: Any) -> Any:
         return value.grad
 
-    def numpy(self, value: Any) -> npt.NDArray[Any]:  # noqa: D102
+    def numpy(self, value: Any) -> npt.NDArray[Any]:
         return self.array(value.value)
 
-    def detach(self, value: Any) -> Any:  # noqa: D102
+    def detach(self, value: Any) -> Any:
         return Node(value.value, False)
 
     @contextmanager
-    def grad_mode(self, mode: str) -> Iterator[None]:  # noqa: D102
+    def grad_mode(self, mode: str) -> Iterator[None]:
         before, self._recording = self._recording, mode == "enable_grad"
         try:
             yield
         finally:
             self._recording = before
 
-    def retain_grad(self, value: Any) -> None:  # noqa: D102
+    def retain_grad(self, value: Any) -> None:
         value.kept = True
 
-    def set_requires_grad(self, value: Any, requires_grad: bool) -> None:  # noqa: D102
+    def set_requires_grad(self, value: Any, requires_grad: bool) -> None:
         if value.step is not None:
             raise Unsupported("requires_grad_ of a result")
         value.tracked = requires_grad
 
-    def zero_grad(self, value: Any, to: str) -> None:  # noqa: D102
+    def zero_grad(self, value: Any, to: str) -> None:
         if to == "none" or value.grad is None:
             value.grad = None
         else:

@@ -41,10 +41,10 @@ class TinyGrad(Recording):
     name = "tinygrad"
 
     @property
-    def version(self) -> str:  # noqa: D102
+    def version(self) -> str:
         return version("tinygrad")
 
-    def functions(self) -> Mapping[str, Callable[..., Any]]:  # noqa: D102
+    def functions(self) -> Mapping[str, Callable[..., Any]]:
         table: dict[str, Callable[..., Any]] = {}
         for name in SAME.split():
             ours, _, theirs = name.partition(":")
@@ -55,22 +55,22 @@ class TinyGrad(Recording):
                 table[f"nn.functional.{name}"] = _method(name)
         return table | _MORE
 
-    def constant(self, array: Any) -> Any:  # noqa: D102
+    def constant(self, array: Any) -> Any:
         if not array.size:
             unsupported("empty arrays")
         return Tensor(np.ascontiguousarray(array).reshape(array.shape)).realize()
 
-    def array(self, value: Any) -> Any:  # noqa: D102
+    def array(self, value: Any) -> Any:
         return value.numpy()
 
-    def dtype_name(self, value: Any) -> str:  # noqa: D102
+    def dtype_name(self, value: Any) -> str:
         found = _to_np_dtype(value.dtype)
         return np.dtype(found).name if found is not None else "unknown"
 
-    def dtype(self, name: str) -> Any:  # noqa: D102
+    def dtype(self, name: str) -> Any:
         return getattr(dtypes, name)
 
-    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:  # noqa: D102
+    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
         inputs = [value + 0 for value in at]
         made = function(*inputs)
         total = sum(((y * w).sum() for y, w in zip(made[1:], weights[1:], strict=True)), (made[0] * weights[0]).sum())
@@ -135,15 +135,15 @@ _MORE: dict[str, Callable[..., Any]] = {
     "nn.functional.log_softmax": lambda x, dim: x.log_softmax(dim),
     "t": lambda x: x.transpose(0, 1) if x.ndim > 1 else x,
     "T": lambda x: x.permute(*reversed(range(x.ndim))),
-    "nn.functional.gelu": lambda x, approximate: x.gelu()
-    if approximate == "tanh"
-    else unsupported("gelu by erf"),
-    "nn.functional.conv2d": lambda x, w, b=None, **more: x.conv2d(w, b, **more)
-    if x.ndim == 4 and more.get("padding") != "same"
-    else unsupported("no batch, or padding by name"),
-    "nn.functional.conv_transpose2d": lambda x, w, b=None, **more: x.conv_transpose2d(w, b, **more)
-    if x.ndim == 4
-    else unsupported("no batch"),
+    "nn.functional.gelu": lambda x, approximate: x.gelu() if approximate == "tanh" else unsupported("gelu by erf"),
+    "nn.functional.conv2d": lambda x, w, b=None, **more: (
+        x.conv2d(w, b, **more)
+        if x.ndim == 4 and more.get("padding") != "same"
+        else unsupported("no batch, or padding by name")
+    ),
+    "nn.functional.conv_transpose2d": lambda x, w, b=None, **more: (
+        x.conv_transpose2d(w, b, **more) if x.ndim == 4 else unsupported("no batch")
+    ),
     "nn.functional.linear": lambda x, w, b=None: x.linear(w.T, b),
     "index_select": lambda x, dim, i: x[(slice(None),) * (dim % x.ndim) + (i,)] if x.ndim else unsupported("0-d"),
     "std": lambda x, dim=None, correction=1, keepdim=False: x.std(dim, keepdim, correction),

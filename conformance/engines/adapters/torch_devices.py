@@ -21,22 +21,26 @@ class Float32(Torch):
         super().__init__()
         self.name = "torch:float32"
 
-    def leaf(self, array: npt.NDArray[Any], requires_grad: bool) -> Any:  # noqa: D102
+    def leaf(self, array: npt.NDArray[Any], requires_grad: bool) -> Any:
         if array.dtype not in ("float64", "int64", "bool"):
             raise Unsupported(f"{array.dtype}: only what is double precision on the other side")
+        if not array.flags.c_contiguous:
+            raise Unsupported("strides: a copy in single precision has its own")
         return super().leaf(array.astype("float32") if array.dtype == "float64" else array, requires_grad)
 
-    def dtype(self, name: str) -> Any:  # noqa: D102
+    def dtype(self, name: str) -> Any:
         if name != "float64":
             raise Unsupported(name)
         return torch.float32
 
-    def call(self, form: str, op: str, args: Any, kwargs: Any) -> Any:  # noqa: D102
-        if op == "float" or not any(torch.is_tensor(x) and x.is_floating_point() for x in _flat([args, kwargs.values()])):
+    def call(self, form: str, op: str, args: Any, kwargs: Any) -> Any:
+        if op == "float" or not any(
+            torch.is_tensor(x) and x.is_floating_point() for x in _flat([args, kwargs.values()])
+        ):
             raise Unsupported("results that are single precision on the other side too")
         return super().call(form, "float" if op == "double" else op, args, kwargs)
 
-    def numpy(self, value: Any) -> npt.NDArray[Any]:  # noqa: D102
+    def numpy(self, value: Any) -> npt.NDArray[Any]:
         found = super().numpy(value)
         return found.astype("float64") if found.dtype == "float32" else found
 
@@ -58,10 +62,10 @@ class Cuda(Torch):
         if not torch.cuda.is_available():
             raise EngineError("engine torch:cuda: torch sees no GPU on this machine")
 
-    def leaf(self, array: npt.NDArray[Any], requires_grad: bool) -> Any:  # noqa: D102
+    def leaf(self, array: npt.NDArray[Any], requires_grad: bool) -> Any:
         if not array.flags.c_contiguous:
             raise Unsupported("strides of leaves on a GPU")
         return super().leaf(array, False).cuda().requires_grad_(requires_grad)
 
-    def numpy(self, value: Any) -> npt.NDArray[Any]:  # noqa: D102
+    def numpy(self, value: Any) -> npt.NDArray[Any]:
         return super().numpy(value.cpu() if hasattr(value, "cpu") else value)

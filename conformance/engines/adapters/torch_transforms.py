@@ -6,9 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from torch.autograd import forward_ad
 
 from conformance.engines.adapters.recording import Node, Recording
 from conformance.engines.protocol import EngineError, Unsupported
@@ -25,28 +23,28 @@ class _Transformed(Recording):
         super().__init__()
 
     @property
-    def version(self) -> str:  # noqa: D102
+    def version(self) -> str:
         return str(torch.__version__)
 
-    def functions(self) -> Mapping[str, Callable[..., Any]]:  # noqa: D102
+    def functions(self) -> Mapping[str, Callable[..., Any]]:
         return {}
 
-    def supports(self, op: str) -> bool:  # noqa: D102
+    def supports(self, op: str) -> bool:
         return self._torch.supports(op)
 
-    def call(self, form: str, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # noqa: D102
+    def call(self, form: str, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return self.record(lambda *a, **k: self._torch.call(form, op, a, k), args, kwargs)
 
-    def dtype(self, name: str) -> Any:  # noqa: D102
+    def dtype(self, name: str) -> Any:
         return getattr(torch, name)
 
-    def dtype_name(self, value: Any) -> str:  # noqa: D102
+    def dtype_name(self, value: Any) -> str:
         return str(value.dtype).removeprefix("torch.")
 
-    def constant(self, array: Any) -> Any:  # noqa: D102
+    def constant(self, array: Any) -> Any:
         return torch.from_numpy(array)
 
-    def array(self, value: Any) -> Any:  # noqa: D102
+    def array(self, value: Any) -> Any:
         return value.detach().numpy(force=True)
 
 
@@ -55,33 +53,33 @@ class Func(_Transformed):
 
     name = "torch:func"
 
-    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:  # noqa: D102
-        _, back = torch.func.vjp(lambda *values: tuple(function(*values)), *at)
+    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
+        back = torch.func.vjp(lambda *values: tuple(function(*values)), *at)[1]
         found: Sequence[Any] = back(tuple(weights))
         return found
 
 
 class Forward(_Transformed):
-    """Forward mode: one run with dual numbers for each element of each input."""
+    """Forward mode: one run with dual numbers (torch.func.jvp, nested for higher orders) for each input element."""
 
     name = "torch:forward"
 
-    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:  # noqa: D102
+    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
+        at = [x.contiguous() if 0 in x.stride() else x for x in at]  # dual numbers have memory of their own
         return [self._gradient(function, at, weights, number) for number in range(len(at))]
 
     def _gradient(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any], number: int) -> Any:
-        at = [x.contiguous() if 0 in x.stride() else x for x in at]  # dual numbers have memory of their own
-        gradient = torch.zeros_like(at[number], memory_format=torch.contiguous_format)
-        for where in np.ndindex(*gradient.shape):
-            tangent = torch.zeros_like(gradient)
+        def one(value: Any) -> tuple[Any, ...]:
+            return tuple(function(*at[:number], value, *at[number + 1 :]))
+
+        x = at[number]
+        parts = []
+        for where in range(x.numel()):
+            tangent = torch.zeros(x.numel(), dtype=x.dtype)
             tangent[where] = 1
-            with forward_ad.dual_level():
-                values = [forward_ad.make_dual(x, tangent) if i == number else x for i, x in enumerate(at)]
-                for made, weight in zip(function(*values), weights, strict=True):
-                    moved = forward_ad.unpack_dual(made).tangent
-                    if moved is not None:
-                        gradient[where] += (moved * weight).sum()
-        return gradient
+            moved = torch.func.jvp(one, (x,), (tangent.reshape(x.shape),))[1]
+            parts.append(sum((m * w).sum() for m, w in zip(moved, weights, strict=True)).to(x.dtype))
+        return torch.stack(parts).reshape(x.shape) if parts else torch.zeros_like(x)
 
 
 class Batched(_Transformed):
@@ -89,9 +87,9 @@ class Batched(_Transformed):
 
     name = "torch:vmap"
 
-    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:  # noqa: D102
+    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
         def one(values: Sequence[Any], by: Sequence[Any]) -> Sequence[Any]:
-            _, back = torch.func.vjp(lambda *v: tuple(function(*v)), *values)
+            back = torch.func.vjp(lambda *v: tuple(function(*v)), *values)[1]
             found: Sequence[Any] = back(tuple(by))
             return found
 
@@ -117,7 +115,7 @@ class Compiled(_Transformed):
             raise EngineError("engine torch:compile: needs a C++ compiler, and neither g++ nor clang++ is on the path")
         super().__init__()
 
-    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:  # noqa: D102
+    def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
         torch.compiler.reset()
         values = [x.detach().clone().requires_grad_() for x in at]
         made = torch.compile(lambda *v: tuple(function(*v)), dynamic=False)(*values)
