@@ -14,6 +14,7 @@ from minigrad._dtype import from_numpy
 from minigrad._op import OPS, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor
+from minigrad.ops._checks import expect_same_kind, kind
 from minigrad.ops._matrices import broadcast_batches
 
 _PRODUCTS = frozenset("fdFDbBhilq")  # the types that np.matmul multiplies as torch does
@@ -42,10 +43,6 @@ def _check_expands(self: Array, shape: tuple[int, ...]) -> None:
     """Torch's error unless something broadcasts to the shape of the product that it is added to."""
     if self.shape != shape and self.shape != shape[-1:]:
         OPS["expand"].forward(self, shape)
-
-
-def _legacy(*arrays: Array) -> list[str]:
-    return [from_numpy(each.dtype).legacy_name for each in arrays]
 
 
 def _plain(*arrays: Array) -> list[str]:
@@ -82,8 +79,9 @@ def _check_mv(self: Array, mat: Array, vec: Array) -> None:
     if k != m or self.ndim and self.shape[0] not in (1, n):
         raise RuntimeError(f"size mismatch, got input ({self.size if self.ndim else n}), mat ({n}x{k}), vec ({m})")
     if not self.dtype == mat.dtype == vec.dtype:
-        a, b, c = _legacy(self, mat, vec)
-        raise RuntimeError(f"addmv input tensors must have the same dtype, but got {a}, {b}, and {c}")
+        raise RuntimeError(
+            f"addmv input tensors must have the same dtype, but got {kind(self)}, {kind(mat)}, and {kind(vec)}"
+        )
 
 
 def _mv(self: Array, vec: Array) -> Array:
@@ -109,8 +107,7 @@ def _check_bmm(batch1: Array, batch2: Array) -> None:
     wanted, given = [batch1.shape[0], batch1.shape[2]], list(batch2.shape[:2])
     if wanted != given:
         raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: {wanted} but got: {given}.")
-    if batch1.dtype != batch2.dtype:
-        raise RuntimeError("expected scalar type {} but found {}".format(*_legacy(batch1, batch2)))
+    expect_same_kind(batch1, batch2)
 
 
 def _check_dot(self: Array, other: Array) -> None:
@@ -118,7 +115,7 @@ def _check_dot(self: Array, other: Array) -> None:
         raise RuntimeError(f"1D tensors expected, but got {self.ndim}D and {other.ndim}D tensors")
     if self.dtype != other.dtype:
         raise RuntimeError(
-            "dot : expected both vectors to have same dtype, but found {} and {}".format(*_legacy(self, other))
+            f"dot : expected both vectors to have same dtype, but found {kind(self)} and {kind(other)}"
         )
     n, m = self.size, other.size
     if n != m:
@@ -186,9 +183,7 @@ def addmm(self: Array, mat1: Array, mat2: Array, *, beta: Any = 1, alpha: Any = 
 def _check_added_types(self: Array, mat1: Array, mat2: Array) -> None:
     for name, each in (("self", self), ("mat1", mat1)):
         if each.dtype != mat2.dtype:
-            raise RuntimeError(
-                "{} and mat2 must have the same dtype, but got {} and {}".format(name, *_legacy(each, mat2))
-            )
+            raise RuntimeError(f"{name} and mat2 must have the same dtype, but got {kind(each)} and {kind(mat2)}")
 
 
 def _check_addmm(self: Array, mat1: Array, mat2: Array) -> None:

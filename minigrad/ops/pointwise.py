@@ -12,10 +12,10 @@ import numpy as np
 from minigrad._declare import PUBLIC, binary, composite, op, unary
 from minigrad._dtype import complex128 as COMPLEX
 from minigrad._dtype import float64 as DOUBLE
-from minigrad._dtype import from_numpy
 from minigrad._op import Array, ArrayAsIs, ArrayOrNumber, is_number
 from minigrad._tensor import Tensor
 from minigrad.ops import shape  # noqa: F401  (declares conj)
+from minigrad.ops._checks import kind, refuse_kinds
 from minigrad.ops._where import where as select
 
 BOTH: Final = ("self", "other")  # the operands that may be Python numbers
@@ -379,8 +379,8 @@ unary("angle", argument, angle_formula, inplace=False)
 def choose(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber) -> Array:
     if condition.dtype != bool:
         if condition.dtype != np.uint8:
-            kind = from_numpy(condition.dtype).legacy_name
-            raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {kind}")
+            name = kind(condition)
+            raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {name}")
         warnings.warn(
             "where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future"
             " version of PyTorch. Use a boolean condition instead.",
@@ -502,9 +502,8 @@ unary("rsqrt", lambda self: 1 / np.sqrt(self), lambda grad, result: -0.5 * grad 
 
 def raise_in_place(self: Tensor, other: Any) -> Any:
     if self._data.dtype.itemsize != (16 if is_complex(self) else 8) or self._data.dtype.kind not in "fc":
-        kind = from_numpy(self._data.dtype).legacy_name
         raise RuntimeError(
-            f"the base given to float_power_ has dtype {kind} but the operation's result requires dtype Double"
+            f"the base given to float_power_ has dtype {kind(self)} but the operation's result requires dtype Double"
         )
     return self.pow_(other)
 
@@ -644,8 +643,7 @@ def rounded(self: Array, *, decimals: int | None = None) -> Any:
     """To the nearest integer, halves to even; to that many decimal places of floating numbers."""
     if decimals is None:
         return np.rint(self) if self.dtype.kind == "f" else self
-    if self.dtype.kind != "f":
-        raise NotImplementedError(f'"round_cpu" not implemented for \'{from_numpy(self.dtype).legacy_name}\'')
+    refuse_kinds("round_cpu", self, "biuc")
     scale = self.dtype.type(10.0 ** abs(decimals))
     return np.rint(self * scale) / scale if decimals > 0 else np.rint(self / scale) * scale
 

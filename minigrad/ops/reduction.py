@@ -18,6 +18,8 @@ from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim, wrap_dims
 from minigrad._op import RECORDED, Array, Dims, Size
 from minigrad._tensor import Tensor, make
+from minigrad.ops._checks import kind as type_of
+from minigrad.ops._checks import not_implemented, refuse_kinds
 
 # Typed here, since numpy's stubs know no `keepdims` that is decided at run time.
 add_of: Callable[..., Array] = np.add.reduce
@@ -62,7 +64,7 @@ def spread(xp: Any, grad: Any, shape: Size, dim: Dims, keepdim: bool) -> Any:
 def floating(self: Array, kernel: str) -> Array:
     """The tensor; NotImplementedError as torch's kernel gives it unless it is floating."""
     if self.dtype.kind != "f":
-        raise NotImplementedError(f'"{kernel}" not implemented for \'{_dtype.from_numpy(self.dtype).legacy_name}\'')
+        raise not_implemented(kernel, self)
     return self
 
 
@@ -75,8 +77,7 @@ def widened(self: Array, narrow: str = "e") -> Array:
 
 def ordered(self: Array, kernel: str) -> None:
     """NotImplementedError as torch's kernel gives it for complex numbers, which have no order."""
-    if self.dtype.kind == "c":
-        raise NotImplementedError(f'"{kernel}" not implemented for \'{_dtype.from_numpy(self.dtype).legacy_name}\'')
+    refuse_kinds(kernel, self, "c")
 
 
 def overloaded(name: str, whole: Any, along: Any, pair: str | None = None) -> None:
@@ -112,7 +113,7 @@ def _mean(self: Array, axis: Any = None, keepdim: bool = False, dtype: Any = Non
         which = "Input" if dtype is None else "Optional"
         raise RuntimeError(
             f"mean(): could not infer output dtype. {which} dtype must be either a floating point or complex dtype."
-            f" Got: {_dtype.from_numpy(kind).legacy_name}"
+            f" Got: {type_of(kind)}"
         )
     if kind.char == "e":
         return _mean(self.astype(np.float32), axis, keepdim).astype(kind)
@@ -145,7 +146,7 @@ def nansum(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
     if self.dtype.kind == "c":
         raise RuntimeError("nansum on CPU does not support complex inputs")
     if kind.kind == "c" and self.dtype.kind == "f":
-        raise NotImplementedError(f'"nansum_cpu" not implemented for \'{_dtype.from_numpy(kind).legacy_name}\'')
+        raise not_implemented("nansum_cpu", kind)
     return _sum(self if self.dtype.kind in "biu" else np.where(self == self, self, self.dtype.type(0)),
                 axes(dim, self.ndim), keepdim, dtype)  # fmt: skip
 
@@ -154,13 +155,11 @@ def nansum(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any =
 def nanmean(self: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The mean of the elements that are not nan."""
     if self._data.dtype.kind not in "fc":
-        name = _dtype.from_numpy(self._data.dtype).legacy_name
-        raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {name}")
+        raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {type_of(self)}")
     if dtype is not None and _dtype.as_numpy(dtype, "nanmean").kind not in "fc":
-        name = _dtype.from_numpy(_dtype.as_numpy(dtype, "nanmean")).legacy_name
         raise RuntimeError(
             "nanmean(): could not infer output dtype. Optional dtype must be either a floating point or complex dtype."
-            f" Got: {name}"
+            f" Got: {type_of(_dtype.as_numpy(dtype, 'nanmean'))}"
         )
     present = make(add_of(self._data == self._data, axis=axes(dim, self.dim()), keepdims=keepdim), None)
     return nansum(self, dim, keepdim, dtype=dtype) / present
