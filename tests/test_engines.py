@@ -1,4 +1,4 @@
-"""Adapters of engines that others wrote: each runs programs and has no dead entries; the scoreboard tells them apart."""
+"""Adapters of engines that others wrote: each runs programs and has no dead entries; the scoreboard sums up."""
 
 import math
 

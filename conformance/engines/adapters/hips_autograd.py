@@ -12,6 +12,7 @@ from autograd.core import make_vjp
 from autograd.scipy import linalg, special
 
 from conformance.engines.adapters import numpy_names
+from conformance.engines.adapters.numpy_names import unsupported
 from conformance.engines.adapters.recording import Recording
 
 
@@ -47,7 +48,7 @@ class HipsAutograd(Recording):
 
 #: No derivative is registered for these.
 _WITHOUT = """
-cross float_power heaviside nextafter copysign hypot fmod
+cross float_power heaviside nextafter copysign hypot fmod rot90
 """
 
 
@@ -63,15 +64,14 @@ _MORE: dict[str, Callable[..., Any]] = {
     "linalg.solve_triangular": lambda a, b, upper, left=True, unitriangular=False: (
         linalg.solve_triangular(a, b, lower=not upper, unit_diagonal=unitriangular)
         if left and not unitriangular and a.ndim == 2
-        else numpy_names.unsupported("solve_triangular from the right")
+        else unsupported("solve_triangular from the right")
     ),
     "logsumexp": lambda x, dim, keepdim=False: (
-        special.logsumexp(x, axis=dim, keepdims=keepdim)
-        if x.ndim
-        else numpy_names.unsupported("logsumexp of a 0-d value")
+        special.logsumexp(x, axis=dim, keepdims=keepdim) if x.ndim else unsupported("logsumexp of a 0-d value")
     ),
+    "diff": lambda x, n=1, dim=-1, **more: unsupported("prepend, append") if more else np.diff(x, n, dim),
     "sigmoid": special.expit,
-    "logit": lambda x, eps=None: special.logit(x) if eps is None else numpy_names.unsupported("eps"),
+    "logit": lambda x, eps=None: special.logit(x) if eps is None else unsupported("eps"),
     "erf": special.erf,
     "erfc": special.erfc,
     "erfinv": special.erfinv,

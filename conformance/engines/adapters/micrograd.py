@@ -28,6 +28,8 @@ class MicroGrad(Engine):
     def leaf(self, array: Any, requires_grad: bool) -> Any:
         if array.dtype != np.float64:
             return array if array.dtype.kind != "f" else unsupported(str(array.dtype))
+        if not array.size:
+            raise Unsupported("no elements")
         return _lift(array) if requires_grad else array.copy()
 
     def apply(self, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -47,7 +49,7 @@ class MicroGrad(Engine):
     def grad(self, value: Any) -> Any:
         if value.dtype != object:
             return None
-        if all(type(v.grad) is int for v in value.ravel()):  # the 0 it began with: nothing has arrived
+        if value.size and all(type(v.grad) is int for v in value.ravel()):  # the 0 it began with: nothing has arrived
             return None
         return np.array([v.grad for v in value.ravel()], dtype=np.float64).reshape(value.shape)
 

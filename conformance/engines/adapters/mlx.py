@@ -13,6 +13,7 @@ from mlx import nn
 from conformance.engines.adapters import numpy_names
 from conformance.engines.adapters.numpy_names import unsupported
 from conformance.engines.adapters.recording import Recording
+from conformance.engines.protocol import Unsupported
 
 _DTYPES = {
     name: getattr(mx, name) for name in ("float16", "float32", "float64", "int32", "int64", "int16", "int8", "uint8")
@@ -51,9 +52,13 @@ class Mlx(Recording):
         return _DTYPES[name]
 
     def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
-        _, found = mx.vjp(function, list(at), list(weights))
-        gradients: Sequence[Any] = found
-        return gradients
+        try:
+            gradients: Sequence[Any] = mx.vjp(function, list(at), list(weights))[1]
+            return gradients
+        except ValueError as error:
+            if "ot implemented" in str(error):
+                raise Unsupported(str(error)) from error
+            raise
 
 
 def _along(function: Callable[..., Any]) -> Callable[..., Any]:

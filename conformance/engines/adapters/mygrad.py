@@ -79,7 +79,7 @@ _WITHOUT = "median"
 
 
 def _along(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda x, dim: function(x, axis=dim) if x.ndim else unsupported("a 0-d value")
+    return lambda x, dim=None: function(x, axis=dim) if x.ndim and dim is not None else unsupported("a 0-d value")
 
 
 _MORE: dict[str, Callable[..., Any]] = {
@@ -102,8 +102,4 @@ _MORE: dict[str, Callable[..., Any]] = {
         mg.linalg.norm(x, ord, dim, keepdims=keepdim) if isinstance(dim, int) and x.ndim else unsupported("dimensions")
     ),
     "linalg.multi_dot": lambda xs: mg.multi_matmul(xs),
-    "clone": lambda x: x.copy(constant=x.constant),
-    "double": lambda x: x.astype("float64", constant=x.constant),
-    "float": lambda x: x.astype("float32", constant=x.constant),
-    "to": lambda x, dtype: x.astype(dtype, constant=x.constant),
 }
