@@ -9,6 +9,7 @@ from conformance import results as records
 from conformance.changes import Changes
 from conformance.changes import compare as _compare
 from conformance.results import Finding, Results
+from conformance.script import body
 
 Path = str | os.PathLike[str]
 
@@ -106,5 +107,5 @@ def compare(old: Report, new: Report) -> Changes:
 def _told(results: Results) -> str:
     lines = [*results.reasons]
     for finding in results.findings:
-        lines += ["", f"{finding.id}: {finding.message}", finding.script.rstrip()]
+        lines += ["", f"{finding.id} ({finding.verdict}): {finding.message}", body(finding.program)]
     return "\n".join(lines) or f"exit code {results.exit_code}"

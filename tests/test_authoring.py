@@ -163,7 +163,7 @@ def test_a_report_loads_merges_and_raises(tmp_path: Path) -> None:
     again = load(tmp_path / "results.json")
     assert again.results == report.results
     assert again.finding("f-one").script.startswith("import torch")
-    with pytest.raises(FindingsError, match="f-one: gradient of x0 differs") as raised:
+    with pytest.raises(FindingsError, match=r"f-one \(engine wrong\): gradient of x0 differs") as raised:
         again.raise_for_findings()
     assert isinstance(raised.value, AssertionError)
     assert raised.value.report is again
