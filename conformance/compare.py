@@ -11,6 +11,7 @@ A difference in None, dtype, shape, nan, inf or error class is always a mismatch
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -216,7 +217,7 @@ def _arrays(
     largest = float(gap.max(initial=0.0))
     if not largest:
         return AGREE
-    ulps = largest / (unit * scale) if unit * scale else math.inf
+    ulps = min(largest / max(unit * scale, sys.float_info.min), sys.float_info.max)  # JSON has no infinity
     if ulps <= TIGHT:
         return Judgement(ulps=ulps)
     allowed = np.full(a.shape, TIGHT * unit * scale)
