@@ -27,7 +27,11 @@ def render_reports(results: Results, directory: Path, history: Sequence[Results]
     from conformance.reporting.junit import to_junit
     from conformance.reporting.markdown import to_markdown
 
-    texts = {"report.html": to_html(results, history), "report.md": to_markdown(results), "junit.xml": to_junit(results)}
+    texts = {
+        "report.html": to_html(results, history),
+        "report.md": to_markdown(results),
+        "junit.xml": to_junit(results),
+    }
     for name, text in texts.items():
         write(directory / name, text.encode())
     return tuple(directory / name for name in texts)
