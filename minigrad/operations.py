@@ -79,11 +79,17 @@ class Figures(NamedTuple):
     compositions: int  # operations made of others, which need no rule
     lines: int  # of the rule files, all of them
     code: int  # of these, lines that are not blank, comment or documentation
+    formulas: int  # of these, lines of the rules and of the functions that only rules use
 
     @property
     def per_100_lines(self) -> float:
-        """Operations per 100 lines of the rule files."""
+        """Operations per 100 lines of the rule files, which also hold forwards, checks of arguments and texts."""
         return 100 * self.operations / self.lines
+
+    @property
+    def lines_per_rule(self) -> float:
+        """How long a rule is, on average, with the functions that rules share."""
+        return self.formulas / self.rules
 
 
 def published() -> dict[int, list[str]]:
@@ -119,6 +125,7 @@ def figures() -> Figures:
         compositions=len(compositions()),
         lines=sum(text.count("\n") for text in files),
         code=sum(map(_lines_of_code, files)),
+        formulas=sum(map(_lines_of_formulas, files)),
     )
 
 
@@ -133,6 +140,15 @@ def _lines_of_code(text: str) -> int:
             fresh = False
         elif token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT):
             fresh = True
+    return len(lines)
+
+
+def _lines_of_formulas(text: str) -> int:
+    lines: set[int] = set()
+    for each in ast.walk(ast.parse(text)):
+        params = {arg.arg for arg in each.args.args} if isinstance(each, (ast.Lambda, ast.FunctionDef)) else ()
+        if {"xp", "grad", "grads", "given"} & {*params}:
+            lines.update(range(each.lineno, (each.end_lineno or each.lineno) + 1))  # type: ignore[attr-defined]
     return len(lines)
 
 
@@ -271,7 +287,9 @@ if __name__ == "__main__":
         have, lack = beside_torch()
         text = f"{len(have)} of {len(have) + len(lack)} operations; it lacks: {', '.join(lack)}\n"
     elif "--figures" in sys.argv:
-        text = f"{figures()._asdict()}\n{figures().per_100_lines:.1f} operations per 100 lines of rule files\n"
+        count = figures()
+        text = f"{count._asdict()}\n{count.per_100_lines:.1f} operations per 100 lines of rule files, "
+        text += f"{count.lines_per_rule:.1f} lines per rule\n"
     else:
         text = page()
     sys.stdout.buffer.write(text.encode())

@@ -27,11 +27,18 @@ def test_a_rule_is_shown_as_it_is_written() -> None:
             assert operations.rule(formula)
 
 
-def test_figures_count_each_operation_once_and_code_alone() -> None:
+def test_figures_count_each_operation_once() -> None:
     found = operations.figures()
     assert found.rules == sum(len(op.formulas) for op in OPS.values())
     assert 400 < found.operations < len({*operations.PUBLIC})
-    assert found.code < found.lines
+    assert found.formulas < found.code < found.lines
+
+
+def test_a_rule_takes_one_to_four_lines() -> None:
+    assert 1 <= operations.figures().lines_per_rule <= 4
+
+
+def test_lines_of_code_leave_out_documentation() -> None:
     text = '"""Text."""\n\n# why\nx = (\n    1,  # one\n)\n\ndef f():\n    """Doc."""\n    return ""\n'
     assert operations._lines_of_code(text) == 5
 

@@ -105,8 +105,7 @@ def norm(self: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, out:
     return vector_norm(self, order, dim, keepdim, dtype=dtype, out=out)
 
 
-@op("norm.dim", function=False, node="NormBackward1", holomorphic=False,
-    self=lambda xp, grad, self, result, p, dim, keepdim: norm_vjp(xp, grad, self, result, p, dim, keepdim))  # fmt: skip
+@op("norm.dim", function=False, node="NormBackward1", holomorphic=False, self=norm_vjp)
 def _norm_dim(self: Array, p: float, dim: Dims, keepdim: bool) -> Array:
     return norm_of(self, p, dim, keepdim)
 

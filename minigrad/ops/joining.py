@@ -94,10 +94,10 @@ def _common(arrays: Sequence[Array]) -> np.dtype[Any]:
     return _dtype.result_type((each.dtype, each.ndim) for each in arrays)
 
 
-def _cut(xp: Any, grad: Any, shapes: Sequence[Size], dim: int) -> list[Any]:
+def _cut(xp: Any, grad: Any, tensors_shape: Sequence[Size], dim: int) -> list[Any]:
     """A joined gradient in the parts that were joined; (0,) stands beside any shape."""
     dim, end, parts = wrap_dim(dim, grad.ndim), 0, []
-    for shape in shapes:
+    for shape in tensors_shape:
         size = 0 if shape == (0,) and grad.ndim != 1 else shape[dim]
         part = xp.slice(grad, dim, end, end + size, 1)
         parts.append(part if len(shape) == grad.ndim else xp.zeros(shape, grad))
@@ -105,8 +105,7 @@ def _cut(xp: Any, grad: Any, shapes: Sequence[Size], dim: int) -> list[Any]:
     return parts
 
 
-@linear(method=False, aliases=["concat", "concatenate"],
-        tensors=lambda xp, grad, tensors_shape, dim: _cut(xp, grad, tensors_shape, dim))  # fmt: skip
+@linear(method=False, aliases=["concat", "concatenate"], tensors=_cut)
 def cat(tensors: Arrays, dim: int = 0) -> Array:
     if not tensors:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
@@ -265,10 +264,10 @@ def column_stack(tensors: Any) -> Tensor:
     return hstack(found)
 
 
-def _blocks(xp: Any, grad: Any, shapes: Sequence[Size]) -> list[Any]:
+def _blocks(xp: Any, grad: Any, tensors_shape: Sequence[Size]) -> list[Any]:
     row = column = 0
     parts = []
-    for shape in shapes:
+    for shape in tensors_shape:
         height, width = (1, 1, *shape)[-2:]
         part = xp.slice(xp.slice(grad, 0, row, row + height, 1), 1, column, column + width, 1)
         parts.append(xp.reshape(part, shape))
@@ -276,7 +275,7 @@ def _blocks(xp: Any, grad: Any, shapes: Sequence[Size]) -> list[Any]:
     return parts
 
 
-@internal(name="block_diag", tensors=lambda xp, grad, tensors_shape: _blocks(xp, grad, tensors_shape))
+@internal(name="block_diag", tensors=_blocks)
 def _block_diag(tensors: Arrays) -> Array:
     for number, each in enumerate(tensors):
         if each.ndim > 2:
@@ -395,19 +394,19 @@ def combinations(self: Tensor, r: int = 2, with_replacement: bool = False) -> Te
 # ---- repeating -------------------------------------------------------------------------------------------------------
 
 
-def _unrepeat(xp: Any, grad: Any, shape: Size, repeats: Any) -> Any:
+def _unrepeat(xp: Any, grad: Any, self_shape: Size, repeats: Any) -> Any:
     """The sum over the copies."""
     repeats = tuple(int(each) for each in repeats)
     if not math.prod(repeats):
-        return xp.zeros(shape, grad)
-    padded = (1,) * (len(repeats) - len(shape)) + tuple(shape)
+        return xp.zeros(self_shape, grad)
+    padded = (1,) * (len(repeats) - len(self_shape)) + tuple(self_shape)
     apart = tuple(n for pair in zip(repeats, padded, strict=True) for n in pair)
     if not repeats:
         return grad
-    return xp.reshape(xp.sum(xp.reshape(grad, apart), tuple(range(0, len(apart), 2)), False), shape)
+    return xp.reshape(xp.sum(xp.reshape(grad, apart), tuple(range(0, len(apart), 2)), False), self_shape)
 
 
-@linear(function=False, self=lambda xp, grad, self_shape, repeats: _unrepeat(xp, grad, self_shape, repeats))
+@linear(function=False, self=_unrepeat)
 def repeat(self: Array, repeats: Size) -> Array:
     repeats = integers((repeats,), "repeat", "repeats")
     if len(repeats) < self.ndim:

@@ -174,8 +174,7 @@ def _glu_gradient(xp: Any, grad: Any, self: Any, dim: int) -> Any:
     return xp.cat([grad * gate, grad * xp.slice(self, dim, 0, half, 1) * (gate * (1 - gate))], dim)
 
 
-@op(method=False, function=False, node="GluBackward0",
-    self=lambda xp, grad, self, dim: _glu_gradient(xp, grad, self, dim))  # fmt: skip
+@op(method=False, function=False, node="GluBackward0", self=_glu_gradient)
 def glu_halves(self: Array, dim: int) -> Array:
     first, second = np.split(self, 2, dim)
     return first / (1 + np.exp(-second))

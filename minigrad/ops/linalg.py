@@ -456,8 +456,7 @@ def _bad_minor(A: Array, upper: bool) -> int:
     return 0
 
 
-@op("linalg.cholesky_ex", returns=return_types.linalg_cholesky_ex, holomorphic=False,
-    A=lambda xp, grad, L, upper: _cholesky_vjp(xp, grad, L, upper))  # fmt: skip
+@op("linalg.cholesky_ex", returns=return_types.linalg_cholesky_ex, holomorphic=False, A=_cholesky_vjp)
 def cholesky_ex(A: Array, *, upper: bool = False, check_errors: bool = False) -> tuple[Array, Array]:
     check_square(A, "linalg.cholesky")
     check_type(A, "linalg.cholesky", "cholesky_cpu")

@@ -55,8 +55,7 @@ def _unit(xp: Any, input: Any, mean: Any, variance: Any, split: Ints, eps: float
 
 
 @op(method=False, function=False, returns=Normalized, node=lambda called: called,
-    input=lambda xp, grads, input, weight, mean, variance, layout, eps: _gradient(
-        xp, grads, input, weight, mean, variance, layout, eps),
+    input=_gradient,
     weight=lambda xp, given, input, mean, variance, weight_shape, layout, eps: (
         None if given[0] is None else _affine_sum(
             xp, given[0] * _unit(xp, input, mean, variance, layout[0], eps), layout[2], weight_shape)),

@@ -638,7 +638,7 @@ unary("sgn", signs, sgn_formula, promote="keep",
 
 @op("round", promote="keep", kinds="iuf", refusal="round_vml_cpu", inplace=True,
     node=lambda decimals: "RoundBackward0" if decimals is None else "RoundBackward1",
-    self=lambda xp, grad: zeros(xp, grad))  # fmt: skip
+    self=zeros)  # fmt: skip
 def rounded(self: Array, *, decimals: int | None = None) -> Any:
     """To the nearest integer, halves to even; to that many decimal places of floating numbers."""
     if decimals is None:
