@@ -231,9 +231,9 @@ def _title(row: Row, operation: str) -> str:
 
 
 def write(parts: Sequence[Results], absent: Mapping[str, str], folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """Write README.md, index.html and each engine's results (`ENGINE.json`) to a folder. Raises `ResultsError`."""
+    """Write scoreboard.md, scoreboard.html and each engine's results (`ENGINE.json`) to a folder. Raises `ResultsError`."""
     home = Path(folder)
-    written = [home / "README.md", home / "index.html"]
+    written = [home / "scoreboard.md", home / "scoreboard.html"]
     records.write(written[0], to_markdown(parts, absent).encode())
     records.write(written[1], to_html(parts, absent).encode())
     for part in parts:
@@ -246,10 +246,3 @@ def _short_of_cells(part: Results) -> Results:
     """The results without pairs, and without cells in which nothing was tried: enough for the scoreboard."""
     tried = tuple(cell for cell in part.cells if cell.programs or (cell.unsupported and cell.mismatches))
     return msgspec.structs.replace(part, cells=tried, pairs=())
-
-
-def again(folder: str | os.PathLike[str], absent: Mapping[str, str] = MappingProxyType({})) -> tuple[Path, ...]:
-    """Make the scoreboard of a folder again from the engines' results that it holds. Raises `ResultsError`."""
-    files = sorted(Path(folder).glob("*.json"))
-    parts = [records.load(file) for file in files if file.name != "results.json"]
-    return write(parts, absent, folder)
