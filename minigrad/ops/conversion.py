@@ -29,12 +29,9 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     return self if self.is_contiguous() else clone(self, memory_format="contiguous")
 
 
-@internal(
-    inplace=True,
-    node="torch::autograd::CopyBackwards",
-    self=lambda xp, grad: xp.zeros(grad.shape, grad),
-    src=lambda xp, grad, src_dtype: xp.cast(grad, src_dtype),
-)
+@internal(inplace=True, node="torch::autograd::CopyBackwards",
+          self=lambda xp, grad: xp.zeros(grad.shape, grad),
+          src=lambda xp, grad, src_dtype: xp.cast(grad, src_dtype))  # fmt: skip
 def copy(self: Array, src: ArrayOrNumber, non_blocking: bool = False) -> Array:
     given = cast_array(np.asarray(src), self.dtype)
     if given.shape == self.shape:
@@ -49,9 +46,7 @@ def fitted(value: Any, dtype: np.dtype[Any]) -> Array:
     """A number or a 0-d array as a type; RuntimeError for complex numbers as anything else."""
     given = np.asarray(value)
     if given.dtype.kind == "c" and dtype.kind != "c":
-        raise RuntimeError(
-            f"value cannot be converted to type {_dtype.from_numpy(dtype).cpp_name} without overflow"
-        )
+        raise RuntimeError(f"value cannot be converted to type {_dtype.from_numpy(dtype).cpp_name} without overflow")
     return cast_array(given, dtype)
 
 
@@ -60,17 +55,14 @@ def cast_array(data: Array, dtype: np.dtype[Any]) -> Array:
     return data if data.dtype == dtype else RAW.cast(data, dtype)
 
 
-@internal(
-    inplace=True,
-    node=lambda value: f"FillBackward{3 if isinstance(value, Tensor) else 2}",
-    self=lambda xp, grad: xp.zeros(grad.shape, grad),
-    value=lambda xp, grad: xp.sum(grad, None, False),
-)
+@internal(inplace=True,
+          node=lambda value: f"FillBackward{3 if isinstance(value, Tensor) else 2}",
+          self=lambda xp, grad: xp.zeros(grad.shape, grad),
+          value=lambda xp, grad: xp.sum(grad, None, False))  # fmt: skip
 def fill(self: Array, value: ArrayOrNumber) -> Array:
     if np.ndim(value):
         raise RuntimeError(
-            "fill_ only supports 0-dimension value tensor but got tensor with"
-            f" {np.ndim(value)} dimensions."
+            f"fill_ only supports 0-dimension value tensor but got tensor with {np.ndim(value)} dimensions."
         )
     result = np.empty(self.shape, self.dtype)
     result.fill(fitted(value, self.dtype))
@@ -98,7 +90,7 @@ def converted(self: Tensor, dtype: np.dtype[Any], copy: bool = False) -> Tensor:
         return self
     if self._data.dtype.kind == "c" and dtype.kind not in "cb":
         warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3)
-    return RECORDED.cast(self, dtype)  # type: ignore[no-any-return]
+    return RECORDED.cast(self, dtype)
 
 
 @method()
