@@ -356,7 +356,8 @@ class _Search:
         chosen = self.differing[::every]
         self.count["unattributed"] += len(self.differing) - len(chosen)
         for position, target, program, mismatch in chosen:
-            if self.unit.until is not None and (self.late or self.searcher.too_busy_blaming()):
+            # One of each unit at least, however late: what differs must not go without a finding.
+            if self.unit.until is not None and self.met and (self.late or self.searcher.too_busy_blaming()):
                 self.count["unattributed"] += 1
                 continue
             self.searcher.journal.at(position)
