@@ -69,7 +69,13 @@ def _mm(self: Array, mat2: Array) -> Array:
     return _dot(self, mat2, "addmm_impl_cpu_")
 
 
-op("mm", quick=_mm, self=lambda grad, mat2: grad @ mat2.mT, mat2=lambda grad, self: self.mT @ grad)(_mm)
+def _second_gradient(grad: Any, mat1: Any, strides: tuple[int, ...]) -> Any:
+    """The gradient of the second factor, in its own memory layout: then that of a transposed leaf needs no copy."""
+    return (grad.mT @ mat1).mT if strides[0] < strides[1] else mat1.mT @ grad
+
+
+op("mm", quick=_mm, self=lambda grad, mat2: grad @ mat2.mT,
+   mat2=lambda grad, self, mat2_strides: _second_gradient(grad, self, mat2_strides))(_mm)  # fmt: skip
 
 
 def _check_mv(self: Array, mat: Array, vec: Array) -> None:
@@ -172,7 +178,7 @@ def _times(value: Any, number: Any) -> Any:
 @op(inplace=True,
     self=lambda grad, beta: _times(grad, beta),
     mat1=lambda grad, mat2, alpha: _times(grad @ mat2.mT, alpha),
-    mat2=lambda grad, mat1, alpha: _times(mat1.mT @ grad, alpha))  # fmt: skip
+    mat2=lambda grad, mat1, alpha, mat2_strides: _times(_second_gradient(grad, mat1, mat2_strides), alpha))  # fmt: skip
 def addmm(self: Array, mat1: Array, mat2: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
     if mat1.ndim == mat2.ndim == 2:
         _check_expands(self, (mat1.shape[0], mat2.shape[1]))
