@@ -7,7 +7,10 @@ within the one-sided derivatives is a convention.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -54,6 +57,8 @@ Terms: TypeAlias = Callable[[Any], Sequence[Any]]
 WORK = 150_000
 #: Step of the differences, as a part of the number that is moved.
 STEP = MP.mpf(2) ** -40
+#: Seconds after which a ruling is given up.
+PATIENCE = 15
 #: Digits while derivatives of derivatives are taken.
 MORE_DIGITS = 90
 
@@ -331,12 +336,34 @@ def judge(program: Program, mismatch: Mismatch) -> Ruling:
         return Ruling("engine wrong", "", f"torch is the specification of {what}")
     seconds = any(isinstance(step, (Grad, ReadGrad)) for step in program.steps)
     try:
-        with MP.workdps(MORE_DIGITS if seconds else DIGITS):
+        with MP.workdps(MORE_DIGITS if seconds else DIGITS), _patience():
             return _rule(Evaluation(program), mismatch)
     except UndecidedError as reason:
         return Ruling("undecided", "", str(reason))
     except UnspecifiedError as reason:
         return Ruling("convention differs", "", f"torch leaves this open: {reason}")
+
+
+@contextlib.contextmanager
+def _patience() -> Iterator[None]:
+    """The last resort against a function that the work limit does not know to be slow: `UndecidedError` by the clock.
+
+    Only where a timer can be set: in the main thread, on systems that have one.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise UndecidedError(f"exact arithmetic took longer than {PATIENCE} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def derivative(program: Program, target: int, where: tuple[int, ...]) -> Sides:

@@ -32,6 +32,7 @@ from conformance.exact.arithmetic import (
     log_softmax,
     log_sum,
     mean,
+    modest,
     num,
     over,
     p_norm,
@@ -298,9 +299,9 @@ _BINARY: dict[str, Function] = {
     "ldexp": lambda a, b: a * MP.mpf(2) ** b,
     "logaddexp2": lambda a, b: MP.log(MP.mpf(2) ** a + MP.mpf(2) ** b) / MP.log(2),
     "heaviside": lambda a, b: b if a == 0 else ONE if a > 0 else ZERO,
-    "zeta": MP.zeta,
-    "igamma": lambda a, b: MP.gammainc(a, 0, b, regularized=True),
-    "igammac": lambda a, b: MP.gammainc(a, b, MP.inf, regularized=True),
+    "zeta": modest(MP.zeta),
+    "igamma": modest(lambda a, b: MP.gammainc(a, 0, b, regularized=True)),
+    "igammac": modest(lambda a, b: MP.gammainc(a, b, MP.inf, regularized=True)),
     "clamp_min": lambda a, b: _clamp(a, b),
     "clamp_max": lambda a, b: _clamp(a, None, b),
 }
@@ -378,7 +379,7 @@ FUNCTIONS: dict[str, Function] = {
     "clamp": clamp,
     "addcmul": lambda a, b, c, value=1: arr(a + num(value) * b * c),
     "addcdiv": lambda a, b, c, value=1: arr(a + num(value) * each(_divide, 2)(b, c)),
-    "polygamma": lambda n, x: each(lambda v: MP.psi(n, v))(x),
+    "polygamma": lambda n, x: each(modest(lambda v: MP.psi(n, v)))(x),
     "mvlgamma": lambda x, p: each(
         lambda v: (
             p * (p - 1) / MP.mpf(4) * MP.log(MP.pi) + total(MP.log(abs(MP.gamma(v - MP.mpf(j) / 2))) for j in range(p))
