@@ -231,7 +231,7 @@ def _title(row: Row, operation: str) -> str:
 
 
 def write(parts: Sequence[Results], absent: Mapping[str, str], folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """Write scoreboard.md, scoreboard.html and each engine's results (`ENGINE.json`) to a folder. Raises `ResultsError`."""
+    """Write scoreboard.md, scoreboard.html and each engine's results (ENGINE.json). Raises `ResultsError`."""
     home = Path(folder)
     written = [home / "scoreboard.md", home / "scoreboard.html"]
     records.write(written[0], to_markdown(parts, absent).encode())
