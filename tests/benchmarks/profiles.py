@@ -47,7 +47,7 @@ def collecting(step: Step, repeats: int) -> float:
 
 def _label(file: str, line: int, function: str) -> str:
     if file == "~":
-        return function.strip("<>").removeprefix("built-in method ").removeprefix("method ")
+        return function.strip("<>").removeprefix("built-in method ").removeprefix("method ").partition(" at 0x")[0]
     if file.startswith("<"):
         return f"{file.strip('<>')}: {function}"
     path = Path(file)

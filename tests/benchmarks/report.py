@@ -45,7 +45,7 @@ def write(found: Findings, cases: list[Case], folder: Path) -> None:
 
 def page(found: Findings, cases: list[Case]) -> str:
     """The page as Markdown."""
-    versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+    versions = ", ".join(f"{name} {version}".strip() for name, version in found.versions.items())
     parts = [
         "# Speed",
         "Made by `python -m tests.benchmarks`, from the top of the repository. One thread, on "
