@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from conformance import execute
 from conformance.blame import Bench
 from conformance.compare import Mismatch, same
 from conformance.execute import Observation

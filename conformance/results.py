@@ -176,7 +176,8 @@ class GraphNode(msgspec.Struct, frozen=True, kw_only=True):
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """A cause: one reduced program that shows it, what is to blame, and how often it was met.
 
-    `known` is the id of the expectation that lists it; "" when none does. `verdict` says who is wrong and `reason` why; `referee` is the exact number in the place of `expected`, as text.
+    `known` is the id of the expectation that lists it; "" when none does. `verdict` says who is wrong and `reason`
+    why; `referee` is the exact number in the place of `expected`, as text.
     `position` is the number of the first program that showed it, in the order of the search.
     """
 

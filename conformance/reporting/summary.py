@@ -109,9 +109,10 @@ def tried(results: Results) -> str:
     """One sentence on how much was tried."""
     by_label = dict(figures(results))
     pairs = f", {by_label['pairs exercised']} pairs" if "pairs exercised" in by_label else ""
+    allowed = ", as many as the time allowed" if results.configuration.examples is None else ""
     return (
         f"{by_label['programs']} programs, {by_label['operations applied']} operations applied "
-        f"({by_label['operations exercised']} kinds){pairs}, in {seconds(results.timings.total)}"
+        f"({by_label['operations exercised']} kinds){pairs}, in {seconds(results.timings.total)}{allowed}"
     )
 
 
@@ -322,7 +323,7 @@ def _run(results: Results) -> Run:
 
 
 def timings(results: Results) -> list[tuple[str, str, str]]:
-    """Where the time went, as (label, seconds, share of the total)."""
+    """Where the time went, as (label, seconds, share of all); with several processes, the parts are their sums."""
     t = results.timings
     parts = [
         ("start-up", t.startup),
@@ -332,10 +333,12 @@ def timings(results: Results) -> list[tuple[str, str, str]]:
         ("compare", t.compare),
         ("reduce", t.reduce),
     ]
-    rest = max(0.0, t.total - sum(value for _, value in parts))
-    whole = t.total or 1.0
+    spent = sum(value for _, value in parts)
+    rest = max(0.0, t.total - spent)
+    whole = max(t.total, spent) or 1.0
     rows = [(label, seconds(value), f"{value / whole:.0%}") for label, value in [*parts, ("other", rest)]]
-    return [*rows, ("total", seconds(t.total), "100%")]
+    by = f" by the clock, {t.jobs} processes" if t.jobs > 1 else ""
+    return [*rows, (f"total{by}", seconds(t.total), "100%" if whole == t.total else "")]
 
 
 def ranked(results: Results) -> list[Finding]:
