@@ -42,7 +42,7 @@ def measure(reference: Engine, program: Program) -> tuple[Observation, ...]:
     found = [execute.run_all(Jittered(number, gradients=not changed), [program])[0] for number in range(RUNS)]
     others = {retyped(program, "float32", "float64"), retyped(program, "float64", "float32")} - {program}
     found += execute.run_all(reference, sorted(others, key=to_json))
-    base, *moved = execute.run_all(reference, [program, *(nudged(program, number) for number in range(2))])
+    base, *moved = execute.run_all(reference, [program, *(nudged(program, number) for number in range(3))])
     size = max([1.0, *(float(np.max(np.abs(v), initial=0.0, where=np.isfinite(v))) for v in _floats(program))])
     return (*found, *(_near(base, each, size) for each in moved if each.failure is None))
 
@@ -52,15 +52,20 @@ def _floats(program: Program) -> list[Any]:
 
 
 def nudged(program: Program, number: int) -> Program:
-    """The program with every number of its leaves off by one unit of the last place; equal numbers move alike.
+    """The program with every number of its leaves off by one unit of the last place.
 
-    Cancellation inside a formula shows so even where all operands are short numbers.
+    Cancellation inside a formula shows so even where all operands are short numbers. Equal numbers move alike, but for
+    `number` 2, where neighbours move apart: that shows the cancellation of equal numbers (the mean of a constant row).
     """
     leaves = []
     for leaf in program.leaves:
         values = to_numpy(leaf.array)
         if values.dtype.kind == "f":
-            _move(values, number, exact=False)
+            if number == 2:
+                apart = 1.0 - 2.0 * ((np.arange(values.size) + leaf.id) % 2).reshape(values.shape)
+                values *= (1.0 + apart * np.finfo(values.dtype).eps).astype(values.dtype)
+            else:
+                _move(values, number, exact=False)
         leaves.append(Leaf(leaf.id, array(values, leaf.array.dtype, leaf.array.layout), leaf.requires_grad))
     return msgspec.structs.replace(program, leaves=tuple(leaves))
 

@@ -625,7 +625,7 @@ def _reduced_self_vjp(xp: Any, grad: Any, self: Any, self_dtype: Any, dim: int, 
         grad = grad / _written_counts(xp, grad, src, dim, index, include_self)
     elif reduce == "prod":
         masked = xp.masked_fill(self, self == 0, 1)
-        grad = grad * xp.scatter_reduce(masked, dim, index, src, reduce, include_self) / masked
+        grad = grad * xp.scatter_reduce(masked, dim, index, src, reduce, include_self=include_self) / masked
     elif reduce != "sum":
         mine, _, share = _shares(xp, grad, self, dim, index, src, result, self_dtype)
         grad = mine * share
@@ -645,7 +645,7 @@ def _reduced_src_vjp(xp: Any, grad: Any, self: Any, self_dtype: Any, dim: int, i
             xp.scatter_add(xp.zeros(self.shape, grad), dim, index, xp.cast(zero, self_dtype)), dim, index
         )
         single = zero & (number == 1)
-        others = xp.scatter_reduce(self, dim, index, xp.masked_fill(src, single, 1), reduce, include_self)
+        others = xp.scatter_reduce(self, dim, index, xp.masked_fill(src, single, 1), reduce, include_self=include_self)
         rest = xp.gather(grad * result, dim, index) / xp.masked_fill(src, zero, 1)
         return xp.where(single, xp.gather(grad * others, dim, index), rest)
     _, mine, share = _shares(xp, grad, self, dim, index, src, result, self_dtype)

@@ -146,8 +146,11 @@ def _unsafe(name: str) -> None:
     @linear(name=name, returns=tuple, node="UnsafeSplitBackward0", self=lambda xp, grads, dim: xp.cat(grads, dim))
     def unsafe(self: Array, size: int, dim: int = 0) -> tuple[Array, ...]:
         dim = wrap_dim(dim, self.ndim)
-        size = size if name == "unsafe_split" else -(-self.shape[dim] // size)
-        return tuple(np.array(each) for each in _evenly(self, size, dim))
+        if name == "unsafe_chunk":
+            if not self.shape[dim]:
+                return (self,) * size
+            size = -(-self.shape[dim] // size)
+        return tuple(_evenly(self, size, dim))  # they share memory, which is what is unsafe
 
 
 _unsafe("unsafe_split")

@@ -516,7 +516,7 @@ def multi_margin_loss(self: Array, target: Array, others: Array, reduction: int,
     """`others` (N, C): the weight of each sum's terms, 0 for the target class."""
     x = self.reshape(others.shape)
     above = np.maximum(margin - RAW.nll_pick(x, target.reshape(-1))[:, None] + x, 0)
-    losses = np.add.reduce(others * above**p, axis=1).astype(self.dtype, copy=False)
+    losses = np.add.reduce(np.where(others == 0, 0, others * above**p), axis=1).astype(self.dtype, copy=False)
     return _reduced(losses if self.ndim > 1 else losses[0], reduction)
 
 

@@ -165,6 +165,8 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """The dot products of vectors along a dimension; the first is conjugated."""
     expect_continuous("linalg.vecdot", x)
     check_same_kind("linalg.vecdot", x, y, ("x", "y"))
+    if x.ndim == y.ndim == 1:
+        return F.vdot(x, y)
     return F.sum(F.mul(F.conj(x) if x.dtype.is_complex else x, y), (dim,))
 
 

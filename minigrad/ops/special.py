@@ -25,7 +25,7 @@ unary("erf", erf, lambda xp, grad, self: 2 / ROOT_PI * xp.exp(-(self * self)) * 
       kinds="f", refusal="erf_vml_cpu", aliases=["special.erf"])  # fmt: skip
 unary("erfc", special("erfc"), lambda xp, grad, self: -2 / ROOT_PI * xp.exp(-(self * self)) * grad,
       kinds="f", refusal="erfc_vml_cpu", aliases=["special.erfc"])  # fmt: skip
-unary("erfinv", special("erfinv"), lambda xp, grad, result: ROOT_PI / 2 * xp.exp(result * result) * grad,
+unary("erfinv", special("erfinv"), lambda xp, grad, self: ROOT_PI / 2 * xp.exp(xp.erfinv(self) ** 2) * grad,
       kinds="f", refusal="erfinv_vml_cpu", aliases=["special.erfinv"])  # fmt: skip
 unary("special.erfcx", special("erfcx"), lambda grad, self, result: (2 * self * result - 2 / ROOT_PI) * grad,
       kinds="f", refusal="erfcx_cpu")  # fmt: skip
@@ -91,7 +91,12 @@ binary("igamma", special("gammainc", "igamma"), kinds="f", refusal="igamma_cpu",
 binary("igammac", special("gammaincc", "igammac"), kinds="f", refusal="igammac_cpu", aliases=["special.gammaincc"],
        self=refuse(NotImplementedError("the derivative for 'igammac: input' is not implemented.")),
        other=lambda xp, grad, self, other: -grad * gamma_density(xp, self, other))  # fmt: skip
-binary("special.zeta", zeta, promote="float", numbers=BOTH, kinds="f", refusal="zeta_cpu",
+def hurwitz(self: Any, other: Any) -> Any:
+    """The Hurwitz zeta function, nan at infinity as torch has it."""
+    return np.where(np.isinf(other), self.dtype.type(np.nan), zeta(self, other))
+
+
+binary("special.zeta", hurwitz, promote="float", numbers=BOTH, kinds="f", refusal="zeta_cpu",
        node=overloads("SpecialZeta", 0, 2, 1),
        self=refuse(NotImplementedError("the derivative for 'zeta' is not implemented.")),
        other=lambda xp, grad, self, other: grad * -self * xp.special_zeta(self + 1, other))  # fmt: skip
