@@ -242,9 +242,8 @@ class Campaign:
         """Take what is done, and let what was met and not yet described be described as it is, for a few seconds."""
         for future in under_way:
             future.cancel()
-        now = clock.time()
         missing = [met for cause, met in self.met.items() if cause not in self.described]
-        more = [crew.submit(Description(met=met, until=now, reduce=False, graph=False)) for met in missing]
+        more = [crew.submit(Description(met=met, plain=True)) for met in missing]
         for future in wait([*under_way, *more], timeout=WINDING_DOWN).done:
             if not future.cancelled() and future.exception() is None:
                 self._take(future.result())
@@ -283,6 +282,7 @@ class Campaign:
             duplicates=self.duplicates.count,
             ill_conditioned=self.count["ill-conditioned"],
             reference_errors=self.count["reference errors"],
+            lost=self.count["lost"],
         )
         found = Results(
             versions=versions(),

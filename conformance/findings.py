@@ -23,10 +23,17 @@ def identify(engine: str, blamed: str, kind: Kind) -> str:
 
 
 def build(
-    bench: Bench, program: Program, cause: tuple[str, Kind], mismatch: Mismatch, *, first_seen: str, **more: Any
+    bench: Bench,
+    program: Program,
+    cause: tuple[str, Kind],
+    mismatch: Mismatch,
+    *,
+    first_seen: str,
+    referee: bool = True,
+    **more: Any,
 ) -> Finding:
     """The finding for a reduced program; `more` gives the fields that count (`met`, `reduced_from`, …)."""
-    from conformance.referee import judge  # mpmath is loaded when there is a finding
+    from conformance.referee import Ruling, judge  # mpmath is loaded when there is a finding
 
     blamed, kind = cause
     engine = bench.engine
@@ -35,7 +42,7 @@ def build(
     where = "" if difference.where is None else f" at {list(difference.where)}"
     gap = f", off by {difference.absolute}" if difference.absolute else ""
     gap += f" ({difference.ulps} ulps)" if difference.ulps else ""
-    ruling = judge(program, mismatch)
+    ruling = judge(program, mismatch) if referee else Ruling("undecided", "", "the referee did not come to an end")
     message = f"{blamed}: {difference.what}{where} should be {difference.expected}, got {difference.actual}{gap}"
     return Finding(
         id=identify(engine.name, blamed, kind),

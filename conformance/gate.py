@@ -110,6 +110,8 @@ def judge(results: Results, *, interrupted: bool = False) -> Results:
         )
     if errors := results.statistics.reference_errors:
         reasons.append((Exit.INTERNAL, f"reference-error: torch raised an error on {_count(errors, 'program')}"))
+    if lost := results.statistics.lost:
+        reasons.append((Exit.INTERNAL, f"internal-error: {_count(lost, 'block')} of programs had to be given up"))
     unlisted = Counter(finding.engine for finding in results.findings if not finding.known)
     for engine, found in unlisted.items():
         reasons.append((Exit.FINDING, f"finding: {_count(found, 'cause')} of difference from torch in {engine}"))

@@ -40,7 +40,7 @@ MEMORY = 4 << 30
 #: A worker that has grown by so many bytes is replaced by a fresh one between two units.
 GROWTH = 1 << 30
 #: Seconds that all else (loading, drawing, judging) may take without a sign of life.
-PATIENCE = 120.0
+PATIENCE = 60.0
 #: Seconds that a unit may go on after the end of its time.
 GRACE = 2.0
 #: Deaths of workers in one unit after which the rest of it is given up, and those outside the engine that are forgiven.
@@ -272,9 +272,9 @@ class Worker:
     # -- tasks ---------------------------------------------------------------------------------------------------------
 
     def _describe(self, task: Description) -> Finding:
-        answer = self._ask("describe", task)
-        if isinstance(answer, Death):  # reduction came upon something worse: describe what was met as it was
-            answer = self._ask("describe", msgspec.structs.replace(task, reduce=False, graph=False))
+        answer = self._ask("describe", task, until=task.until)
+        if isinstance(answer, Death):  # something worse came up, or the referee does not end: what was met as it was
+            answer = self._ask("describe", msgspec.structs.replace(task, plain=True))
         if isinstance(answer, Death):
             raise WorkerError(f"a worker ended while it described a finding: {answer.how}")
         found: Finding = answer
@@ -294,7 +294,7 @@ class Worker:
             if met is None:
                 unexplained += 1
                 if unexplained > FORGIVEN:
-                    raise WorkerError(f"workers keep ending without a program that ends them: {answer.how}")
+                    return Outcome.nothing(lost=1).also(deaths)
                 continue
             deaths.append(met)
             avoid = {met.cause[0]} & set(met.original.operations)

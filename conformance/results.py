@@ -248,7 +248,10 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What the search did. `discarded` programs were drawn but not run; `operations` counts applications."""
+    """What the search did. `discarded` programs were drawn but not run; `operations` counts applications.
+
+    `lost` counts blocks of programs that were given up, since processes kept ending outside the engine.
+    """
 
     programs: int = 0
     operations: int = 0
@@ -258,6 +261,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: int = 0
     ill_conditioned: int = 0
     reference_errors: int = 0
+    lost: int = 0
 
 
 class Shard(msgspec.Struct, frozen=True, kw_only=True):

@@ -93,9 +93,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     errors: dict[str, tuple[float, ...]] = {}
 
     @staticmethod
-    def nothing() -> Outcome:
-        """The outcome of a unit of which nothing was done."""
-        return Outcome(counts={}, cells={}, pairs=(), fingerprints=(), met=(), seconds={})
+    def nothing(lost: int = 0) -> Outcome:
+        """The outcome of a unit of which nothing was done; `lost` counts it as given up."""
+        return Outcome(counts={"lost": lost}, cells={}, pairs=(), fingerprints=(), met=(), seconds={})
 
     def also(self, met: Iterable[Met]) -> Outcome:
         """The same, with what else was met."""
@@ -103,12 +103,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks for the finding of a cause: reduced (until a time of day), and with the numbers of its graph."""
+    """Asks for the finding of a cause: reduced until a time of day or, when `plain`, as it was met.
+
+    A plain one takes no time and runs no engine: it has no numbers in its graph, and no referee.
+    """
 
     met: Met
     until: float | None = None
-    reduce: bool = True
-    graph: bool = True
+    plain: bool = False
 
 
 Task: TypeAlias = Unit | Description
@@ -167,20 +169,21 @@ class Searcher:
 
         program, mismatch, runs = met.program if fatal else met.original, met.mismatch, 0
         with execute.quiet():
-            if task.reduce and not fatal:
+            if not (task.plain or fatal):
                 reducer = Reducer(shows, self.bench.expected)
                 smallest = reducer.reduce(met.program)
                 runs = reducer.runs
                 final = self.bench.mismatch(smallest)
                 if final is not None:  # else it cannot be told apart from noise once alone: what was seen stays
                     program, mismatch = smallest, final
-            bench = Bench(Dead(self.engine), self.reference) if fatal or not task.graph else self.bench
+            bench = Bench(Dead(self.engine), self.reference) if fatal or task.plain else self.bench
             return findings.build(
                 bench,
                 program,
                 met.cause,
                 mismatch,
                 first_seen=met.first_seen,
+                referee=not task.plain,
                 position=met.position,
                 met=met.times,
                 features=tuple(sorted(met.features)),
