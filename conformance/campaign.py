@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from conformance import __version__, engines, execute, executors, gate, generate, isolation
+from conformance import expectations as known
 from conformance import results as records
 from conformance.blame import Bench
 from conformance.duplicates import Duplicates
@@ -27,7 +28,7 @@ from conformance.engines import Engine, EngineError, Level
 from conformance.executors import Answer, Crew
 from conformance.program import Program
 from conformance.report import Report
-from conformance.results import Finding, Results
+from conformance.results import Expected, Finding, Results
 from conformance.search import Cause, Description, Met, Task, Unit, together
 from conformance.vocabulary import OPERATIONS
 
@@ -232,8 +233,8 @@ class Campaign:
     def _next_description(self, asked: dict[Cause, int], *, final: bool) -> Description | None:
         """A cause to reduce: one that is new or, at the end, one for which an earlier program came in meanwhile."""
         for cause, met in self.met.items():
-            known = asked.get(cause)
-            if known is None or (final and known != met.position and not self.late):
+            first = asked.get(cause)
+            if first is None or (final and first != met.position and not self.late):
                 asked[cause] = met.position
                 return Description(met=met, until=None if self.until is None else self.until + REDUCING)
         return None
@@ -260,9 +261,9 @@ class Campaign:
             if place in self.cells:
                 self.cells[place] = [a + b for a, b in zip(self.cells[place], tried, strict=True)]
         for operation, seen in answer.errors.items():
-            known = self.errors.get(operation, [0.0] * len(seen))
-            counts = [a + b for a, b in zip(known[:-1], seen[:-1], strict=True)]
-            self.errors[operation] = [*counts, max(known[-1], seen[-1])]
+            before = self.errors.get(operation, [0.0] * len(seen))
+            counts = [a + b for a, b in zip(before[:-1], seen[:-1], strict=True)]
+            self.errors[operation] = [*counts, max(before[-1], seen[-1])]
         for first, seconds in answer.pairs:
             for second in seconds:
                 self.rows[self.place[first]] |= 1 << self.place[second]
@@ -343,6 +344,7 @@ def check(
     min_coverage: float | None = None,
     level: Level | None = None,
     progress: Callable[[Progress], object] | None = None,
+    expectations: Sequence[known.Known] | None = None,
 ) -> Report:
     """Run random programs through an engine and through torch, and report what differs.
 
@@ -357,6 +359,7 @@ def check(
 
     `level` says how much of torch the engine claims: "value", "gradient", "higher" (order), "behaviour" (of autograd)
     or "look" (names, versions, memory), each with those before it; all that the engine offers when it is not given.
+    `expectations` are known findings (`expectations.load`); without, those that come with the suite for the engine.
     """
     if examples is not None and examples < 1:
         raise ValueError(f"examples must be at least 1, got {examples}")
@@ -378,12 +381,20 @@ def check(
         shard=shard,
         progress=progress,
     )
+    if expectations is None:
+        path = known.listed(engine) if isinstance(engine, str) else None
+        expectations = known.load(path) if path is not None else ()
+    expected = known.replay(expectations, loaded, engine if isinstance(engine, str) else "", level)
     if jobs is None and scheduler is None:
-        return Report(campaign.run(executors.inline(loaded, campaign.reference)))
+        return _reported(campaign.run(executors.inline(loaded, campaign.reference)), expected)
     settings = isolation.Settings(engine=_sendable(engine), timeout=timeout, level=campaign.level)
     crew = executors.cluster(settings, scheduler) if scheduler else executors.processes(settings, jobs or 1)
     with crew as started:
-        return Report(campaign.run(started))
+        return _reported(campaign.run(started), expected)
+
+
+def _reported(results: Results, expected: Sequence[Expected]) -> Report:
+    return Report(known.apply(results, expected) if expected else results)
 
 
 def _sendable(engine: Spec) -> Spec:

@@ -113,7 +113,7 @@ _OUTPUT = _argument(
         "--expectations",
         type=Path,
         metavar="FILE",
-        help="known findings: their witnesses are replayed before the search",
+        help="known findings, whose witnesses are replayed before the search (default: what comes with the suite)",
     ),
     _argument(
         "--min-coverage",
@@ -160,7 +160,7 @@ def run(arguments: argparse.Namespace) -> int:
         if name in loaded:
             raise UsageError(f"{loaded[name]} and {spec} are both named {name}; give each engine a name of its own")
         loaded[name] = spec
-    known = _expectations(arguments.expectations)
+    known = _expectations(arguments.expectations, specs)
 
     from conformance.campaign import check
     from conformance.expectations import apply
@@ -186,12 +186,13 @@ def run(arguments: argparse.Namespace) -> int:
                 min_coverage=arguments.min_coverage,
                 level=arguments.level,
                 progress=progress,
+                expectations=(),
             )
         parts.append(found.results)
         if not found.results.complete:  # stopped by Ctrl-C: what there is gets written
             break
     results = beside(parts)
-    if arguments.expectations:
+    if known or arguments.expectations:
         results = apply(results, expected)
     if arguments.all_engines:
         from conformance.reporting.scoreboard import write as write_scoreboard
@@ -231,12 +232,12 @@ def merge(arguments: argparse.Namespace) -> int:
     return _write(join(shards), output)
 
 
-def _expectations(path: Path | None) -> Sequence[Known]:
-    if path is None:
-        return ()
-    from conformance.expectations import load
+def _expectations(path: Path | None, specs: Sequence[str]) -> Sequence[Known]:
+    """The expectations of a file, or else those that come with the suite for these engines."""
+    from conformance.expectations import listed, load
 
-    return load(path)
+    paths = [path] if path is not None else [found for found in map(listed, specs) if found is not None]
+    return tuple(known for each in paths for known in load(each))
 
 
 @_command(

@@ -106,6 +106,12 @@ def load(path: Path) -> tuple[Known, ...]:
     return tuple(found)
 
 
+def listed(spec: str) -> Path | None:
+    """The expectations that come with the suite for a registered engine, such as minigrad's; None for others."""
+    path = Path(__file__).parent / "known" / f"{spec}.toml"
+    return path if spec.isidentifier() and path.is_file() else None
+
+
 def _problems(entry: Expectation) -> Iterable[str]:
     """What is wrong with an entry by itself."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
