@@ -29,6 +29,9 @@ PRECEDENCE = (Exit.INTERRUPTED, Exit.INTERNAL, Exit.USAGE, Exit.FINDING, Exit.EV
 #: What may become of an expectation that fails the gate.
 UNMET = ("stale", "changed", "expired", "not run", "flaky")
 
+#: One program in so many may be refused by torch although it was meant to be valid; it is counted, and compared by its
+#: error. More of them say that the generator is at fault.
+REFUSED = 1000
 #: Cells that a reason names.
 LISTED = 20
 
@@ -51,8 +54,8 @@ EXPLANATIONS: dict[str, str] = {
     "or ended the process. Exit code 1.",
     "flaky-expectation": "The witness of a known finding answers differently in repeated runs, in one process or in a "
     "fresh one. Exit code 1. An engine whose answers change cannot be tested: mend that first.",
-    "reference-error": "torch itself raised an error on a program that was meant to be valid, so that the program "
-    "proves nothing. Exit code 3. It is a defect of the generator: please report it with the seed.",
+    "reference-error": "torch itself raised an error on more than one in a thousand programs that were meant to be valid, "
+    "and these prove little. Exit code 3. It is a defect of the generator: please report it with the seed.",
     "internal-error": "The suite itself failed. Exit code 3. It is a defect of the suite: please report it with the "
     "seed.",
     "interrupted": "The run was stopped before its budget was spent. Exit code 130. The results hold what was found "
@@ -108,7 +111,8 @@ def judge(results: Results, *, interrupted: bool = False) -> Results:
         reasons.append(
             (Exit.INTERRUPTED, "interrupted: stopped before the budget was spent; these results are partial")
         )
-    if errors := results.statistics.reference_errors:
+    errors = results.statistics.reference_errors
+    if errors * REFUSED > results.statistics.programs:
         reasons.append((Exit.INTERNAL, f"reference-error: torch raised an error on {_count(errors, 'program')}"))
     if lost := results.statistics.lost:
         reasons.append((Exit.INTERNAL, f"internal-error: {_count(lost, 'block')} of programs had to be given up"))

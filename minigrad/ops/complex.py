@@ -126,15 +126,17 @@ def conj(self: Tensor) -> Tensor:
     return found
 
 
-@linear(name="_conj_physical", node="ConjPhysicalBackward0", self=lambda xp, grad: xp.conj_physical(grad), inplace=True)
+@linear(name="_conj_physical", node="ConjPhysicalBackward0", self=lambda xp, grad: xp.conj_physical(grad))
 def _conj_physical(self: Array) -> Array:
     return np.conj(self)
 
 
-@composite(
-    raw=lambda self: np.conj(self),
-    inplace=lambda self: self._conj_physical_() if self.is_complex() else self,
-)
+@linear(name="_conjugated", node="ConjPhysicalBackward1", self=lambda xp, grad: xp.conj_physical(grad), inplace=True)
+def _conjugated(self: Array) -> Array:
+    return np.conj(self)
+
+
+@composite(raw=lambda self: np.conj(self), inplace=lambda self: self._conjugated_())
 def conj_physical(self: Tensor) -> Tensor:
     """The conjugates, in memory of their own; a real tensor itself."""
     return _conj_physical(self) if self.is_complex() else self  # type: ignore[no-any-return]

@@ -233,7 +233,9 @@ def torch_vander(x: Tensor, N: int | None = None, increasing: bool = False) -> T
     if x._data.ndim != 1:
         raise RuntimeError("x must be a one-dimensional tensor.")
     count = x.shape[0] if N is None else N
-    powers = vander(x, N=N) if count > 1 else make(np.ones((x.shape[0], max(count, 0)), x._data.dtype), None)
+    powers = make(np.ones((x.shape[0], min(max(count, 0), 1)), F.cumprod(x[:0], 0)._data.dtype), None)
+    if count > 1:
+        powers = F.cat([powers, F.cumprod(F.expand(F.unsqueeze(x, -1), (*x.shape, count - 1)), -1)], -1)
     return powers if increasing else F.flip(powers, (1,))
 
 

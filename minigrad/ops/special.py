@@ -93,7 +93,7 @@ binary("igammac", special("gammaincc", "igammac"), kinds="f", refusal="igammac_c
        other=lambda xp, grad, self, other: -grad * gamma_density(xp, self, other))  # fmt: skip
 def hurwitz(self: Any, other: Any) -> Any:
     """The Hurwitz zeta function, nan at infinity as torch has it."""
-    return np.where(np.isinf(other), self.dtype.type(np.nan), zeta(self, other))
+    return np.where(np.isinf(other) & (self != 1), self.dtype.type(np.nan), zeta(self, other))
 
 
 binary("special.zeta", hurwitz, promote="float", numbers=BOTH, kinds="f", refusal="zeta_cpu",
