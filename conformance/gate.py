@@ -54,8 +54,8 @@ EXPLANATIONS: dict[str, str] = {
     "or ended the process. Exit code 1.",
     "flaky-expectation": "The witness of a known finding answers differently in repeated runs, in one process or in a "
     "fresh one. Exit code 1. An engine whose answers change cannot be tested: mend that first.",
-    "reference-error": "torch itself raised an error on more than one in a thousand programs that were meant to be valid, "
-    "and these prove little. Exit code 3. It is a defect of the generator: please report it with the seed.",
+    "reference-error": "torch itself raised an error on more than one in a thousand programs that were meant to be "
+    "valid, and these prove little. Exit code 3. It is a defect of the generator: please report it with the seed.",
     "internal-error": "The suite itself failed. Exit code 3. It is a defect of the suite: please report it with the "
     "seed.",
     "interrupted": "The run was stopped before its budget was spent. Exit code 130. The results hold what was found "

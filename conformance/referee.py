@@ -354,7 +354,7 @@ def _patience() -> Iterator[None]:
         yield
         return
 
-    def stop(number: int, frame: object) -> None:
+    def stop(_number: int, _frame: object) -> None:
         raise UndecidedError(f"exact arithmetic took longer than {PATIENCE} s")
 
     before = signal.signal(signal.SIGALRM, stop)

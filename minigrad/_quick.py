@@ -52,7 +52,7 @@ def quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]
         if plan is None:
             plan = op.plan(1, (tensor, *defaults))
         if plan.simple:
-            node = new(plan.node_class)
+            node: Any = new(plan.node_class)
             node.sequence = number()
             node.next = (edge,)
             node.meta = ((result.shape, dtype),)
@@ -73,7 +73,9 @@ def quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]
     return function
 
 
-def quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]) -> Callable[..., Any]:
+def quick_binary(  # noqa: PLR0915  (the fast path is one function: calls are what it saves)
+    op: Op, forward: Callable[..., Any], general: Callable[..., Any]
+) -> Callable[..., Any]:
     """The public function of an operation on two tensors, or a tensor and a number, with defaults for the rest."""
     defaults = tuple(op.defaults.values())
     recordable, numbers = bool(op.formulas), 1 in op.numbers
@@ -81,7 +83,9 @@ def quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., Any
     new, number = object.__new__, _sequence.__next__
     plans: list[Plan | None] = [None] * 8
 
-    def function(first: Any = _MISSING, second: Any = _MISSING, /, *rest: Any, **kwargs: Any) -> Any:
+    def function(  # noqa: PLR0915
+        first: Any = _MISSING, second: Any = _MISSING, /, *rest: Any, **kwargs: Any
+    ) -> Any:
         try:
             x = first._data
             dtype = x.dtype
@@ -119,7 +123,7 @@ def quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., Any
             plan = plans[place] = op.plan(need, (first, second, *defaults))
         edges = (edge,) if scalar and overloaded else (edge, other)
         if plan.simple and not plan.saves_result:
-            node = new(plan.node_class)
+            node: Any = new(plan.node_class)
             node.sequence = number()
             node.next = edges
             node.meta = ((result.shape, dtype),)

@@ -81,7 +81,7 @@ class Tensor:
 
         def __getattr__(self, name: str) -> Any: ...
 
-        _installed: Any
+        _installed: Any = None
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _installed
         __pow__ = __neg__ = __invert__ = __and__ = __or__ = __matmul__ = __getitem__ = __setitem__ = _installed
         __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _installed

@@ -44,7 +44,8 @@ def outcome(engine: Any, call: Call, arrays: Sequence[Any], orders: int, grad_fo
         for order in range(orders):
             if not current or not leaves:
                 break
-            total = sum((each * engine.from_numpy(weights(each.shape, _array(each).dtype, order))).sum() for each in current)
+            weighted = [each * engine.from_numpy(weights(each.shape, _array(each).dtype, order)) for each in current]
+            total = sum(each.sum() for each in weighted)
             if total.dtype.is_complex:
                 total = total.real + total.imag
             found = engine.autograd.grad(total, leaves, create_graph=order + 1 < orders, allow_unused=True)

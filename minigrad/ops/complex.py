@@ -139,7 +139,7 @@ def _conjugated(self: Array) -> Array:
 @composite(raw=lambda self: np.conj(self), inplace=lambda self: self._conjugated_())
 def conj_physical(self: Tensor) -> Tensor:
     """The conjugates, in memory of their own; a real tensor itself."""
-    return _conj_physical(self) if self.is_complex() else self  # type: ignore[no-any-return]
+    return _conj_physical(self) if self.is_complex() else self
 
 
 @composite
