@@ -237,7 +237,7 @@ def alive(pid: int) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(("engine", "presses", "code"), [("Few", 1, Exit.INTERRUPTED), ("Loops", 2, Exit.INTERRUPTED)])
 def test_ctrl_c_leaves_no_process_behind(engine: str, presses: int, code: int, tmp_path: Path) -> None:
-    words = ["run", f"{FATAL}:{engine}", "--time", "60", "--timeout", "30", "--jobs", "2", "-o", str(tmp_path)]
+    words = ["run", f"{FATAL}:{engine}", "--time", "60", "--timeout", "4", "--jobs", "2", "-o", str(tmp_path)]
     with subprocess.Popen([sys.executable, "-m", "conformance", *words], stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr
         assert any("each operation" in line or "pairs" in line for line in running.stderr)
