@@ -235,8 +235,8 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize(("engine", "presses", "code"), [("Few", 1, Exit.INTERRUPTED), ("Loops", 2, Exit.INTERRUPTED)])
-def test_ctrl_c_leaves_no_process_behind(engine: str, presses: int, code: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("engine", "presses"), [("Few", 1), ("Loops", 2)])
+def test_ctrl_c_leaves_no_process_behind(engine: str, presses: int, tmp_path: Path) -> None:
     words = ["run", f"{FATAL}:{engine}", "--time", "60", "--timeout", "4", "--jobs", "2", "-o", str(tmp_path)]
     with subprocess.Popen([sys.executable, "-m", "conformance", *words], stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr
@@ -245,7 +245,9 @@ def test_ctrl_c_leaves_no_process_behind(engine: str, presses: int, code: int, t
         for _ in range(presses):
             running.send_signal(signal.SIGINT)
             time.sleep(1.0)
-        assert running.wait(30) == code
+        ended = running.wait(30)
+    # The second press may come when all is written already: then it ends the interpreter, which shells show as 130 too.
+    assert ended == Exit.INTERRUPTED or (presses == 2 and ended == -signal.SIGINT)
     if presses == 1:
         assert not records.load(tmp_path / "results.json").complete
     deadline = time.monotonic() + 10
