@@ -126,12 +126,17 @@ def conj(self: Tensor) -> Tensor:
     return found
 
 
-@linear(name="_conj_physical", node="ConjPhysicalBackward0", self=lambda xp, grad: xp.conj_physical(grad))
+@linear(
+    name="_conj_physical", function=False, node="ConjPhysicalBackward0", self=lambda xp, grad: xp.conj_physical(grad)
+)
 def _conj_physical(self: Array) -> Array:
     return np.conj(self)
 
 
-@linear(name="_conjugated", node="ConjPhysicalBackward1", self=lambda xp, grad: xp.conj_physical(grad), inplace=True)
+@linear(
+    name="_conjugated", function=False, inplace=True, node="ConjPhysicalBackward1",
+    self=lambda xp, grad: xp.conj_physical(grad),
+)  # fmt: skip
 def _conjugated(self: Array) -> Array:
     return np.conj(self)
 
