@@ -155,7 +155,7 @@ def _tensors(items: Any) -> list[Any]:
     for item in items:
         if isinstance(item, (tuple, list)):
             found += _tensors(item)
-        elif hasattr(item, "untyped_storage"):
+        elif hasattr(item, "untyped_storage") and not item._is_zerotensor():  # which has no memory to move
             found.append(item)
     return found
 

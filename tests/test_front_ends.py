@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ from conformance.engines import load
 from conformance.program import Program, defects
 
 FATAL = Path(__file__).parent / "engines" / "fatal.py"
+# Where the distribution is installed, its entry point has loaded the plugin already.
+PLUGIN = () if any(each.name == "conformance" for each in entry_points(group="pytest11")) else (
+    "-p", "conformance.pytest_plugin")  # fmt: skip
+
 WRONG = Path(__file__).parent / "engines" / "wrong.py"
 
 pytest_plugins = ("pytester",)
@@ -61,7 +66,7 @@ def test_what_is_unknown_is_said(make: object, said: str) -> None:
 
 def test_pytest_has_an_item_for_each_operation(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_mine(): pass")
-    plugin = ("-p", "conformance.pytest_plugin", "-p", "no:cacheprovider")
+    plugin = (*PLUGIN, "-p", "no:cacheprovider")
     done = pytester.runpytest_subprocess(
         *plugin, f"--conformance-engine={WRONG}:Wrong", "-k", "tanhshrink or mine", "-v"
     )
@@ -77,7 +82,7 @@ def test_pytest_has_an_item_for_each_operation(pytester: pytest.Pytester) -> Non
 
 
 def test_an_unknown_engine_is_one_line(pytester: pytest.Pytester) -> None:
-    done = pytester.runpytest_subprocess("-p", "conformance.pytest_plugin", "--conformance-engine=no_such")
+    done = pytester.runpytest_subprocess(*PLUGIN, "--conformance-engine=no_such")
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     done.stderr.fnmatch_lines(["ERROR: engine no_such: unknown*"])
 
@@ -86,7 +91,7 @@ def test_the_plugin_is_inert_unless_asked(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_mine(): pass")
     program = (
         "import sys, pytest\n"
-        "code = pytest.main(['-q', '-p', 'conformance.pytest_plugin', '-p', 'no:hypothesispytest'])\n"
+        f"code = pytest.main(['-q', *{PLUGIN!r}, '-p', 'no:hypothesispytest'])\n"
         "heavy = {'torch', 'numpy', 'hypothesis', 'msgspec', 'jinja2', 'rich'} & set(sys.modules)\n"
         "assert not heavy, heavy\nassert code == 0\n"
     )
