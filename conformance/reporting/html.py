@@ -58,6 +58,7 @@ def to_html(results: Results, history: Sequence[Results] = ()) -> str:
         script=Markup(_source(environment, "report.js")),  # our own file
         verdict=summary.verdict(results),
         subject=summary.subject(results),
+        agreement=summary.agreement(results),
         figures=summary.figures(results),
         command=summary.command(results),
         environment=summary.environment(results),

@@ -23,7 +23,7 @@ def to_markdown(results: Results, largest: int = LARGEST) -> str:
     start = [
         f"# {verdict.glyph} {verdict.word}: {cell(summary.subject(results))}",
         "\n".join(f"- {cell(reason)}" for reason in results.reasons)
-        or "No gradient, value, dtype, shape or error differed from torch in any program.",
+        or summary.agreement(results),
         table(["", ""], summary.figures(results)),
         fence(summary.command(results), "sh"),
         "## Environment and engines",

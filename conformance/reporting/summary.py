@@ -77,6 +77,15 @@ def verdict(results: Results) -> Verdict:
             return Verdict("Suite error", "!", "failed")
 
 
+def agreement(results: Results) -> str:
+    """What a run without any reason to fail says: that nothing differed, or only what is known to."""
+    known = sum(bool(finding.known) for finding in results.findings)
+    if not known:
+        return "No gradient, value, dtype, shape or error differed from torch in any program."
+    causes = "cause" if known == 1 else "causes"
+    return f"What differed from torch is known: {known} {causes}, each listed with its reason and a program that shows it."
+
+
 def subject(results: Results) -> str:
     """What was compared with what."""
     return (
