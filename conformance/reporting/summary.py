@@ -83,7 +83,7 @@ def agreement(results: Results) -> str:
     if not known:
         return "No gradient, value, dtype, shape or error differed from torch in any program."
     causes = "cause" if known == 1 else "causes"
-    return f"What differed from torch is known: {known} {causes}, each listed with its reason and a program that shows it."
+    return f"What differed from torch is known: {known} {causes}, each with its reason and a program that shows it."
 
 
 def subject(results: Results) -> str:
