@@ -19,7 +19,7 @@ from minigrad import _anomaly
 from minigrad._dtype import from_numpy
 from minigrad._graph import AccumulateGrad, Edge, Hooks, Meta, Node, Saved
 from minigrad._modes import state
-from minigrad._op import RAW, RECORDED
+from minigrad._op import RAW, RECORDED, broadcast_error
 from minigrad._tensor import Tensor, infer, make
 
 
@@ -303,10 +303,10 @@ class _Pass:
         with _accumulating:
             self.store(leaf, grad)
         if hooks is not None:
-            if hooks.post:
-                self.call_after(leaf, hooks, [], grad)
             for hook in list(hooks.post_accumulate.values()):
                 _checked(hook, hook(leaf.variable), None)
+            if hooks.post:
+                self.call_after(leaf, hooks, [], grad)
 
     def store(self, leaf: AccumulateGrad, grad: Any) -> None:
         old = leaf.grad
@@ -330,6 +330,8 @@ class _Pass:
                 infer(leaf.grad)
         else:
             data = old.materialize()
+            if data.shape != grad.shape:  # the leaf's data were replaced by others since
+                raise broadcast_error([data.shape, grad.shape])
             state.run(np.add, data, grad, data)
             if not old._inference:
                 old._cell[0] += 1

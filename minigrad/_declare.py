@@ -26,6 +26,7 @@ from minigrad._op import (
 )
 from minigrad._quick import quick_binary, quick_unary
 from minigrad._tensor import Tensor
+from minigrad._text import type_name
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -271,6 +272,8 @@ def _function(op: Op, quick: Callable[..., Any] | None, of_method: bool) -> Call
             tail = tails.get(len(args))
             if tail is not None:
                 return apply(op, args + tail)
+        if of_method and "out" in kwargs:  # as numpy's functions call them
+            raise TypeError(f"{op.shown}() got an unexpected keyword argument '{'axis' if 'axis' in kwargs else 'out'}'")
         out = kwargs.pop("out", None)
         if kwargs or len(args) != count or op.keyword_only or op.variadic is not None:
             args = bind(op, args, kwargs)  # type: ignore[assignment]
@@ -278,6 +281,8 @@ def _function(op: Op, quick: Callable[..., Any] | None, of_method: bool) -> Call
             return apply(op, args)
         result = apply(op, args)
         if isinstance(result, tuple):
+            if not isinstance(out, (tuple, list)) or len(out) != len(result):
+                raise TypeError(f"{op.shown}(): argument 'out' must be tuple of Tensors, not {type_name(out)}")
             made = [store_out(op.name, each, new, args) for each, new in zip(out, result, strict=True)]
             return op.returns(*made) if op.returns is not None else tuple(made)
         return store_out(op.name, out, result, args)

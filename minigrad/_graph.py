@@ -39,10 +39,11 @@ FREED = (
 class Hooks:
     """The functions called around a node's backward, in torch's order: tensor, retain_grad, pre; then post."""
 
-    __slots__ = ("post", "post_accumulate", "pre", "retain", "tensor")
+    __slots__ = ("post", "post_accumulate", "pre", "retain", "tensor", "tensor_registered")
 
     def __init__(self) -> None:
         self.tensor: dict[int, tuple[int, Callable[..., Any]]] = {}  # handle id -> (output number, hook)
+        self.tensor_registered = False  # whether there ever was one
         self.retain: dict[int, weakref.ref[Tensor]] = {}  # output number -> the tensor whose .grad is kept
         self.pre: dict[int, Callable[..., Any]] = {}
         self.post: dict[int, Callable[..., Any]] = {}
@@ -100,6 +101,8 @@ class Node:
     def metadata(self) -> dict[str, Any]:
         """A dictionary for the user's own notes on the node."""
         found: dict[str, Any] = self.__dict__.setdefault("_metadata", {})
+        if self.trace is not None:
+            found.setdefault("traceback_", self.trace.lines)
         return found
 
     @property
@@ -300,6 +303,7 @@ def stale_error(saved: Tensor | Saved | Packed, version: int, node: Node) -> Run
 
     data = saved._data
     kind = from_numpy(data.dtype).legacy_name
+    kind = f"CPU{kind}Type" if data.dtype.kind in "bc" else f"torch.{kind}Tensor"  # what has no old class of its own
     shape = ", ".join(map(str, data.shape))
     if isinstance(saved, Saved) and isinstance(saved.source, Tensor):
         saved = saved.source
@@ -313,7 +317,7 @@ def stale_error(saved: Tensor | Saved | Packed, version: int, node: Node) -> Run
         origin = f", which is output {number} of {name.removesuffix('0').replace('Backward', '')},"
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation:"
-        f" [torch.{kind}Tensor [{shape}]]{origin} is at version {saved._cell[0]}; expected version {version} instead."
+        f" [{kind} [{shape}]]{origin} is at version {saved._cell[0]}; expected version {version} instead."
         " Hint: "
         + (
             "the backtrace further above shows the operation that failed to compute its gradient. The variable in"

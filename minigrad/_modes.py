@@ -32,6 +32,7 @@ class _State(threading.local):
     inference = False
     anomaly = False
     anomaly_check_nan = True
+    multithreading = True
     saved_tensors_hooks: tuple[tuple[Callable[..., Any], Callable[..., Any]], ...] = ()
     saved_tensors_disabled: str | None = None
     backward_pass: Any = None  # the pass that runs now, where somebody's code could ask
@@ -110,11 +111,11 @@ class _Mode:
             return generator
 
         @functools.wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
+        def decorate_context(*args: Any, **kwargs: Any) -> Any:
             with self.clone():
                 return function(*args, **kwargs)
 
-        return wrapped
+        return decorate_context
 
 
 class _GradMode(_Mode):
@@ -188,7 +189,7 @@ class inference_mode(_Mode):
 
     def __new__(cls, mode: bool | Callable[..., Any] = True) -> Any:
         self = super().__new__(cls)
-        if not callable(mode):
+        if isinstance(mode, bool):
             return self
         self.__init__()  # type: ignore[misc]
         return self(mode)
@@ -244,6 +245,11 @@ class set_detect_anomaly:
     """Sets anomaly mode at once, and until the end of the block when used as a context; as torch's."""
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        for place, (name, value) in enumerate({"enabled": mode, "check_nan": check_nan}.items(), 1):
+            if not isinstance(value, bool):
+                raise TypeError(
+                    f"set_anomaly_enabled(): argument '{name}' (position {place}) must be bool, not {type_name(value)}"
+                )
         self.previous = (state.anomaly, state.anomaly_check_nan)
         state.set(anomaly=mode, anomaly_check_nan=check_nan)
 
@@ -251,6 +257,28 @@ class set_detect_anomaly:
 
     def __exit__(self, *exc: object) -> None:
         state.set(anomaly=self.previous[0], anomaly_check_nan=self.previous[1])
+
+
+class set_multithreading_enabled(_Mode):
+    """Remembers what it is told and changes nothing: backward runs in the thread that calls it."""
+
+    def __init__(self, mode: bool) -> None:
+        self.previous = state.multithreading
+        self.mode = mode
+        state.multithreading = mode
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *exc: object) -> None:
+        state.multithreading = self.previous
+
+    def clone(self) -> set_multithreading_enabled:
+        return set_multithreading_enabled(self.mode)
+
+
+for _each in (detect_anomaly, set_detect_anomaly):
+    _each.__module__ = "minigrad.autograd.anomaly_mode"
+set_multithreading_enabled.__module__ = "minigrad.autograd.grad_mode"
 
 
 def is_anomaly_enabled() -> bool:

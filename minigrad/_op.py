@@ -593,11 +593,16 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
     for i in places:
         if isinstance(args[i], _NUMBER):
             # Integers wrap around, as in torch; numpy's types refuse them.
-            raws[i] = np.asarray(args[i]).astype(dtype)[()] if dtype.kind in "iu" else dtype.type(args[i])
+            raws[i] = np.asarray(args[i]).astype(dtype)[()] if dtype.kind in "iu" else _as_type(args[i], dtype)
             args[i] = Saved(raws[i], CONSTANT, None)
         elif raws[i].dtype != dtype:
             raws[i] = raws[i].astype(dtype)
             args[i] = Saved(raws[i], args[i]._cell, args[i])
+
+
+def _as_type(number: Any, dtype: np.dtype[Any]) -> Any:
+    """A number as a floating type; a half may overflow to infinity, without numpy's warning."""
+    return state.run(dtype.type, number) if dtype.itemsize == 2 else dtype.type(number)
 
 
 def _check_same(op: Op, raws: Sequence[Any], places: Sequence[int]) -> None:
@@ -737,6 +742,8 @@ def _is_int(value: object) -> bool:
 
 def store_out(name: str, out: Any, result: Tensor, args: Sequence[Any]) -> Tensor:
     """Write a result to the tensor given as `out=`."""
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type_name(out)}")
     if state.grad_enabled and (out.requires_grad or any(isinstance(a, Tensor) and a.requires_grad for a in args)):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the"
@@ -754,6 +761,9 @@ def store_out(name: str, out: Any, result: Tensor, args: Sequence[Any]) -> Tenso
                 stacklevel=3,
             )
         out._data = np.empty(result._data.shape, out._data.dtype)
+    for each in args:
+        if isinstance(each, Tensor) and each._cell is out._cell:
+            check_overlap(out, each)
     write(out, result._data)
     found: Tensor = out
     return found

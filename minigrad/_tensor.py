@@ -11,6 +11,7 @@ import copy
 import math
 import sys
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -247,7 +248,9 @@ class Tensor:
         edge = _views.current_edge(self)
         if edge is None:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        return RemovableHandle(edge[0].make_hooks().tensor, (edge[1], hook))
+        hooks = edge[0].make_hooks()
+        hooks.tensor_registered = True
+        return RemovableHandle(hooks.tensor, (edge[1], hook))
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
         """Call `hook(leaf)` after this leaf's `.grad` was added to."""
@@ -257,6 +260,21 @@ class Tensor:
         if not isinstance(edge[0], AccumulateGrad):
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         return RemovableHandle(edge[0].make_hooks().post_accumulate, hook)
+
+    @property
+    def _backward_hooks(self) -> OrderedDict[int, Any] | None:
+        """The hooks that were registered on this tensor, by the ids of their handles; None before the first."""
+        edge = _views.current_edge(self)
+        hooks = None if edge is None else edge[0].hooks
+        if edge is None or hooks is None or not hooks.tensor_registered:
+            return None
+        return OrderedDict((id, hook) for id, (number, hook) in hooks.tensor.items() if number == edge[1])
+
+    @property
+    def _post_accumulate_grad_hooks(self) -> OrderedDict[int, Any] | None:
+        """The hooks that run after the leaf's gradient was added to; None if there are none."""
+        hooks = None if self._accumulator is None else self._accumulator.hooks
+        return OrderedDict(hooks.post_accumulate) if hooks is not None and hooks.post_accumulate else None
 
     def detach(self) -> Tensor:
         """A tensor that shares memory and version counter, outside of the graph."""
@@ -283,7 +301,12 @@ class Tensor:
     def data(self) -> Tensor:
         """The same memory, outside of the graph and of version counting."""
         self.materialize()
-        return make(self._data, None)
+        found = make(self._data, None)
+        return infer(found) if self._inference else found
+
+    @data.deleter
+    def data(self) -> None:
+        raise RuntimeError("Deleting tensor data is not allowed. Delete tensor instead!")
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -327,8 +350,17 @@ class Tensor:
 
     @grad_dtype.setter
     def grad_dtype(self, value: _dtype.dtype | None) -> None:
+        if value is not None and not isinstance(value, _dtype.dtype):
+            raise RuntimeError(f"grad_dtype must be a torch.dtype or None, but got {type_name(value)}")
+        grad = self.grad
         if not self.is_leaf:
             raise RuntimeError("grad_dtype can only be set on leaf tensors.")
+        if value is not None and grad is not None and grad.dtype is not value:
+            raise RuntimeError(
+                f"Cannot set grad_dtype to '{value.legacy_name}' because there is already a gradient with dtype"
+                f" '{grad.dtype.cpp_name}'. Please clear the gradient (.grad = None) before changing grad_dtype, or"
+                " ensure the new grad_dtype matches the existing gradient's dtype."
+            )
         self._grad_dtype = value
         if self._edge is not None:
             assert self._accumulator is not None
@@ -360,6 +392,8 @@ class Tensor:
         """The shape, or the size of one dimension."""
         if dim is None:
             return Size(self._data.shape)
+        if not hasattr(dim, "__index__"):
+            raise TypeError(f"size(): argument 'dim' (position 1) must be int, not {type_name(dim)}")
         return self._data.shape[wrap_dim(dim, self._data.ndim)]
 
     @readonly
@@ -446,6 +480,8 @@ class Tensor:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         array = self.numpy()
+        if copy:
+            return np.array(array, dtype)
         return array if dtype is None else array.astype(dtype, copy=False)
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
@@ -505,6 +541,11 @@ class Tensor:
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))
 
+    def __reversed__(self) -> Tensor:
+        """The rows from the last to the first: a copy."""
+        flipped: Tensor = self.flip(0) if self._data.ndim else self
+        return flipped
+
     def __contains__(self, element: object) -> bool:
         if isinstance(element, (Tensor, bool, int, float, complex)):
             equal: Any = self == element
@@ -553,6 +594,7 @@ class Tensor:
         if self.grad is not None:
             result.grad = self.grad.__deepcopy__(memo)
         result.__dict__.update(copy.deepcopy(self._attributes(), memo))
+        result._cell[0] += 1  # torch makes it empty first and then gives it its memory
         return result
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:

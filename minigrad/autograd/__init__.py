@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
+from operator import index
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,7 +16,7 @@ import numpy as np
 from minigrad._backward import run
 from minigrad._declare import PUBLIC
 from minigrad._dtype import from_numpy
-from minigrad._graph import Edge
+from minigrad._graph import Edge, Meta
 from minigrad._modes import (
     detect_anomaly,
     enable_grad,
@@ -24,6 +26,7 @@ from minigrad._modes import (
     set_grad_enabled,
 )
 from minigrad._tensor import Tensor, make
+from minigrad._tensor_str import Size
 from minigrad._text import type_name
 from minigrad._views import edge_of
 from minigrad.autograd import anomaly_mode, function, grad_mode, graph
@@ -79,6 +82,7 @@ def backward(
                 " use `grad_tensors`."
             )
         grad_tensors = grad_variables
+    _check_flags(retain_graph, create_graph)
     roots = _roots(_listed(tensors), grad_tensors)
     targets = None
     if inputs is not None:
@@ -128,6 +132,7 @@ def grad(
         )
     if allow_unused is None:
         allow_unused = materialize_grads
+    _check_flags(retain_graph, create_graph)
     wanted = _listed(inputs)
     if not wanted:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
@@ -160,7 +165,10 @@ def _batched(
     materialize: bool,
 ) -> tuple[Any, ...]:
     """One pass per gradient along the first dimension of `grad_outputs`, stacked."""
-    batches = _listed(grad_outputs)
+    batches = [None] * len(_listed(outputs)) if grad_outputs is None else _listed(grad_outputs)
+    if all(each is None for each in batches):
+        _roots(_listed(outputs), batches)  # refuses what cannot be left out
+        return grad(outputs, inputs, None, keep, create_graph, allow_unused=allow_unused, materialize_grads=materialize)
     for number, (each, output) in enumerate(zip(batches, _listed(outputs), strict=False)):
         if each is not None and each.shape[1:] != output.shape:
             raise RuntimeError(
@@ -182,6 +190,13 @@ def _batched(
     return tuple(None if column[0] is None else PUBLIC["stack"](column) for column in zip(*rows, strict=True))
 
 
+def _check_flags(*flags: Any) -> None:
+    """TypeError for what is no bool, nor a whole number in its place."""
+    for each in flags:
+        if each is not None:
+            index(each)
+
+
 def _target(given: Any) -> Edge:
     """Where the gradient of an input, a tensor or a GradientEdge, is computed."""
     if isinstance(given, graph.GradientEdge):
@@ -198,37 +213,43 @@ def _listed(tensors: Any) -> Sequence[Any]:
     return (tensors,) if isinstance(tensors, (Tensor, graph.GradientEdge)) else tuple(tensors)
 
 
-def _roots(tensors: Sequence[Tensor], given: Any) -> list[tuple[Edge, Tensor]]:
+def _root(given: Any) -> tuple[Edge | None, Meta]:
+    """The edge of what to go back from, a tensor or a GradientEdge, with the shape and type of its gradient."""
+    if isinstance(given, graph.GradientEdge):
+        return (given.node, given.output_nr), given.node.meta[given.output_nr]
+    if not isinstance(given, Tensor):
+        raise AssertionError("Expected output to be a torch.Tensor")
+    return edge_of(given), (given._data.shape, given._data.dtype)
+
+
+def _roots(tensors: Sequence[Any], given: Any) -> list[tuple[Edge, Tensor]]:
     """Each tensor's edge with the gradient to start from; the errors are torch's."""
     gradients: Sequence[Any] = [None] * len(tensors) if given is None else _listed(given)
     roots = []
     for number, (each, gradient) in enumerate(zip(tensors, gradients, strict=False)):
-        if not isinstance(each, Tensor):
-            raise AssertionError("Expected output to be a torch.Tensor")
-        edge = edge_of(each)
-        data = each._data
+        edge, (shape, dtype) = _root(each)
         if isinstance(gradient, Tensor):
-            if gradient._data.shape != data.shape:
+            if gradient._data.shape != shape:
                 raise RuntimeError(
                     f"Mismatch in shape: grad_output[{number}] has a shape of {gradient.shape} and output[{number}]"
-                    f" has a shape of {each.shape}."
+                    f" has a shape of {Size(shape)}."
                 )
-            if (gradient._data.dtype.kind == "c") != (data.dtype.kind == "c"):
+            if (gradient._data.dtype.kind == "c") != (dtype.kind == "c"):
                 raise RuntimeError(
                     "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in"
                     f" dtype: grad_output[{number}] has a dtype of {gradient.dtype} and output[{number}] has a dtype of"
-                    f" {each.dtype}."
+                    f" {from_numpy(dtype)}."
                 )
         elif gradient is not None:
             raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
         elif edge is not None:
-            if data.size != 1:
+            if math.prod(shape) != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
-            if data.dtype.kind != "f":
+            if dtype.kind != "f":
                 raise RuntimeError(
-                    f"grad can be implicitly created only for real scalar outputs but got {from_numpy(data.dtype)}"
+                    f"grad can be implicitly created only for real scalar outputs but got {from_numpy(dtype)}"
                 )
-            gradient = make(data.dtype.type(1) if data.ndim == 0 else data * 0 + 1, None)
+            gradient = make(np.ones(shape, dtype) if shape else dtype.type(1), None)
         if edge is None:
             raise RuntimeError(f"element {number} of tensors does not require grad and does not have a grad_fn")
         roots.append((edge, gradient))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 from minigrad._graph import FREED, Edge, Node, Packed, Saved, SavedTensor, stale_error
 from minigrad._modes import no_grad, state
 from minigrad._tensor import Tensor, make
+from minigrad._text import type_name
 from minigrad._views import FUNCTION, check_inplace, edge_of, mark_view, rebase_history
 
 _NOT_A_TENSOR: Final[Any] = ((), None)  # instead of an output's shape and type
@@ -18,23 +20,28 @@ _NOT_A_TENSOR: Final[Any] = ((), None)  # instead of an output's shape and type
 class FunctionCtx:
     """What `forward` and `backward` of a Function share: saved tensors, flags, and anything set on it."""
 
-    _to_save: tuple[Tensor | None, ...] = ()
-    _dirty: tuple[Tensor, ...] = ()
-    _non_differentiable: tuple[Tensor, ...] = ()
+    to_save: tuple[Tensor | None, ...] | None = None
+    saved_for_forward: tuple[Tensor | None, ...] | None = None
+    dirty_tensors: tuple[Tensor, ...] | None = None
+    non_differentiable: tuple[Tensor, ...] | None = None
     materialize_grads = True
     needs_input_grad: tuple[bool, ...] = ()
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep inputs or outputs for backward; called at most once, in forward or setup_context."""
-        self._to_save = tensors
+        self.to_save = tensors
+
+    def save_for_forward(self, *tensors: Tensor | None) -> None:
+        """Keep inputs or outputs for `jvp`, which nothing here calls: derivatives go backward."""
+        self.saved_for_forward = tensors
 
     def mark_dirty(self, *args: Tensor) -> None:
         """Say which inputs forward wrote to."""
-        self._dirty = args
+        self.dirty_tensors = args
 
     def mark_non_differentiable(self, *args: Tensor) -> None:
         """Say which outputs have no gradient."""
-        self._non_differentiable = args
+        self.non_differentiable = args
 
     def set_materialize_grads(self, value: bool) -> None:
         """Whether backward gets zeros (True, as by default) or None for outputs that got no gradient."""
@@ -59,8 +66,6 @@ class BackwardCFunction(FunctionCtx, Node):
         """What `save_for_backward` kept; RuntimeError once freed, or if it was written to."""
         if self.saved is None:
             raise RuntimeError(FREED)
-        if not self.saved and self._to_save:
-            return self._to_save  # still in forward
         for each, version in zip(self.saved, self.versions, strict=True):
             if each is not None and each._cell[0] != version:
                 raise stale_error(each, version, self)
@@ -114,7 +119,7 @@ class BackwardCFunction(FunctionCtx, Node):
                     " corresponding forward input was not a Variable"
                 )
             if each is not None and not isinstance(each, Tensor):
-                raise RuntimeError(f"expected Variable or None (got {type(each).__name__})")
+                raise RuntimeError(f"expected Variable or None (got {type_name(each)})")
         for place, edge in zip(self.places, self.next, strict=True):
             each = answers[place]
             if each is None or edge is None or each._data.dtype.kind != "c":
@@ -136,7 +141,7 @@ class _FunctionMeta(type):
         cls._backward_cls = type(name + "Backward", (BackwardCFunction,), {"function": cls, "__module__": __name__})
 
 
-class Function(metaclass=_FunctionMeta):
+class Function(FunctionCtx, metaclass=_FunctionMeta):
     """Base of custom operations: static methods `forward` and `backward`, used through `apply`.
 
     Either `forward(ctx, *args)`, or `forward(*args)` with `setup_context(ctx, inputs, output)`. `backward(ctx, *grads)`
@@ -144,6 +149,7 @@ class Function(metaclass=_FunctionMeta):
     """
 
     _backward_cls: type[BackwardCFunction]
+    generate_vmap_rule = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         warnings.warn(
@@ -181,6 +187,38 @@ class Function(metaclass=_FunctionMeta):
 
     vjp = backward
 
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """The forward-mode derivative, which nothing here calls."""
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        """How to map over a batch, which nothing here calls: `vmap` calls the function on each row."""
+        raise NotImplementedError(
+            "To use autograd.Function with vmap, you must either override the vmap staticmethod or set"
+            " generate_vmap_rule=True."
+        )
+
+    @classmethod
+    def _bound(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """The arguments of `apply` by position; with `setup_context`, the defaults among them."""
+        with_setup = cls.setup_context is not Function.setup_context
+        if not kwargs and not with_setup:
+            return args
+        signature = inspect.signature(cls.forward)
+        if with_setup:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            return bound.args
+        bound = signature.bind_partial(None, *args, **kwargs)
+        if bound.kwargs:
+            name = next(iter(bound.kwargs))
+            raise TypeError(f"{cls.forward.__name__}() got an unexpected keyword argument '{name}'")
+        return bound.args[1:]
+
     @classmethod
     def _backward(cls) -> Callable[..., Any]:
         if cls.backward is not Function.backward and cls.vjp is not Function.vjp:
@@ -194,15 +232,16 @@ class Function(metaclass=_FunctionMeta):
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run `forward` and record it: the outputs' grad_fn is the ctx that backward will get."""
         ctx = cls._backward_cls()
+        args = cls._bound(args, kwargs)
         tensors = [each for each in args if isinstance(each, Tensor)]
         edges: list[Edge | None] = [edge_of(each) for each in tensors]
         ctx.needs_input_grad = tuple(isinstance(each, Tensor) and edge_of(each) is not None for each in args)
         recording = state.grad_enabled and any(edge is not None for edge in edges)
         with no_grad():
             if cls.setup_context is Function.setup_context:
-                result = cls.forward(ctx, *args, **kwargs)
+                result = cls.forward(ctx, *args)
             else:
-                result = cls.forward(*args, **kwargs)
+                result = cls.forward(*args)
                 cls.setup_context(ctx, args, result)
         ctx.next, ctx.count = edges, len(args)
         ctx.places = [place for place, each in enumerate(args) if isinstance(each, Tensor)]
@@ -212,7 +251,8 @@ class Function(metaclass=_FunctionMeta):
 def _record(ctx: BackwardCFunction, inputs: Sequence[Tensor], result: Any, recording: bool) -> Any:
     """Give the outputs their history, and turn what was saved into what can be checked and freed."""
     outputs = list(result) if isinstance(result, tuple) else [result]
-    for each in ctx._dirty:
+    _check_marks(ctx, inputs)
+    for each in ctx.dirty_tensors or ():
         if not any(each is output for output in outputs):
             raise RuntimeError(
                 "Some elements marked as dirty during the forward method were not returned as output. The inputs that"
@@ -229,7 +269,7 @@ def _record(ctx: BackwardCFunction, inputs: Sequence[Tensor], result: Any, recor
             continue
         numbers[id(output)] = number
         answers.append(_output(ctx, inputs, output, number, recording))
-    for place, kept in enumerate(ctx._to_save):
+    for place, kept in enumerate(ctx.to_save or ()):
         if kept is not None and not isinstance(kept, Tensor):
             raise TypeError(
                 f"save_for_backward can only save variables, but argument {place} is of type {type(kept).__name__}"
@@ -239,21 +279,42 @@ def _record(ctx: BackwardCFunction, inputs: Sequence[Tensor], result: Any, recor
             Saved(each._data, each._cell, numbers[id(each)])
             if each is not None and id(each) in numbers and not any(each is given for given in inputs)
             else each
-            for each in ctx._to_save
+            for each in ctx.to_save or ()
         ]
         if state.saved_tensors_hooks:
             pack, unpack = state.saved_tensors_hooks[-1]
             ctx.saved = [None if each is None else Packed(each, ctx, pack, unpack) for each in ctx.saved]
         ctx.versions = [0 if each is None else each._cell[0] for each in ctx.saved]
-        ctx._to_save = ()
+    ctx.to_save = ctx.dirty_tensors = None
     if isinstance(result, tuple):
         return tuple(answers)
     return answers[0]
 
 
+def _check_marks(ctx: BackwardCFunction, inputs: Sequence[Tensor]) -> None:
+    """Torch's errors for what forward marked wrongly."""
+    if not isinstance(ctx.materialize_grads, bool):
+        raise TypeError(
+            "set_materialize_grads received an invalid combination of arguments - got (), but expected (bool)"
+        )
+    for each in ctx.dirty_tensors or ():
+        if not isinstance(each, Tensor):
+            raise RuntimeError("mark_dirty can only accept variables, but argument ")
+        if not any(each is given for given in inputs):
+            warnings.warn(
+                "ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that have been mutated"
+                " should be passed to ctx.mark_dirty().",
+                stacklevel=4,
+            )
+    for each in ctx.non_differentiable or ():
+        if not isinstance(each, Tensor):
+            raise RuntimeError("mark_non_differentiable only accepts variable arguments, but got ")
+
+
 def _output(ctx: BackwardCFunction, inputs: Sequence[Tensor], output: Tensor, number: int, recording: bool) -> Tensor:
-    differentiable = output._data.dtype.kind in "fc" and not any(output is each for each in ctx._non_differentiable)
-    if any(output is each for each in ctx._dirty):
+    marked = any(output is each for each in ctx.non_differentiable or ())
+    differentiable = output._data.dtype.kind in "fc" and not marked
+    if any(output is each for each in ctx.dirty_tensors or ()):
         output._cell[0] += 1
         if recording:
             if output.is_leaf and output.requires_grad:
@@ -264,6 +325,8 @@ def _output(ctx: BackwardCFunction, inputs: Sequence[Tensor], output: Tensor, nu
                 output._edge = (ctx, number)
         return output
     if any(output is each for each in inputs):  # an input returned as it is becomes another tensor, on the same memory
+        if marked:
+            return output.detach()
         alias = make(output.materialize(), None)
         mark_view(alias, output, FUNCTION)
         output = alias
@@ -271,6 +334,14 @@ def _output(ctx: BackwardCFunction, inputs: Sequence[Tensor], output: Tensor, nu
         output._view.made = FUNCTION
     output._edge = (ctx, number) if recording and differentiable else None
     return output
+
+
+class InplaceFunction(Function):
+    """A Function that remembers whether it works in place, kept for code from before static methods."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
 
 
 def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:

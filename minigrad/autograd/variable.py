@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from operator import index
 from typing import Any
 
 from minigrad._tensor import Tensor, make
@@ -20,7 +21,10 @@ class Variable(metaclass=_VariableMeta):
     Kept, as in torch, for code from before tensors and variables became one; what it makes is a `Tensor`.
     """
 
-    def __new__(cls, data: Any = None, requires_grad: bool = False, volatile: bool = False) -> Any:
+    def __new__(cls, data: Any = None, requires_grad: bool = False, volatile: bool = False, **unknown: Any) -> Any:
+        if unknown:
+            raise TypeError(f"'{next(iter(unknown))}' is an invalid keyword argument for this function")
+        index(requires_grad)  # whole numbers are as good as bools in torch
         if volatile:
             warnings.warn(
                 "volatile was removed and now has no effect. Use `with torch.no_grad():` instead.",

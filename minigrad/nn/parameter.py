@@ -19,6 +19,7 @@ class Parameter(Tensor):
         if requires_grad and data._data.dtype.kind not in "fc":
             raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
         made = make(data.materialize(), None, cls)
+        made._cell = data._cell
         made._require(requires_grad)
         return made
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from minigrad import _creation, _dtype
 from minigrad._declare import composite, method
+from minigrad._device import check_device
 from minigrad._op import RAW, RECORDED, Array, ArrayOrNumber
 from minigrad._tensor import Tensor
 from minigrad.ops.shape import broadcast_error, internal, linear
@@ -43,11 +44,31 @@ def copy(self: Array, src: ArrayOrNumber, non_blocking: bool = False) -> Array:
 
 
 def fitted(value: Any, dtype: np.dtype[Any]) -> Array:
-    """A number or a 0-d array as a type; RuntimeError for complex numbers as anything else."""
+    """A number or a 0-d array as a type; RuntimeError for numbers that the type has not, OverflowError for integers
+    of more than 64 bits."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise OverflowError("int too big to convert")
     given = np.asarray(value)
-    if given.dtype.kind == "c" and dtype.kind != "c":
-        raise RuntimeError(f"value cannot be converted to type {_dtype.from_numpy(dtype).cpp_name} without overflow")
+    if not given.ndim and not _has(dtype, given.item()):
+        name = _NAMES.get(dtype.name) or _dtype.from_numpy(dtype).cpp_name
+        raise RuntimeError(f"value cannot be converted to type {name} without overflow")
     return cast_array(given, dtype)
+
+
+_NAMES: Final = {"int64": "int64_t", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t", "float16": "double"}
+
+
+def _has(dtype: np.dtype[Any], number: Any) -> bool:
+    """Whether a type can hold a number, as torch sees it: unsigned integers wrap around, halves become infinite."""
+    if dtype.kind == "b":
+        return True
+    if isinstance(number, complex) and dtype.kind != "c":
+        return False
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return (limits.min or -limits.max) <= number <= limits.max
+    parts = [number.real, number.imag] if isinstance(number, complex) else [number]
+    return dtype.itemsize == 2 or not any(np.isfinite(each) and abs(each) > np.finfo(dtype).max for each in parts)
 
 
 def cast_array(data: Array, dtype: np.dtype[Any]) -> Array:
@@ -75,13 +96,6 @@ def zero(self: Array) -> Array:
 
 
 # ---- casts -----------------------------------------------------------------------------------------------------------
-
-
-def _check_device(device: Any) -> None:
-    """Refuse any device but the CPU, with one clear line."""
-    if device is None or str(device) in ("cpu", "cpu:0"):
-        return
-    raise RuntimeError(f"minigrad computes on the CPU alone: device '{device}' is not available")
 
 
 def converted(self: Tensor, dtype: np.dtype[Any], copy: bool = False) -> Tensor:
@@ -116,7 +130,7 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         dtype = rest.pop(0)
     if len(rest) > 1:
         copy = rest[1]
-    _check_device(device)
+    check_device(device)
     if other is not None:
         dtype = other.dtype
     return converted(self, self._data.dtype if dtype is None else _dtype.as_numpy(dtype, "to"), copy)
@@ -157,6 +171,8 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
             if each.tensor_type == dtype:
                 return converted(self, each.numpy)
         raise ValueError(f"invalid type: '{dtype}'")
+    if isinstance(getattr(dtype, "dtype", None), _dtype.dtype):  # a class such as DoubleTensor
+        dtype = dtype.dtype
     return converted(self, _dtype.as_numpy(dtype, "type"))
 
 
@@ -168,7 +184,7 @@ def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
 
 def _unavailable(name: str) -> Callable[..., Any]:
     def made(self: Tensor, *args: Any, **kwargs: Any) -> Any:
-        _check_device(name)
+        check_device(name)
 
     made.__doc__ = "RuntimeError: there is no such device here."
     return made
@@ -180,7 +196,7 @@ for _name in ("cuda", "xpu"):
 
 def _new(name: str, create: Callable[..., Tensor]) -> None:
     def made(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> Tensor:
-        _check_device(device)
+        check_device(device)
         return create(*args, dtype=self.dtype if dtype is None else dtype, **kwargs)
 
     made.__doc__ = f"As `{name.removeprefix('new_')}`, of this tensor's type unless `dtype` says otherwise."
@@ -198,5 +214,5 @@ def new_tensor(
     self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A new tensor of this data, of this tensor's type unless `dtype` says otherwise."""
-    _check_device(device)
+    check_device(device)
     return _creation.tensor(data, dtype=self.dtype if dtype is None else dtype, requires_grad=requires_grad)

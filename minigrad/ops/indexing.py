@@ -12,6 +12,7 @@ from minigrad._declare import composite, method
 from minigrad._dims import wrap_dim
 from minigrad._op import OPS, RAW, Array, ArrayOrNumber, Size, apply, apply_inplace, check_written
 from minigrad._tensor import Tensor, make
+from minigrad._text import type_name
 from minigrad.ops._checks import kind
 from minigrad.ops.conversion import cast_array, fitted
 from minigrad.ops.shape import alias, at, broadcast_error, expand, internal, linear, select, slice_, unsqueeze, view
@@ -64,6 +65,7 @@ def index_backward(self: Array, input_sizes: Any, index: Any) -> Array:
           ),
           values=lambda xp, grad, index: xp.index(grad, index))  # fmt: skip
 def index_put_at(self: Array, index: Any, values: Array, accumulate: bool = False) -> Array:
+    _check_broadcast(self.shape, index, values.shape)
     if values.dtype != self.dtype:
         if values.ndim:
             raise RuntimeError(
@@ -72,17 +74,22 @@ def index_put_at(self: Array, index: Any, values: Array, accumulate: bool = Fals
             )
         values = cast_array(values, self.dtype)
     result = np.array(self)
-    try:
-        if accumulate:
-            np.add.at(result, index, values)
-        else:
-            result[index] = values
-    except ValueError:
-        raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of"
-            f" shape {list(result[index].shape)}"
-        ) from None
+    if accumulate:
+        np.add.at(result, index, values)
+    else:
+        result[index] = values
     return result
+
+
+def _check_broadcast(shape: tuple[int, ...], index: Any, given: tuple[int, ...]) -> None:
+    """RuntimeError if values of a shape do not broadcast to the elements at an index."""
+    found = np.empty(shape, np.bool_)[index].shape
+    if len(given) <= len(found) and all(a in (1, b) for a, b in zip(given[::-1], found[::-1], strict=False)):
+        return
+    raise RuntimeError(
+        f"shape mismatch: value tensor of shape {list(given)} cannot be broadcast to indexing result of shape"
+        f" {list(found)}"
+    )
 
 
 def _checked_index(self: Tensor, indices: Any) -> tuple[Any, ...]:
@@ -229,7 +236,7 @@ def _entry(entry: Any) -> Any:
         return make(_as_index(entry), None)
     raise IndexError(
         "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got"
-        f" {type(entry).__name__})"
+        f" {type_name(entry)})"
     )
 
 
@@ -310,12 +317,14 @@ def _delitem(self: Tensor, key: Any) -> None:
 @method("__setitem__")
 def _setitem(self: Tensor, key: Any, value: Any) -> None:
     """Write a tensor or a number to the part of the tensor at an index."""
-    if isinstance(value, np.generic):
-        value = value.item()
+    if isinstance(value, np.integer):
+        value = int(value)
     if not isinstance(value, (Tensor, bool, int, float, complex)):
         kind = _dtype.from_numpy(self._data.dtype).tensor_type
-        raise TypeError(f"can't assign a {_type_name(value)} to a {kind}")
+        raise TypeError(f"can't assign a {type_name(value)} to a {kind}")
     if not isinstance(value, Tensor):
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError("Overflow when unpacking long long")
         value = make(np.asarray(fitted(value, self._data.dtype)), None)
     if key is False:
         return
@@ -342,11 +351,6 @@ def _stripped(value: Tensor) -> Tensor:
     shape = value._data.shape
     lead = next((i for i, n in enumerate(shape) if n != 1), len(shape))
     return view(value, shape[lead:])
-
-
-def _type_name(value: object) -> str:
-    kind = type(value)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 # ---- along one dimension, by a vector of indices ---------------------------------------------------------------------

@@ -196,7 +196,8 @@ def power(self: Any, other: Any) -> Any:
 
 def power_slope(xp: Any, grad: Any, self: Any, other: Any, other_number: bool) -> Any:
     if other_number:
-        return zeros(xp, grad) if other == 0 else grad * (other * self ** (other - 1))
+        number = other.item()
+        return zeros(xp, grad) if number == 0 else grad * (number * self ** (number - 1))
     return xp.where(other == 0, 0, grad * (other * self ** (other - 1)))
 
 
