@@ -273,7 +273,8 @@ def _function(op: Op, quick: Callable[..., Any] | None, of_method: bool) -> Call
             if tail is not None:
                 return apply(op, args + tail)
         if of_method and "out" in kwargs:  # as numpy's functions call them
-            raise TypeError(f"{op.shown}() got an unexpected keyword argument '{'axis' if 'axis' in kwargs else 'out'}'")
+            wrong = "axis" if "axis" in kwargs else "out"
+            raise TypeError(f"{op.shown}() got an unexpected keyword argument '{wrong}'")
         out = kwargs.pop("out", None)
         if kwargs or len(args) != count or op.keyword_only or op.variadic is not None:
             args = bind(op, args, kwargs)  # type: ignore[assignment]

@@ -276,8 +276,7 @@ class set_multithreading_enabled(_Mode):
         return set_multithreading_enabled(self.mode)
 
 
-for _each in (detect_anomaly, set_detect_anomaly):
-    _each.__module__ = "minigrad.autograd.anomaly_mode"
+detect_anomaly.__module__ = set_detect_anomaly.__module__ = "minigrad.autograd.anomaly_mode"
 set_multithreading_enabled.__module__ = "minigrad.autograd.grad_mode"
 
 

@@ -371,7 +371,7 @@ def _dropout(name: str, features: bool) -> Callable[..., Tensor]:
     def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         """In training, zero each element (or channel) with probability `p`, and divide the others by 1 - p.
 
-        The choice comes from minigrad's generator (`manual_seed` repeats it), not from torch's.
+        The choice comes from minigrad's generator: `manual_seed` repeats it, and makes it torch's.
         """
         if p < 0.0 or p > 1.0:
             raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
@@ -380,7 +380,7 @@ def _dropout(name: str, features: bool) -> Callable[..., Tensor]:
         shape = (*input.shape[:2], *(1,) * (input.ndim - 2)) if features else tuple(input.shape)
         from minigrad._random import default_generator  # which is made of operations itself
 
-        kept = default_generator.draw("random", shape) >= p
+        kept = default_generator.doubles(math.prod(shape)).reshape(shape) < 1 - p
         factors = make(np.where(kept, 1 / (1 - p) if p < 1 else 0, 0).astype(input._data.dtype), None)
         return input.mul_(factors) if inplace else input * factors
 
