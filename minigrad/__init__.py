@@ -99,6 +99,7 @@ from minigrad._random import (
 )
 from minigrad._tensor import Tensor
 from minigrad._tensor_str import Size, set_printoptions
+from minigrad.func import vmap
 
 newaxis = None
 

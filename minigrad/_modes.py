@@ -33,6 +33,7 @@ class _State(threading.local):
     anomaly = False
     anomaly_check_nan = True
     multithreading = True
+    random_refused = False  # in `vmap`, unless it is told how
     saved_tensors_hooks: tuple[tuple[Callable[..., Any], Callable[..., Any]], ...] = ()
     saved_tensors_disabled: str | None = None
     backward_pass: Any = None  # the pass that runs now, where somebody's code could ask

@@ -66,6 +66,11 @@ class Generator:
 
     def words(self, count: int) -> Array:
         """Numbers of 32 random bits, as uint64."""
+        if state.random_refused:
+            raise RuntimeError(
+                "vmap: called random operation while in randomness error mode. Please either use the 'same' or"
+                " 'different' randomness flags on vmap or perform the randomness operation out of vmap"
+            )
         with self._lock:
             found: Array = np.asarray(self._words.random_raw(count))
             return found
@@ -73,7 +78,7 @@ class Generator:
     def longs(self, count: int) -> Array:
         """Numbers of 64 random bits."""
         high, low = self.words(2 * count).reshape(count, 2).T
-        return high << np.uint64(32) | low
+        return np.asarray(high << np.uint64(32) | low)
 
     def below(self, limit: int, count: int) -> Array:
         """Whole numbers from 0 to below `limit`, as uint64."""

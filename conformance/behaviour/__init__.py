@@ -169,6 +169,8 @@ def _show(node: ast.stmt, namespace: dict[str, Any]) -> str:
         warnings.simplefilter("always")
         # numpy 2 tells off torch for its methods of numpy 1's form: nothing that a program asked for.
         warnings.filterwarnings("ignore", "__array(_wrap)?__ ", DeprecationWarning)
+        # torch tells off itself for how it loads its forward derivatives.
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)
         warnings.showwarning = show_warning  # type: ignore[assignment]
         try:
             if isinstance(node, ast.Expr):

@@ -93,8 +93,8 @@ def jacobian(
             )
         if not vectorize:
             raise NotImplementedError(
-                "Computing Jacobian using forward-AD or forward-over-reverse Hessian is only implemented for"
-                " `vectorize=True`."
+                "Computing Jacobian using forward-AD or forward-over-reverse Hessian isonly"  # so it is in torch
+                " implemented for `vectorize=True`."
             )
     if vectorize and strict:
         raise RuntimeError(
@@ -155,7 +155,8 @@ def hessian(
         raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode".')
 
     def scalar(*each: Tensor) -> Tensor:
-        return _scalar(func, each, "hessian", strict)[1][0]
+        found: Tensor = _scalar(func, each, "hessian", strict)[1][0].squeeze()
+        return found
 
     def gradient(*each: Tensor) -> Any:
         if outer_jacobian_strategy == "forward-mode":
@@ -260,7 +261,7 @@ def _scalar(func: Func, inputs: Several, name: str, strict: bool) -> tuple[bool,
         raise RuntimeError(f"The function given to {name} should return a single Tensor")
     if outputs[0].numel() != 1:
         raise RuntimeError(f"The Tensor returned by the function given to {name} should contain a single element")
-    return single, (outputs[0].squeeze(),)
+    return single, outputs
 
 
 def _check_sizes(v: Several, others: Several, single: bool) -> None:

@@ -110,8 +110,7 @@ def gradgradcheck(
         raise NotImplementedError("minigrad has no forward-mode differentiation to check")
     given = _tuple(inputs)
     if grad_outputs is None:
-        random = np.random.default_rng(0)
-        weights: tuple[Tensor, ...] = tuple(_random(each, random) for each in _differentiable(func(*given)))
+        weights: tuple[Tensor, ...] = tuple(_random(each) for each in _differentiable(func(*given)))
     else:
         weights = _tuple(grad_outputs)
     needed = [isinstance(each, Tensor) and each.requires_grad for each in (*given, *weights)]
@@ -131,11 +130,10 @@ def gradgradcheck(
     )  # fmt: skip
 
 
-def _random(like: Tensor, random: np.random.Generator) -> Tensor:
-    data: Any = random.uniform(-1, 1, like._data.shape)
-    if like._data.dtype.kind == "c":
-        data = data + 1j * random.uniform(-1, 1, like._data.shape)
-    made = make(np.asarray(data, like._data.dtype), None)
+def _random(like: Tensor) -> Tensor:
+    """Numbers between -1 and 1, of the default generator as in torch."""
+    made = make(np.empty(like._data.shape, like._data.dtype), None)
+    made.uniform_(-1, 1)
     made._require(True)
     return made
 
