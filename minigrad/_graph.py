@@ -58,6 +58,14 @@ class Node:
     arrays: Any  # the calculus of first order; `_backward`, which knows the operations, sets it
     plain = False  # calls nobody's code, so that when a leaf's gradient is stored meanwhile cannot be observed
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Node:
+            raise TypeError(
+                "Can't instantiate abstract class Node with abstract methods _input_metadata, _register_hook_dict,"
+                " _sequence_nr, metadata, name, next_functions, register_hook, register_prehook"
+            )
+        return object.__new__(cls)
+
     def __init__(self, next: Sequence[Edge | None], meta: tuple[Meta, ...]) -> None:
         self.sequence = _sequence.__next__()
         self.next = next
@@ -114,14 +122,20 @@ class Node:
         """Call the node's backward by hand, recorded as the mode says; one gradient per output."""
         from minigrad._backward import Tensors
 
+        self._check_count(grads)
         results = tuple(self.vjp(grads[0] if len(self.meta) == 1 else list(grads), Tensors, None))
         return results[0] if len(results) == 1 else results
+
+    def _check_count(self, grads: Sequence[Any]) -> None:
+        if len(grads) != len(self.meta):
+            raise TypeError(f"expected {len(self.meta)} arguments, got {len(grads)} instead")
 
     def _sequence_nr(self) -> int:
         return -self.sequence
 
-    def _input_metadata(self) -> tuple[Meta, ...]:
-        return self.meta
+    @property
+    def _input_metadata(self) -> tuple[_InputMetadata, ...]:
+        return tuple(map(_InputMetadata, self.meta))
 
     def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(grad_inputs, grad_outputs)` after the node's backward; it may return other grad_inputs."""
@@ -136,6 +150,26 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.name().rpartition('::')[2]} object at {id(self):#x}>"
+
+
+Node.__module__ = "minigrad.autograd.graph"  # where torch has it
+
+
+class _InputMetadata:
+    """What a node expects of the gradient of one of its outputs."""
+
+    __module__ = "torch._C._autograd"
+    is_nested_tensor = False
+    is_cpp_nested_tensor = False
+
+    def __init__(self, meta: Meta) -> None:
+        from minigrad._device import CPU
+        from minigrad._dtype import from_numpy
+
+        self.shape, self.dtype, self.device = list(meta[0]), from_numpy(meta[1]), CPU
+
+    def __repr__(self) -> str:
+        return f"<torch._C._autograd._InputMetadata object at {id(self):#x}>"
 
 
 _SHOWN: Final = (  # what torch shows of a node
@@ -162,6 +196,13 @@ class AccumulateGrad(Node):
         self.enabled = True  # the leaf's requires_grad
         self.adopt(leaf)
 
+    def __call__(self, *grads: Any) -> tuple[()]:
+        """Add a gradient to the leaf's by hand."""
+        self._check_count(grads)
+        if grads[0] is not None and self.enabled:
+            self.grad = grads[0].clone() if self.grad is None else self.grad + grads[0]
+        return ()
+
     def adopt(self, leaf: Tensor) -> None:
         """Belong to `leaf`, as its data are now."""
         self.leaf = weakref.ref(leaf)
@@ -183,6 +224,9 @@ class AccumulateGrad(Node):
             leaf._cell, leaf._accumulator = self.cell, self
             self.leaf = weakref.ref(leaf)
         return leaf
+
+
+AccumulateGrad.__module__ = "builtins"  # as torch shows the classes of nodes: without a module
 
 
 class Saved:
@@ -271,6 +315,12 @@ class SavedTensor:
     def register_hooks(self, pack_hook: Callable[..., Any], unpack_hook: Callable[..., Any]) -> None:
         """Keep `pack_hook(tensor)` instead of the value, and give `unpack_hook` of that to backward."""
         node, place = self._node, self._place
+        if not (callable(pack_hook) and callable(unpack_hook)):
+            raise TypeError(
+                "register_hooks(): incompatible function arguments. The following argument types are supported:\n    1."
+                " (self: torch._C._autograd.SavedTensor, arg0: collections.abc.Callable, arg1:"
+                f" collections.abc.Callable) -> None\n\nInvoked with: {self!r}, {pack_hook!r}, {unpack_hook!r}"
+            )
         if node.saved is None:
             raise RuntimeError(
                 "Calling register_hooks on a saved tensor after it has been freed. Saved"
@@ -292,11 +342,17 @@ class SavedTensor:
         node.versions = [0 if i == place else each for i, each in enumerate(node.versions)]
         node.plain = False
 
+    @property
+    def data(self) -> Tensor:
+        """The value that was saved, outside of the graph."""
+        found: Tensor = self._node.saved[self._place].unpack(self._node).detach()
+        return found
+
     def __repr__(self) -> str:
         return f"<torch._C._autograd.SavedTensor object at {id(self):#x}>"
 
 
-def stale_error(saved: Tensor | Saved | Packed, version: int, node: Node) -> RuntimeError:
+def stale_error(saved: Tensor | Saved | Packed, version: int, node: Node | None) -> RuntimeError:
     """The error for a value that was written to after `node` saved it."""
     from minigrad._dtype import from_numpy
     from minigrad._tensor import Tensor

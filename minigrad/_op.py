@@ -201,7 +201,7 @@ class Plan:
         scope |= {"FREED": FREED, "stale_error": stale_error, "conjugated": conjugated, "RAW": RAW}
         exec(compile(self.source, f"<{name} of {op.name}>", "exec"), scope)
         self.node_class = scope["Node"] = type(
-            name, (OpNode,), {"__module__": "minigrad", "plan": self, "vjp": scope["vjp"], "first": scope["first"]}
+            name, (OpNode,), {"__module__": "builtins", "plan": self, "vjp": scope["vjp"], "first": scope["first"]}
         )
         self.record: Callable[..., OpNode] = scope["record"]
 
@@ -392,13 +392,19 @@ class OpNode(Node):
 
     def __dir__(self) -> list[str]:
         plan, found = self.plan, super().__dir__()
-        for each in plan.could_save - {"grad", "grads", "given", "xp"}:
+        for each in plan.could_save - {"grad", "grads", "given", "xp"} - _UNSEEN:
             base, _, what = each.rpartition("_")
+            shown = _SHOWN_AS.get((plan.op.name, each), each)
+            if each in ("dim", "keepdim") and plan.op.name in ("sum", "mean") and self._extra("dim") is None:
+                continue  # in torch, reducing all is an operation of its own
             if what == "shape" or each in plan.op.params or each in plan.saved_names:
-                found.append(f"_saved_{base}_sym_sizes" if what == "shape" else f"_saved_{each}")
+                found.append(f"_saved_{base}_sym_sizes" if what == "shape" else f"_saved_{shown}")
             if each in plan.saved_names:
-                found.append(f"_raw_saved_{each}")
+                found.append(f"_raw_saved_{shown}")
         return sorted(found)
+
+    def _extra(self, name: str) -> Any:
+        return self.extras[self.plan.extra_names.index(name)]
 
     def __getattr__(self, name: str) -> Any:
         """`_saved_self` and the like, as torch shows them."""
@@ -412,8 +418,7 @@ class OpNode(Node):
             if wanted.endswith("_sym_sizes"):
                 wanted = wanted.removesuffix("_sym_sizes") + "_shape"
             if wanted in plan.extra_names:
-                value = self.extras[plan.extra_names.index(wanted)]
-                return (value,) if wanted == "dim" and plan.op.name in _DIMS and isinstance(value, int) else value
+                return _as_shown(plan.op.name, wanted, self._extra(wanted))
             if wanted in plan.could_save:
                 return None
         raise AttributeError(f"'{self.name()}' object has no attribute '{name}'")
@@ -431,7 +436,21 @@ class OpNode(Node):
         return saved.unpack(self)
 
 
-_RENAMED: Final = {("pow", "exponent"): "other"}  # (operation, torch's name of an argument) -> the name here
+def _as_shown(op: str, name: str, value: Any) -> Any:
+    """An argument that a node keeps, as torch shows it."""
+    if name == "dim" and op in _DIMS and isinstance(value, int):
+        return (value,)
+    if name == "dim" and type(value) is int and value < 0:
+        return 2**64 + value  # torch keeps it as it is, and shows it unsigned
+    if op == "index" and name == "index":
+        return tuple(getattr(value, "tensors", value))
+    return value
+
+
+# (operation, torch's name of an argument) -> the name here
+_RENAMED: Final = {("pow", "exponent"): "other", ("index", "indices"): "index"}
+_SHOWN_AS: Final = {(op, name): theirs for (op, theirs), name in _RENAMED.items()}
+_UNSEEN: Final = {"dtype", "rounding_mode"}  # what torch's nodes do not keep
 _DIMS: Final = {"sum", "mean", "var", "std", "logsumexp", "amax", "amin", "nansum"}  # their `dim` is a tuple in torch
 
 

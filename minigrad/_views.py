@@ -165,6 +165,9 @@ class AsStridedBackward0(Node):
         return (None if grads is None else calculus.xp.put_part(grads, self.part),)
 
 
+AsStridedBackward0.__module__ = "builtins"
+
+
 class CopySlices(Node):
     """The history of a base after a write to one of its views: `function` for the part written, the rest as before."""
 
@@ -193,6 +196,9 @@ class CopySlices(Node):
 
     def release(self) -> None:
         self.function.release()
+
+
+CopySlices.__module__ = "builtins"
 
 
 def check_inplace(tensor: Tensor) -> None:

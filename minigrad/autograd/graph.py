@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from minigrad._graph import Node
 from minigrad._modes import state
 from minigrad._tensor import Tensor
-from minigrad._views import edge_of
+from minigrad._views import current_edge
 from minigrad.utils.hooks import RemovableHandle
 
 __all__ = [
@@ -35,6 +35,12 @@ class saved_tensors_hooks:
         self.hooks = (pack_hook, unpack_hook)
 
     def __enter__(self) -> None:
+        if not all(map(callable, self.hooks)):
+            raise TypeError(
+                "_push_saved_tensors_default_hooks(): incompatible function arguments. The following argument types are"
+                " supported:\n    1. (arg0: collections.abc.Callable, arg1: collections.abc.Callable) -> None\n\n"
+                f"Invoked with: {self.hooks[0]!r}, {self.hooks[1]!r}"
+            )
         if state.saved_tensors_disabled is not None:
             raise RuntimeError(state.saved_tensors_disabled)
         state.set(saved_tensors_hooks=(*state.saved_tensors_hooks, self.hooks))
@@ -50,28 +56,56 @@ class save_on_cpu(saved_tensors_hooks):
         super().__init__(lambda tensor: tensor.clone(), lambda packed: packed)
 
 
+class _Copies:
+    """The copies that `allow_mutation_on_saved_tensors` keeps, until it ends or they are cleared."""
+
+    def __init__(self) -> None:
+        self.kept: set[Tensor] = set()
+        self.open = True
+
+    def clear(self) -> None:
+        """Forget all copies."""
+        self.kept.clear()
+
+    def pack(self, tensor: Tensor) -> Tensor:
+        copy: Tensor = tensor.detach().clone()
+        self.kept.add(copy)
+        return copy
+
+    def unpack(self, copy: Tensor) -> Tensor:
+        if not self.open or copy not in self.kept:
+            raise AssertionError(
+                "Trying to backward outside of the 'allow_mutation_on_saved_tensors' contextin which the graph was"
+                " originally recorded."
+            )
+        return copy
+
+
 @contextlib.contextmanager
-def allow_mutation_on_saved_tensors() -> Iterator[None]:
+def allow_mutation_on_saved_tensors() -> Iterator[_Copies]:
     """Inside, tensors that backward needs may be written to: copies of them are saved."""
-    with saved_tensors_hooks(lambda tensor: tensor.detach().clone(), lambda packed: packed):
-        yield
+    if any(isinstance(getattr(pack, "__self__", None), _Copies) for pack, _ in state.saved_tensors_hooks):
+        raise RuntimeError("allow_mutation_on_saved_tensors contexts cannot be nested")
+    copies = _Copies()
+    with saved_tensors_hooks(copies.pack, copies.unpack):
+        try:
+            yield copies
+        finally:
+            copies.open = False
+            copies.clear()
 
 
-class disable_saved_tensors_hooks:
+@contextlib.contextmanager
+def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
     """Inside, entering `saved_tensors_hooks` raises RuntimeError with this message."""
-
-    def __init__(self, error_message: str) -> None:
-        self.message = error_message
-        self.previous: str | None = None
-
-    def __enter__(self) -> None:
-        if state.saved_tensors_hooks:
-            raise RuntimeError(self.message)
-        self.previous = state.saved_tensors_disabled
-        state.set(saved_tensors_disabled=self.message)
-
-    def __exit__(self, *exc: object) -> None:
-        state.set(saved_tensors_disabled=self.previous)
+    if state.saved_tensors_hooks:
+        raise RuntimeError(error_message)
+    previous = state.saved_tensors_disabled
+    state.set(saved_tensors_disabled=error_message)
+    try:
+        yield
+    finally:
+        state.set(saved_tensors_disabled=previous)
 
 
 class GradientEdge(NamedTuple):
@@ -84,9 +118,10 @@ class GradientEdge(NamedTuple):
 
 def get_gradient_edge(tensor: Tensor) -> GradientEdge:
     """The edge at which the gradient of `tensor` is computed; RuntimeError if it requires none."""
-    edge = edge_of(tensor)
-    if edge is None:
+    if not tensor.requires_grad:
         raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
+    edge = current_edge(tensor)
+    assert edge is not None
     return GradientEdge(*edge)
 
 

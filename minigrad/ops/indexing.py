@@ -10,6 +10,7 @@ import numpy as np
 from minigrad import _dtype
 from minigrad._declare import composite, method
 from minigrad._dims import wrap_dim
+from minigrad._graph import stale_error
 from minigrad._op import OPS, RAW, Array, ArrayOrNumber, Size, apply, apply_inplace, check_written
 from minigrad._tensor import Tensor, make
 from minigrad._text import type_name
@@ -44,7 +45,22 @@ def masked_fill(self: Array, mask: Array, value: ArrayOrNumber) -> Array:
 # ---- by arrays of indices --------------------------------------------------------------------------------------------
 
 
-@internal(name="index", self=lambda xp, grad, index, self_shape: xp.index_backward(grad, self_shape, index))
+class Places(tuple[Any, ...]):
+    """An index for numpy, with the tensors that it came from: backward refuses it once those were written to."""
+
+    tensors: tuple[Tensor | None, ...] = ()
+    versions: tuple[int | None, ...] = ()
+
+    def checked(self) -> Places:
+        """Itself; RuntimeError if an index was written to since."""
+        for each, version in zip(self.tensors, self.versions, strict=True):
+            if each is not None and version is not None and each._cell[0] != version:
+                raise stale_error(each, version, None)
+        return self
+
+
+@internal(name="index",
+          self=lambda xp, grad, index, self_shape: xp.index_backward(grad, self_shape, index.checked()))  # fmt: skip
 def index_(self: Array, index: Any) -> Array:
     """The elements at `index`: one array (of integers, or a mask) or `slice(None)` per dimension."""
     return np.array(np.asarray(self)[index], order="C")
@@ -61,9 +77,9 @@ def index_backward(self: Array, input_sizes: Any, index: Any) -> Array:
 @internal(name="index_put_at",
           node="IndexPutBackward0",
           self=lambda xp, grad, index, accumulate, values_shape: (
-              grad if accumulate else xp.index_put_at(grad, index, xp.zeros(values_shape, grad), False)
+              grad if accumulate else xp.index_put_at(grad, index.checked(), xp.zeros(values_shape, grad), False)
           ),
-          values=lambda xp, grad, index: xp.index(grad, index))  # fmt: skip
+          values=lambda xp, grad, index: xp.index(grad, index.checked()))  # fmt: skip
 def index_put_at(self: Array, index: Any, values: Array, accumulate: bool = False) -> Array:
     _check_broadcast(self.shape, index, values.shape)
     if values.dtype != self.dtype:
@@ -98,15 +114,16 @@ def _checked_index(self: Tensor, indices: Any) -> tuple[Any, ...]:
         raise TypeError(
             f"index_put(): argument 'indices' (position 1) must be tuple of Tensors, not {type(indices).__name__}"
         )
-    arrays, dim = {}, 0
+    arrays, dim, tensors = dict[int, Array](), 0, dict[int, Tensor]()
     for number, each in enumerate(indices):
         if not isinstance(each, Tensor):
             raise TypeError(f"expected Tensor as element {number} in argument 0, but got {type(each).__name__}")
         array = arrays[dim] = _as_places(each._data)
+        tensors[dim] = each
         dim += array.ndim if array.dtype.kind == "b" else 1
     if dim > self._data.ndim:
         raise IndexError(f"too many indices for tensor of dimension {self._data.ndim} (got {dim})")
-    return _index(self._data.shape, arrays)
+    return _index(self._data.shape, arrays, tensors)
 
 
 def _index_put_args(self: Tensor, indices: Any, values: Any, accumulate: bool) -> list[Any]:
@@ -155,7 +172,7 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
     taken = sum(map(_width, entries))
     if taken > self._data.ndim and not (self._data.ndim == 0 and len(entries) == 1):
         raise IndexError(f"too many indices for tensor of dimension {self._data.ndim}")
-    tensor, dim, arrays = self, 0, dict[int, Array]()
+    tensor, dim, arrays, tensors = self, 0, dict[int, Array](), dict[int, Tensor]()
     for place, entry in enumerate(entries):
         if isinstance(entry, bool):
             entry = make(np.array(entry), None)
@@ -183,9 +200,9 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
             if array.dtype.kind == "b" and not array.ndim:
                 tensor = unsqueeze(tensor, dim)
                 array = np.zeros(int(array), np.int64)
-            arrays[dim] = array
+            arrays[dim], tensors[dim] = array, entry
             dim += array.ndim if array.dtype.kind == "b" else 1
-    return tensor, _index(tensor._data.shape, arrays) if arrays else None
+    return tensor, _index(tensor._data.shape, arrays, tensors) if arrays else None
 
 
 def _width(entry: Any) -> int:
@@ -262,8 +279,15 @@ def _position(value: Any) -> int:
     raise TypeError("slice indices must be integers or None or have an __index__ method")
 
 
-def _index(shape: tuple[int, ...], arrays: dict[int, Array]) -> tuple[Any, ...]:
-    """An index for numpy, once bounds and masks are as torch wants them."""
+def _index(shape: tuple[int, ...], arrays: dict[int, Array], tensors: dict[int, Tensor]) -> Places:
+    """An index for numpy, once bounds and masks are as torch wants them; by dimension, the arrays and their tensors."""
+    places = Places(_index_entries(shape, arrays))
+    places.tensors = tuple(tensors.get(dim) for dim in range(max(tensors) + 1))
+    places.versions = tuple([None if t is None or t._inference else t._cell[0] for t in places.tensors])
+    return places
+
+
+def _index_entries(shape: tuple[int, ...], arrays: dict[int, Array]) -> tuple[Any, ...]:
     masks = {dim: each for dim, each in arrays.items() if each.dtype.kind == "b"}
     for dim, each in masks.items():
         for k, n in enumerate(each.shape):
