@@ -26,7 +26,16 @@ from minigrad._creation import (
     zeros_like,
 )
 from minigrad._declare import PUBLIC as _PUBLIC
-from minigrad._device import contiguous_format, device, layout, memory_format, preserve_format, strided
+from minigrad._device import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    device,
+    layout,
+    memory_format,
+    preserve_format,
+    strided,
+)
 from minigrad._dtype import (
     bool_ as bool,
 )

@@ -45,7 +45,7 @@ def op(
     holomorphic: bool = True,
     method: bool | None = None,
     function: bool = True,
-    inplace: bool = False,
+    inplace: bool | str = False,
     aliases: Sequence[str] = (),
     quick: Callable[..., Any] | None = None,
     **formulas: Formula,
@@ -56,10 +56,12 @@ def op(
     it computes with, `refusal`: the error for others, or torch's kernel's name. `view`: the result shares the first
     operand's memory. `node`: torch's name of the node, or a function of parameters that gives it.
     `returns`: the named tuple of several outputs. `quick`: a faster forward for when only the operands are given.
+    `inplace`: whether there is an in-place form; the name of its node, if that is another.
     """
 
     def declare(forward: Callable[..., Any]) -> Callable[..., Any]:
-        found = Op(
+        made = functools.partial(
+            Op,
             name or forward.__name__,
             forward,
             formulas,
@@ -67,11 +69,11 @@ def op(
             kinds=kinds,
             refusal=refusal,
             view=view,
-            node=node,
             returns=returns,
             holomorphic=holomorphic,
         )
-        return _publish(found, method, function, inplace, aliases, quick)
+        written = made(node=inplace) if isinstance(inplace, str) else inplace
+        return _publish(made(node=node), method, function, written, aliases, quick)
 
     return declare
 

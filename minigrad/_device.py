@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
 _KINDS: Final = (
     "cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, vulkan, mps, meta, hpu, mtia,"
     " privateuseone"
@@ -84,11 +86,25 @@ class layout(_Named):
 
 
 class memory_format(_Named):
-    """The order of dimensions in memory that a copy is asked to have."""
+    """The order of dimensions in memory that a copy is asked to have: of `rank` dimensions the second is last, or none
+    is moved."""
 
+    __slots__ = ("rank",)
     __module__ = "minigrad"
+
+    def __init__(self, name: str, rank: int = 0) -> None:
+        super().__init__(name)
+        self.rank = rank
+
+    def ordered(self, data: Any) -> Any:
+        """An array with its dimensions in the order in which they lie in memory."""
+        if self.rank not in (0, data.ndim):
+            raise RuntimeError(f"required rank {self.rank} tensor to use {self._name} format")
+        return np.moveaxis(data, 1, -1) if self.rank else data
 
 
 strided = layout("strided")
 contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
+channels_last = memory_format("channels_last", 4)
+channels_last_3d = memory_format("channels_last_3d", 5)

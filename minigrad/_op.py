@@ -693,14 +693,14 @@ def write(target: Tensor, result: Any, uniform: bool = False) -> None:
     `uniform`: all elements are the same, so that it does not matter whether they overlap.
     """
     data = target.materialize()
+    if result.shape != data.shape:
+        raise RuntimeError(
+            f"output with shape {list(data.shape)} doesn't match the broadcast shape {list(result.shape)}"
+        )
     if not _dtype.castable(result.dtype, data.dtype):
         wanted, given = _dtype.from_numpy(data.dtype), _dtype.from_numpy(result.dtype)
         raise RuntimeError(
             f"result type {given.legacy_name} can't be cast to the desired output type {wanted.legacy_name}"
-        )
-    if result.shape != data.shape:
-        raise RuntimeError(
-            f"output with shape {list(data.shape)} doesn't match the broadcast shape {list(result.shape)}"
         )
     if not uniform:
         check_written(data)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad import _dtype
+from minigrad._device import contiguous_format, memory_format
 from minigrad._dims import wrap_dim
 from minigrad._dtype import from_numpy
 from minigrad._graph import AccumulateGrad, Edge, Node
@@ -439,9 +440,10 @@ class Tensor:
             strides = tuple(math.prod(max(n, 1) for n in data.shape[i + 1 :]) for i in range(data.ndim))
         return strides if dim is None else strides[wrap_dim(dim, data.ndim)]
 
-    def is_contiguous(self) -> bool:
-        """Whether the elements lie in memory in C order."""
-        return bool(self.materialize().flags.c_contiguous)
+    def is_contiguous(self, *, memory_format: memory_format = contiguous_format) -> bool:
+        """Whether the elements lie in memory in C order, or in that of the format."""
+        data = self.materialize()
+        return memory_format.rank in (0, data.ndim) and bool(memory_format.ordered(data).flags.c_contiguous)
 
     def storage_offset(self) -> int:
         """Where in the base's memory the first element lies, in elements."""

@@ -387,7 +387,7 @@ OPERATIONS = (
     shape("vsplit", _sections(0, 2)),
     shape("dsplit", _sections(2, 3)),
     shape("tensor_split", _sections(None, 1)),
-    shape("split_with_sizes", _sizes),
+    *(shape(name, _sizes) for name in ("split_with_sizes", "unsafe_split_with_sizes")),
     shape("rot90", _rotate),
     shape("tile", _repeat),
     shape("repeat_interleave", _repeat_each),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 
@@ -42,6 +44,19 @@ def refuse_grad(function: str, **tensors: Tensor | None) -> None:
             )
 
 
+def real_node(function: str, node: str) -> Callable[[Any], str]:
+    """A node's name, asked for when `function` is recorded; RuntimeError if `self` is complex: torch records it not."""
+
+    def named(self: Any) -> str:
+        if _type(self).kind == "c":
+            raise RuntimeError(
+                f"{function} does not support automatic differentiation for outputs with complex dtype."
+            )
+        return node
+
+    return named
+
+
 def expect_same_kind(x: Any, y: Any) -> None:
     """RuntimeError, in the words of torch's kernels, unless two tensors or arrays have one element type."""
     if x.dtype != y.dtype:
@@ -61,3 +76,32 @@ def check_same_kind(name: str, x: Any, y: Any, names: tuple[str, str] = ("A", "B
             f"{name}: Expected {names[0]} and {names[1]} to have the same dtype, but found {names[0]} of type {kind(x)}"
             f" and {names[1]} of type {kind(y)} instead"
         )
+
+
+_NAMES: Final = {
+    "?": "bool", "B": "uint8_t", "b": "int8_t", "h": "int16_t", "i": "int", "l": "int64_t", "e": "c10::Half",
+    "f": "float", "d": "double", "F": "c10::complex<float>", "D": "c10::complex<double>",
+}  # fmt: skip
+
+
+def fitted(value: Any, dtype: np.dtype[Any]) -> Any:
+    """A number (or an array of one) as an element of a type; RuntimeError, in torch's words, where it does not fit,
+    OverflowError for integers of more than 64 bits."""
+    number = value if isinstance(value, (int, float, complex)) else value.item()
+    if isinstance(number, int) and not -(2**63) <= number < 2**63:
+        raise OverflowError("int too big to convert")
+    parts = (number.real, number.imag)
+    if dtype.kind in "fc":  # infinity and nan are fine
+        high = float(np.finfo(dtype).max)
+        wrong = any(high < abs(each) < math.inf for each in parts) or parts[1] and dtype.kind == "f"
+    elif dtype.kind == "b":
+        return np.bool_(number)
+    else:
+        limits = np.iinfo(dtype)
+        low = limits.min if dtype.kind == "i" or isinstance(number, float) else -limits.max  # negative integers wrap
+        wrong = parts[1] or not low <= parts[0] <= limits.max
+    if wrong:
+        raise RuntimeError(f"value cannot be converted to type {_NAMES[dtype.char]} without overflow")
+    if dtype.kind == "c":
+        return dtype.type(number)
+    return np.array(parts[0] if dtype.kind == "f" else int(parts[0])).astype(dtype)[()]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from minigrad import _creation, _dtype
 from minigrad._declare import composite, method
-from minigrad._device import check_device
+from minigrad._device import check_device, contiguous_format, preserve_format
 from minigrad._op import RAW, RECORDED, Array, ArrayOrNumber
 from minigrad._tensor import Tensor
+from minigrad.ops._checks import fitted
 from minigrad.ops.shape import broadcast_error, internal, linear
 
 # ---- copies ----------------------------------------------------------------------------------------------------------
@@ -20,14 +21,18 @@ from minigrad.ops.shape import broadcast_error, internal, linear
 
 @linear(self=lambda grad: grad)
 def clone(self: Array, *, memory_format: Any = None) -> Array:
-    keep = memory_format is None and 0 not in getattr(self, "strides", ())  # what is expanded becomes contiguous
-    return np.array(self, order="K" if keep else "C")
+    if memory_format is not None and memory_format.rank:
+        return np.moveaxis(np.array(memory_format.ordered(self), order="C"), -1, 1)
+    keep = memory_format in (None, preserve_format) and 0 not in getattr(self, "strides", ())
+    return np.array(self, order="K" if keep else "C")  # what is expanded becomes contiguous
 
 
 @composite
-def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor itself if its elements lie in C order, else a copy in which they do."""
-    return self if self.is_contiguous() else clone(self, memory_format="contiguous")
+def contiguous(self: Tensor, memory_format: Any = contiguous_format) -> Tensor:
+    """The tensor itself if its elements lie in memory in that order (C order by default), else a copy that does."""
+    if memory_format is preserve_format:
+        raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
+    return self if self.is_contiguous(memory_format=memory_format) else clone(self, memory_format=memory_format)
 
 
 @internal(inplace=True, node="torch::autograd::CopyBackwards",
@@ -43,32 +48,9 @@ def copy(self: Array, src: ArrayOrNumber, non_blocking: bool = False) -> Array:
         raise broadcast_error(self.shape, given.shape) from None
 
 
-def fitted(value: Any, dtype: np.dtype[Any]) -> Array:
-    """A number or a 0-d array as a type; RuntimeError for numbers that the type has not, OverflowError for integers
-    of more than 64 bits."""
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise OverflowError("int too big to convert")
-    given = np.asarray(value)
-    if not given.ndim and not _has(dtype, given.item()):
-        name = _NAMES.get(dtype.name) or _dtype.from_numpy(dtype).cpp_name
-        raise RuntimeError(f"value cannot be converted to type {name} without overflow")
-    return cast_array(given, dtype)
-
-
-_NAMES: Final = {"int64": "int64_t", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t", "float16": "double"}
-
-
-def _has(dtype: np.dtype[Any], number: Any) -> bool:
-    """Whether a type can hold a number, as torch sees it: unsigned integers wrap around, halves become infinite."""
-    if dtype.kind == "b":
-        return True
-    if isinstance(number, complex) and dtype.kind != "c":
-        return False
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        return (limits.min or -limits.max) <= number <= limits.max
-    parts = [number.real, number.imag] if isinstance(number, complex) else [number]
-    return dtype.itemsize == 2 or not any(np.isfinite(each) and abs(each) > np.finfo(dtype).max for each in parts)
+def fitted_to_store(value: Any, dtype: np.dtype[Any]) -> Array:
+    """As `fitted`, for what writes a number: halves become infinite there."""
+    return cast_array(np.asarray(fitted(value, np.dtype(np.float64) if dtype.char == "e" else dtype)), dtype)
 
 
 def cast_array(data: Array, dtype: np.dtype[Any]) -> Array:
@@ -86,7 +68,7 @@ def fill(self: Array, value: ArrayOrNumber) -> Array:
             f"fill_ only supports 0-dimension value tensor but got tensor with {np.ndim(value)} dimensions."
         )
     result = np.empty(self.shape, self.dtype)
-    result.fill(fitted(value, self.dtype))
+    result.fill(fitted_to_store(value, self.dtype))
     return result
 
 
@@ -98,26 +80,28 @@ def zero(self: Array) -> Array:
 # ---- casts -----------------------------------------------------------------------------------------------------------
 
 
-def converted(self: Tensor, dtype: np.dtype[Any], copy: bool = False) -> Tensor:
-    """The tensor with elements of a type: itself if it has that type and no copy is asked for."""
-    if self._data.dtype == dtype and not copy:
+def converted(self: Tensor, dtype: np.dtype[Any], copy: bool = False, memory_format: Any = None) -> Tensor:
+    """The tensor with elements of a type: itself if it has that type (and layout) and no copy is asked for."""
+    placed = memory_format in (None, preserve_format) or self.is_contiguous(memory_format=memory_format)
+    if self._data.dtype == dtype and not copy and placed:
         return self
     if self._data.dtype.kind == "c" and dtype.kind not in "cb":
         warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3)
-    return RECORDED.cast(self, dtype)
+    return RECORDED.cast(self, dtype, memory_format)
 
 
 @method()
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """`to(dtype)`, `to(device, dtype)`, `to(other)`: the tensor converted, itself if nothing changes.
 
-    `copy=True` copies all the same; `non_blocking` and `memory_format` mean nothing here.
+    `copy=True` copies all the same; `non_blocking` means nothing here.
     """
     rest = list(args)
     dtype, device = kwargs.pop("dtype", None), kwargs.pop("device", None)
     copy = kwargs.pop("copy", False)
     other = kwargs.pop("other", None)
-    kwargs.pop("non_blocking", None), kwargs.pop("memory_format", None)
+    memory_format = kwargs.pop("memory_format", None)
+    kwargs.pop("non_blocking", None)
     if kwargs:
         raise TypeError(f"to() got an unexpected keyword argument '{next(iter(kwargs))}'")
     if rest and isinstance(rest[0], Tensor):
@@ -133,7 +117,7 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     check_device(device)
     if other is not None:
         dtype = other.dtype
-    return converted(self, self._data.dtype if dtype is None else _dtype.as_numpy(dtype, "to"), copy)
+    return converted(self, self._data.dtype if dtype is None else _dtype.as_numpy(dtype, "to"), copy, memory_format)
 
 
 def _is_dtype(value: object) -> bool:
@@ -141,8 +125,8 @@ def _is_dtype(value: object) -> bool:
 
 
 def _cast_method(target: np.dtype[Any]) -> Callable[[Tensor], Tensor]:
-    def made(self: Tensor, memory_format: Any = None) -> Tensor:
-        return converted(self, target)
+    def made(self: Tensor, *, memory_format: Any = None) -> Tensor:
+        return converted(self, target, memory_format=memory_format)
 
     made.__doc__ = f"The tensor with elements of type {target}; itself if it has that type."
     return made

@@ -14,9 +14,21 @@ from minigrad._graph import stale_error
 from minigrad._op import OPS, RAW, Array, ArrayOrNumber, Size, apply, apply_inplace, check_written
 from minigrad._tensor import Tensor, make
 from minigrad._text import type_name
-from minigrad.ops._checks import kind
-from minigrad.ops.conversion import cast_array, fitted
-from minigrad.ops.shape import alias, at, broadcast_error, expand, internal, linear, select, slice_, unsqueeze, view
+from minigrad.ops._checks import fitted, kind, real_node, refuse_kinds
+from minigrad.ops.conversion import cast_array, fitted_to_store
+from minigrad.ops.shape import (
+    alias,
+    at,
+    broadcast,
+    broadcast_error,
+    expand,
+    internal,
+    linear,
+    select,
+    slice_,
+    unsqueeze,
+    view,
+)
 
 # ---- masks -----------------------------------------------------------------------------------------------------------
 
@@ -190,9 +202,9 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
         elif isinstance(entry, slice):
             if not tensor._data.ndim:
                 raise IndexError("slice() cannot be applied to a 0-dim tensor.")
-            start, stop, step = _bounds(entry, _size(tensor, dim))
-            whole = not start and stop == _size(tensor, dim) and step == 1
-            if not whole or len(entries) == 1 and not writing:
+            (start, stop, step), first = _bounds(entry, _size(tensor, dim)), entry.start or 0
+            whole = first == 0 and stop == _size(tensor, dim) and step == 1  # by the start as it was given
+            if not whole or isinstance(key, slice) and not writing:
                 tensor = slice_(tensor, dim, start, stop, step)
             dim += 1
         else:
@@ -349,7 +361,7 @@ def _setitem(self: Tensor, key: Any, value: Any) -> None:
     if not isinstance(value, Tensor):
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise ValueError("Overflow when unpacking long long")
-        value = make(np.asarray(fitted(value, self._data.dtype)), None)
+        value = make(np.asarray(fitted_to_store(value, self._data.dtype)), None)
     if key is False:
         return
     if key is True:
@@ -441,7 +453,7 @@ def index_add(self: Array, dim: int, index: Array, source: Array, *, alpha: Any 
     if _outside(places, 0, self.shape[dim] if self.ndim else 1) is not None:
         raise IndexError("index out of range in self")
     result = np.array(self)
-    np.add.at(result if self.ndim else result.reshape(1), at(dim, places), source * self.dtype.type(alpha))
+    np.add.at(result if self.ndim else result.reshape(1), at(dim, places), source * fitted(alpha, self.dtype))
     return result
 
 
@@ -486,6 +498,8 @@ def index_fill(self: Array, dim: int, index: Array, value: ArrayOrNumber) -> Arr
     wrong = _outside(places, -size, size)
     if wrong is not None:
         raise IndexError(f"index {wrong} is out of bounds for dimension {dim} with size {size}")
+    if isinstance(value, complex) and self.dtype.kind != "c":
+        raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
     result = np.array(self)
     (result if self.ndim else result.reshape(1))[at(dim, places)] = fitted(value, self.dtype)
     return result
@@ -522,6 +536,8 @@ def _fits(index: Size, other: Size, dim: int | None) -> bool:
 def gather(self: Array, dim: int, index: Array, *, sparse_grad: bool = False) -> Array:
     self, index = np.asarray(self), np.asarray(index)
     dim = wrap_dim(dim, self.ndim)
+    if not index.size:
+        return np.empty(index.shape, self.dtype)
     if index.ndim != self.ndim and index.ndim + self.ndim > 1:
         raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
     if self.ndim and index.ndim and not _fits(index.shape, self.shape, dim):
@@ -540,6 +556,8 @@ def gather(self: Array, dim: int, index: Array, *, sparse_grad: bool = False) ->
 @internal(self=lambda xp, grad, dim, index: xp.gather(grad, dim, index))
 def gather_backward(self: Array, input_sizes: Any, dim: int, index: Array) -> Array:
     result = np.zeros(input_sizes, self.dtype)
+    if not self.size:
+        return result
     places = _grid(np.asarray(index), wrap_dim(dim, result.ndim), result.shape, "gather")
     np.add.at(result.reshape(result.shape or 1), places or 0, self)
     return result
@@ -548,15 +566,17 @@ def gather_backward(self: Array, input_sizes: Any, dim: int, index: Array) -> Ar
 def _scatter_places(self: Array, dim: int, index: Array, src: Array | None, name: str) -> Any:
     """Where `scatter` and its kin write, and the part of `src` that is written."""
     index = np.asarray(index)
-    if index.ndim != self.ndim and index.size and index.ndim + self.ndim > 1:
+    if not index.size:
+        return (np.empty(0, np.int64),), self.dtype.type(0)
+    if index.ndim != self.ndim and index.ndim + self.ndim > 1:
         raise RuntimeError("Index tensor must have the same number of dimensions as self tensor")
     if src is not None:
         src = np.asarray(src)
         if src.dtype != self.dtype:
             raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
-        if src.ndim != index.ndim and index.size and src.ndim + index.ndim > 1:
+        if src.ndim != index.ndim and src.ndim + index.ndim > 1:
             raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
-    if self.ndim and index.ndim and index.size:
+    if self.ndim and index.ndim:
         in_src = src is None or not src.ndim or _fits(index.shape, src.shape, None)
         if not (in_src and _fits(index.shape, self.shape, dim)):
             also = "" if src is None else f" and to be no larger size than src {list(src.shape)}"
@@ -680,10 +700,13 @@ def _reduced_src_vjp(xp: Any, grad: Any, self: Any, self_dtype: Any, dim: int, i
     return mine * xp.gather(share, dim, index)
 
 
-@linear(inplace=True, self=_reduced_self_vjp, src=_reduced_src_vjp)
+@linear(inplace=True, node=real_node("scatter_reduce", "ScatterReduceBackward0"), self=_reduced_self_vjp,
+        src=_reduced_src_vjp)  # fmt: skip
 def scatter_reduce(self: Array, dim: int, index: Array, src: Array, reduce: str, *, include_self: bool = True) -> Array:
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
+    if reduce in ("mean", "amax", "amin"):
+        refuse_kinds(f"scatter_gather_tensor_cpu_reduce_{reduce}", self, "b" if reduce == "mean" else "c")
     places, part = _scatter_places(self, wrap_dim(dim, self.ndim), index, src, "scatter")
     result, target = _written(self)
     if not include_self:
@@ -736,6 +759,8 @@ def take_backward(self: Array, input_sizes: Any, index: Array) -> Array:
 @composite
 def take_along_dim(self: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """The elements that `indices` names along a dimension (of all elements, without `dim`), broadcast otherwise."""
+    if indices._data.dtype != np.int64:
+        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {kind(indices)}")
     if dim is None:
         return gather(view(self, (-1,)), 0, view(indices, (-1,)))
     ndim = self._data.ndim
@@ -747,9 +772,9 @@ def take_along_dim(self: Tensor, indices: Tensor, dim: int | None = None) -> Ten
     dim = wrap_dim(dim, ndim)
     mine, its = list(self._data.shape), list(indices._data.shape)
     mine[dim] = its[dim] = 1
-    shape = np.broadcast_shapes(tuple(mine), tuple(its))
+    shape = broadcast(tuple(mine), tuple(its))
     wide = [expand(each, (*shape[:dim], each._data.shape[dim], *shape[dim + 1 :])) for each in (self, indices)]
-    return gather(wide[0], dim, wide[1])
+    return gather(wide[0], dim, wide[1] % self._data.shape[dim] if self._data.shape[dim] else wide[1])
 
 
 def _mask(mask: Array, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import warnings
@@ -12,12 +13,13 @@ import numpy as np
 
 from minigrad import _dtype
 from minigrad._declare import composite
+from minigrad._device import contiguous_format
 from minigrad._dims import wrap_dim, wrap_dims
 from minigrad._op import Array, Arrays, Size
 from minigrad._tensor import Tensor, make
 from minigrad._tensor_str import Size as TorchSize
 from minigrad.ops._checks import not_implemented
-from minigrad.ops.shape import at, broadcast_error, expand, integers, internal, linear, reshape, slice_, unsqueeze, view
+from minigrad.ops.shape import at, broadcast, expand, integers, internal, linear, reshape, slice_, unsqueeze, view
 
 # ---- cutting ---------------------------------------------------------------------------------------------------------
 
@@ -27,19 +29,19 @@ def _parts(data: Array, sizes: Sequence[int], dim: int) -> tuple[Array, ...]:
     return tuple(data[at(dim, slice(end - size, end))] for size, end in zip(sizes, ends, strict=True))
 
 
-def _evenly(self: Array, size: int, dim: int) -> tuple[Array, ...]:
-    length = self.shape[dim]
-    count = max(1, -(-length // size)) if size else 1
-    return _parts(self, [size] * (count - 1) + [length - size * (count - 1)], dim)
+def _split_by(self: Array, split_size: int, dim: int = 0) -> tuple[Array, ...]:
+    if not self.ndim:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
+    if split_size < 0:
+        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={split_size}")
+    length = self.shape[wrap_dim(dim, self.ndim)]
+    if not split_size and length:
+        raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {length}")
+    count = max(1, -(-length // split_size)) if split_size else 1
+    return _parts(self, [split_size] * (count - 1) + [length - split_size * (count - 1)], wrap_dim(dim, self.ndim))
 
 
-@internal(view=True, returns=tuple, node="SplitBackward0", self=lambda xp, grads, dim: xp.cat(grads, dim))
-def split_by(self: Array, split_size: int, dim: int) -> tuple[Array, ...]:
-    return _evenly(self, split_size, wrap_dim(dim, self.ndim))
-
-
-@linear(view=True, returns=tuple, self=lambda xp, grads, dim: xp.cat(grads, dim))
-def split_with_sizes(self: Array, split_sizes: Any, dim: int = 0) -> tuple[Array, ...]:
+def _split_with_sizes(self: Array, split_sizes: Any, dim: int = 0) -> tuple[Array, ...]:
     if not self.ndim:
         raise RuntimeError("split_with_sizes expects at least a 1-dimensional tensor")
     dim = wrap_dim(dim, self.ndim)
@@ -56,36 +58,38 @@ def split_with_sizes(self: Array, split_sizes: Any, dim: int = 0) -> tuple[Array
     return _parts(self, split_sizes, dim)
 
 
+cutting = functools.partial(linear, returns=tuple, self=lambda xp, grads, dim: xp.cat(grads, dim))
+split_by = cutting("split_by", view=True, function=False, method=False, node="SplitBackward0")(_split_by)
+split_with_sizes = cutting("split_with_sizes", view=True)(_split_with_sizes)
+# Their results share memory though they are no views: that is what is unsafe.
+unsafe_split = cutting("unsafe_split")(_split_by)
+unsafe_split_with_sizes = cutting("unsafe_split_with_sizes")(_split_with_sizes)
+
+
 @composite
 def split(
     self: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None
 ) -> tuple[Tensor, ...]:
     """Views of consecutive parts, of one size or of the sizes listed."""
-    if split_size is not None:
-        split_size_or_sections = split_size
-    if not isinstance(split_size_or_sections, int):
-        return split_with_sizes(self, tuple(split_size_or_sections), dim)
-    if not self._data.ndim:
-        raise RuntimeError("split expects at least a 1-dimensional tensor")
-    if split_size_or_sections < 0:
-        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={split_size_or_sections}")
-    if not split_size_or_sections and (size := self._data.shape[wrap_dim(dim, self._data.ndim)]):
-        raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}")
-    return split_by(self, split_size_or_sections, dim)
+    sizes = split_size_or_sections if split_size is None else split_size
+    return split_by(self, sizes, dim) if isinstance(sizes, int) else split_with_sizes(self, tuple(sizes), dim)
 
 
-@composite
-def chunk(self: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of at most `chunks` consecutive parts of one size."""
-    if not self._data.ndim:
-        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
-    if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    size = self._data.shape[wrap_dim(dim, self._data.ndim)]
-    if not size:
-        return split_with_sizes(self, (0,) * chunks, dim)
-    return split_by(self, -(-size // chunks), dim)
+def _chunk(name: str, by: Any, with_sizes: Any) -> None:
+    def function(self: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+        if not self._data.ndim:
+            raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+        if chunks <= 0:
+            raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+        size = self._data.shape[wrap_dim(dim, self._data.ndim)]
+        return by(self, -(-size // chunks), dim) if size else with_sizes(self, (0,) * chunks, dim)
 
+    function.__doc__ = "At most `chunks` consecutive parts of one size."
+    composite(name=name)(function)
+
+
+_chunk("chunk", split_by, split_with_sizes)
+_chunk("unsafe_chunk", unsafe_split, unsafe_split_with_sizes)
 
 # ---- joining ---------------------------------------------------------------------------------------------------------
 
@@ -142,19 +146,6 @@ def stack(tensors: Arrays, dim: int = 0) -> Array:
             )
     return np.stack(tensors, wrap_dim(dim, first.ndim + 1), dtype=_common(tensors), casting="unsafe")
 
-def _unsafe(name: str) -> None:
-    @linear(name=name, returns=tuple, node="UnsafeSplitBackward0", self=lambda xp, grads, dim: xp.cat(grads, dim))
-    def unsafe(self: Array, size: int, dim: int = 0) -> tuple[Array, ...]:
-        dim = wrap_dim(dim, self.ndim)
-        if name == "unsafe_chunk":
-            if not self.shape[dim]:
-                return (self,) * size
-            size = -(-self.shape[dim] // size)
-        return tuple(_evenly(self, size, dim))  # they share memory, which is what is unsafe
-
-
-_unsafe("unsafe_split")
-_unsafe("unsafe_chunk")
 
 
 @linear(self=lambda xp, grad, self_shape, dim, start, length:
@@ -301,22 +292,12 @@ def block_diag(*tensors: Tensor) -> Tensor:
     return _block_diag(tensors) if tensors else make(np.zeros((1, 0), _dtype.default_float()), None)
 
 
-def _together(shapes: Sequence[Size]) -> Size:
-    found: Size = ()
-    for shape in shapes:
-        try:
-            found = np.broadcast_shapes(found, shape)
-        except ValueError:
-            raise broadcast_error(found, shape) from None
-    return found
-
-
 @composite(method=False)
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """The tensors expanded to one shape."""
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tuple(tensors[0])
-    shape = _together([each._data.shape for each in tensors])
+    shape = broadcast(*[each._data.shape for each in tensors])
     return tuple(each if each._data.shape == shape else expand(each, shape) for each in tensors)
 
 
@@ -451,7 +432,7 @@ def repeat_interleave(self: Tensor, repeats: Any = None, dim: int | None = None,
         raise RuntimeError("Repeats must be non-negative")
     shape = self._data.shape
     wide = expand(unsqueeze(self, dim + 1), (*shape[: dim + 1], repeats, *shape[dim + 1 :]))
-    return wide.clone(memory_format="contiguous").flatten(dim, dim + 1)
+    return wide.clone(memory_format=contiguous_format).flatten(dim, dim + 1)
 
 
 def _counts(repeats: Tensor) -> Array:

@@ -12,10 +12,11 @@ import numpy as np
 from minigrad._declare import PUBLIC, binary, composite, op, unary
 from minigrad._dtype import complex128 as COMPLEX
 from minigrad._dtype import float64 as DOUBLE
-from minigrad._op import Array, ArrayAsIs, ArrayOrNumber, is_number
+from minigrad._dtype import result_type
+from minigrad._op import OPS, Array, ArrayAsIs, ArrayOrNumber, apply_inplace, is_number
 from minigrad._tensor import Tensor
 from minigrad.ops import shape  # noqa: F401  (declares conj)
-from minigrad.ops._checks import kind, refuse_kinds
+from minigrad.ops._checks import fitted, kind, real_node, refuse_kinds
 from minigrad.ops._where import where as select
 
 BOTH: Final = ("self", "other")  # the operands that may be Python numbers
@@ -58,11 +59,11 @@ def scaled(value: Any, alpha: Any) -> Any:
     kind = value.dtype.kind
     if isinstance(alpha, bool) and kind != "b":
         raise RuntimeError("Boolean alpha only supported for Boolean results.")
-    if isinstance(alpha, float) and kind not in "fc":
+    if isinstance(alpha, (float, complex)) and kind not in "fc":
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
     if isinstance(alpha, complex) and kind != "c":
         raise RuntimeError("For non-complex input tensors, argument alpha must not be a complex number.")
-    return value * alpha
+    return value * fitted(alpha, value.dtype)
 
 
 def subtraction(self: Any, other: Any) -> str:
@@ -113,8 +114,7 @@ def quotient(self: Any, other: Any, rounding_mode: str | None = None) -> Any:
         raise RuntimeError(
             f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
         )
-    if self.dtype.kind == "b":
-        raise NotImplementedError(f'"div_{rounding_mode}_cpu" not implemented for \'Bool\'')
+    refuse_kinds(f"div_{rounding_mode}_cpu", self, "bc")
     check_divisor(other)
     if rounding_mode == "floor":
         return floor_quotient(self, other)
@@ -166,23 +166,18 @@ binary("floor_divide", floor_quotient, numbers=BOTH, kinds="iuf", refusal="div_f
 
 def exponent(self: Any, other: Any) -> str:
     """Promotion as usual, of integers to a power that is none of theirs refused."""
-    if isinstance(self, Tensor) and self._data.dtype.kind in "iu" and isinstance(other, int):
-        if other < 0:
-            raise RuntimeError("Integers to negative integer powers are not allowed.")
+    if isinstance(self, Tensor) and isinstance(other, int) and self._data.dtype.kind in "biu" and other < 0:
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
+    if isinstance(other, int) or isinstance(self, Tensor) and self._data.dtype.kind == "f":
         check_fits(self, other)
     return "keep"
 
 
-def check_fits(self: Tensor, *numbers: Any) -> None:
-    """RuntimeError when a Python integer is too large for a tensor of integers."""
-    dtype = self._data.dtype
-    if dtype.kind not in "iu":
-        return
-    high = np.iinfo(dtype).max
-    low = -high if dtype.kind == "u" else np.iinfo(dtype).min  # torch lets unsigned types wrap around once
+def check_fits(self: Any, *numbers: Any) -> None:
+    """RuntimeError when a Python number is too large for the type that it makes with a tensor."""
     for each in numbers:
-        if isinstance(each, int) and not low <= each <= high:
-            raise RuntimeError(f"value cannot be converted to type {dtype.name}_t without overflow")
+        if isinstance(each, (int, float)) and isinstance(self, Tensor) and self._data.dtype.char in "?bBhilefF":
+            fitted(each, result_type([(self._data.dtype, self._data.ndim), each]))
 
 
 def power(self: Any, other: Any) -> Any:
@@ -249,7 +244,17 @@ def negative(self: Any) -> Any:
 
 unary("neg", negative, lambda grad: -grad, promote="keep", aliases=["negative"])
 unary("abs", np.abs, lambda xp, grad, self: grad * xp.sgn(self), promote="keep", kinds="iufc", refusal="abs_cpu",
-      holomorphic=False, aliases=["absolute"])  # fmt: skip
+      holomorphic=False, aliases=["absolute"], inplace=False)  # fmt: skip
+
+
+@composite(aliases=["absolute_"])
+def abs_(self: Tensor) -> Tensor:
+    """The absolute values, of the tensor itself."""
+    if is_complex(self):
+        raise RuntimeError("In-place abs is not supported for complex tensors.")
+    return apply_inplace(OPS["abs"], [self])
+
+
 unary("reciprocal", np.reciprocal, lambda grad, result: -grad * (result * result))
 
 
@@ -374,7 +379,14 @@ unary("angle", argument, angle_formula, inplace=False)
 # ---- choosing --------------------------------------------------------------------------------------------------------
 
 
-@op(name="where", promote="keep", method=False, node="WhereBackward0", function=False,
+def bound(self: Any, other: Any) -> str:
+    """Promotion as usual, of numbers that fit."""
+    check_fits(self, other)
+    check_fits(other, self)
+    return "keep"
+
+
+@op(name="where", promote=bound, method=False, node="WhereBackward0", function=False,
     self=lambda xp, grad, condition: xp.where(condition, grad, 0),
     other=lambda xp, grad, condition: xp.where(condition, 0, grad))  # fmt: skip
 def choose(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber) -> Array:
@@ -449,11 +461,6 @@ def bounds(self: Tensor, min: Any, max: Any) -> str:
     return "keep"
 
 
-def bound(self: Tensor, other: Any) -> str:
-    check_fits(self, other)
-    return "keep"
-
-
 def within(self: Any, min: Any, max: Any) -> Any:
     if min is None:
         return self <= max
@@ -470,6 +477,8 @@ def within(self: Any, min: Any, max: Any) -> Any:
         xp, self > max if min is None else (self > max) | (max < min), grad
     ))  # fmt: skip
 def clamp(self: Array, min: ArrayOrNumber | None = None, max: ArrayOrNumber | None = None) -> Array:
+    if min is not None and max is not None:
+        refuse_kinds("clamp_cpu", self, "b")
     if min is not None:
         self = np.maximum(self, min)
     return self if max is None else np.minimum(self, max)
@@ -532,7 +541,19 @@ unary("log10", np.log10, lambda grad, self: grad / (self * math.log(10)))
 unary("log1p", np.log1p, lambda grad, self: grad / (self + 1), node="Log1PBackward0", aliases=["special.log1p"])
 
 
-binary("logaddexp", np.logaddexp, kinds="f", refusal="logaddexp_cpu", inplace=False,
+def log_add(self: Any, other: Any) -> Any:
+    """log(exp(self) + exp(other)), from the one with the greater real part."""
+    if self.dtype.kind != "c":
+        return np.logaddexp(self, other)
+    below = self.real < other.real
+    less, most = np.where(below, self, other), np.where(below, other, self)
+    found = most + np.log1p(np.exp(less - most))
+    both = np.where(less.real < 0, less, np.log(np.exp(less) + np.exp(most)))  # where both are the same infinity
+    found = np.where(np.isinf(less.real) & (less.real == most.real), both, found)
+    return np.where(np.isnan(self) | np.isnan(other), self.dtype.type(complex(math.nan, math.nan)), found)
+
+
+binary("logaddexp", log_add, kinds="fc", refusal="logaddexp_cpu", inplace=False,
        self=lambda xp, grad, self, other: grad / (1 + xp.exp(other - self)),
        other=lambda xp, grad, self, other: grad / (1 + xp.exp(self - other)))  # fmt: skip
 binary("logaddexp2", np.logaddexp2, kinds="f", refusal="logaddexp2_cpu", inplace=False,
@@ -637,14 +658,14 @@ unary("sgn", signs, sgn_formula, promote="keep",
       holomorphic=False)  # fmt: skip
 
 
-@op("round", promote="keep", kinds="iuf", refusal="round_vml_cpu", inplace=True,
+@op("round", promote="keep", inplace=True,
     node=lambda decimals: "RoundBackward0" if decimals is None else "RoundBackward1",
     self=zeros)  # fmt: skip
 def rounded(self: Array, *, decimals: int | None = None) -> Any:
     """To the nearest integer, halves to even; to that many decimal places of floating numbers."""
-    if decimals is None:
+    refuse_kinds("round_cpu" if decimals else "round_vml_cpu", self, "bc" if decimals is None else "biuc")
+    if not decimals:
         return np.rint(self) if self.dtype.kind == "f" else self
-    refuse_kinds("round_cpu", self, "biuc")
     scale = self.dtype.type(10.0 ** abs(decimals))
     return np.rint(self * scale) / scale if decimals > 0 else np.rint(self / scale) * scale
 
@@ -681,7 +702,8 @@ def heaviside(self: Array, values: Array) -> Array:
     return np.where(self == 0, values, self > 0).astype(self.dtype)
 
 
-@op(promote="keep", inplace=True, self=lambda xp, grad, self: grad * xp.isfinite(self))
+@op(promote="keep", inplace=True, node=real_node("nan_to_num", "NanToNumBackward0"),
+    self=lambda xp, grad, self: grad * xp.isfinite(self))  # fmt: skip
 def nan_to_num(
     self: Array, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
 ) -> Array:
@@ -708,7 +730,7 @@ def lerp(self: Array, end: Array, weight: ArrayOrNumber) -> Any:
     tensor2=lambda grad, tensor1, value: grad * (tensor1 * value))  # fmt: skip
 def addcmul(self: Array, tensor1: Array, tensor2: Array, *, value: Any = 1) -> Any:
     """`self + value * tensor1 * tensor2`."""
-    return self + self.dtype.type(value) * tensor1 * tensor2
+    return self + fitted(value, self.dtype) * tensor1 * tensor2
 
 
 def division(tensor1: Any, tensor2: Any) -> str:
@@ -729,7 +751,7 @@ def division(tensor1: Any, tensor2: Any) -> str:
     tensor2=lambda grad, tensor1, tensor2, value: -grad * (value * tensor1 / (tensor2 * tensor2)))  # fmt: skip
 def addcdiv(self: Array, tensor1: Array, tensor2: Array, *, value: Any = 1) -> Any:
     """`self + value * tensor1 / tensor2`."""
-    return self + self.dtype.type(value) * tensor1 / tensor2
+    return self + fitted(value, self.dtype) * tensor1 / tensor2
 
 
 METHODS: Final[dict[str, Any]] = {

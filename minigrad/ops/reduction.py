@@ -506,7 +506,7 @@ def log_softmax(self: Any, dim: int, dtype: Any = None) -> Any:
 def logsumexp(self: Array, dim: Dims, keepdim: bool = False) -> Array:
     wide = widened(self if self.dtype.kind in "fc" else self.astype(_dtype.default_float()))
     axis = axes(dim, self.ndim)
-    greatest = maximum_of(wide, axis=axis, keepdims=True, initial=-math.inf)
+    greatest = maximum_of(wide.real, axis=axis, keepdims=True, initial=-math.inf)
     greatest = np.where(np.isinf(greatest), 0, greatest)
     total = add_of(np.exp(wide - greatest), axis=axis, keepdims=keepdim)
     found = np.log(total) + greatest.reshape(total.shape)

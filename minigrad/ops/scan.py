@@ -11,6 +11,7 @@ from minigrad import _dtype, return_types
 from minigrad._declare import op
 from minigrad._dims import wrap_dim
 from minigrad._op import Array
+from minigrad.ops.pointwise import is_complex, log_add
 from minigrad.ops.reduction import ordered
 
 
@@ -115,6 +116,8 @@ def _logcumsumexp_vjp(xp: Any, grad: Any, self: Any, result: Any, self_dtype: An
     def reverse(values: Any) -> Any:
         return xp.flip(xp.logcumsumexp(xp.flip(values, (dim,)), dim), (dim,))
 
+    if is_complex(grad):
+        return xp.exp(reverse(xp.log(grad) - result) + self)
     lowest, size = float(np.finfo(self_dtype).min), xp.log(xp.abs(grad))
     positive, negative = xp.where(grad > 0, size, lowest), xp.where(grad < 0, size, lowest)
     return xp.exp(reverse(positive - result) + self) - xp.exp(reverse(negative - result) + self)
@@ -122,4 +125,10 @@ def _logcumsumexp_vjp(xp: Any, grad: Any, self: Any, result: Any, self_dtype: An
 
 @op(promote="keep", kinds="fc", refusal="logcumsumexp_out_cpu", self=_logcumsumexp_vjp)
 def logcumsumexp(self: Array, dim: int) -> Array:
-    return _accumulate(self, np.logaddexp, dim, None, "logcumsumexp")
+    if self.dtype.kind != "c" or not self.ndim:
+        return _accumulate(self, np.logaddexp, dim, None, "logcumsumexp")
+    result = np.array(self)
+    rows = np.moveaxis(result, dim, 0)
+    for k in range(1, len(rows)):
+        rows[k] = log_add(rows[k - 1], rows[k])
+    return result

@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import as_strided as _as_strided
 
 from minigrad import _dtype
 from minigrad._declare import composite, method, op, unary
+from minigrad._device import contiguous_format
 from minigrad._dims import wrap_dim, wrap_dims
 from minigrad._op import OPS, RAW, RECORDED, Array, Dims, Op, Size, apply, bind
 from minigrad._tensor import Tensor, readonly
@@ -34,9 +35,10 @@ def sum_to_size(self: Array, size: Size) -> Array:
 
 
 @internal(node="ToCopyBackward0", self=lambda xp, grad, self_dtype: xp.cast(grad, self_dtype))
-def cast(self: Array, dtype: Any) -> Array:
+def cast(self: Array, dtype: Any, memory_format: Any = None) -> Array:
     """A copy with elements of another type; of complex ones the real part, if that is real."""
-    return (self.real if self.dtype.kind == "c" and dtype.kind not in "cb" else self).astype(dtype)
+    found: Array = (self.real if self.dtype.kind == "c" and dtype.kind not in "cb" else self).astype(dtype)
+    return found if memory_format is None else RAW.clone(found, memory_format)
 
 
 unary(
@@ -82,6 +84,17 @@ def broadcast_error(wanted: Size, given: Size) -> RuntimeError:
                 f" {max(len(wanted), len(given)) - back}"
             )
     return RuntimeError(f"output with shape {list(wanted)} doesn't match the broadcast shape {list(given)}")
+
+
+def broadcast(*shapes: Size) -> Size:
+    """The shape that shapes broadcast to; RuntimeError in torch's words if they do not."""
+    found: Size = ()
+    for shape in shapes:
+        try:
+            found = np.broadcast_shapes(found, shape)
+        except ValueError:
+            raise broadcast_error(found, shape) from None
+    return found
 
 
 def integers(given: Sequence[Any], name: str, argument: str = "size", position: int = 1) -> tuple[int, ...]:
@@ -171,7 +184,7 @@ def reshape(self: Tensor, *size: Any, shape: Any = None) -> Tensor:
         return apply(OPS["view"], [self, size])
     if _viewed(data, size) is not None:
         return _reshape_alias(self, size)
-    return _unsafe_view(RECORDED.clone(self, memory_format="contiguous"), size)
+    return _unsafe_view(RECORDED.clone(self, memory_format=contiguous_format), size)
 
 
 @composite

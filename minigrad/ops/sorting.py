@@ -13,18 +13,17 @@ from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim
 from minigrad._op import RECORDED, Array
 from minigrad._tensor import Tensor, make
-from minigrad.ops._selection import insertion_order, kth_indices
+from minigrad.ops import _selection
 from minigrad.ops.reduction import need_elements, ordered, overloaded, pick, select_vjp, share_evenly
 
 # ---- order -----------------------------------------------------------------------------------------------------------
 
 
-def _order(self: Array, dim: int, descending: bool) -> Array:
-    """The indices that sort along a dimension, equal elements in their order."""
+def _order(rows: Array, descending: bool = False) -> Array:
+    """The indices that sort each row, equal elements in their order."""
     if not descending:
-        return np.argsort(self, axis=dim, kind="stable")
-    reverse = np.argsort(np.flip(self, dim), axis=dim, kind="stable")
-    return self.shape[dim] - 1 - np.flip(reverse, dim)
+        return np.argsort(rows, axis=-1, kind="stable")
+    return rows.shape[-1] - 1 - np.argsort(rows[..., ::-1], axis=-1, kind="stable")[..., ::-1]
 
 
 @op(returns=return_types.sort,
@@ -35,7 +34,11 @@ def sort(self: Array, dim: int = -1, descending: bool = False, *, stable: bool |
     dim = wrap_dim(dim, self.ndim)
     if not self.ndim:
         return np.array(self), np.array(0)
-    order = _order(self, dim, descending)
+    rows = np.moveaxis(self, dim, -1)
+    order = _order(rows, descending)
+    if not stable and rows.shape[-1] > _selection.SHORT:  # an insertion sort is stable
+        order = _selection.replayed(rows, order, order.copy(), _selection.sort)
+    order = np.moveaxis(order, -1, dim)
     return np.take_along_axis(self, order, dim), order
 
 
@@ -62,8 +65,11 @@ def topk(self: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool 
         raise RuntimeError("selected index k out of range")
     if not self.ndim:
         return np.array(self), np.array(0)
-    order = np.take(_order(self, dim, largest), np.arange(k), dim)
-    return np.take_along_axis(self, order, dim), order
+    rows = np.moveaxis(self, dim, -1)
+    order = _order(rows, largest)
+    found = _selection.replayed(rows, order, order[..., :k].copy(), lambda row: _selection.top(row, k, sorted), sorted)
+    found = np.moveaxis(found, -1, dim)
+    return np.take_along_axis(self, found, dim), found
 
 
 @composite
@@ -100,8 +106,9 @@ def kthvalue(self: Array, k: int, dim: int = -1, keepdim: bool = False) -> tuple
     if not self.ndim:
         return np.array(self), np.array(0)
     rows = np.moveaxis(self, dim, -1)
-    indices = kth_indices(rows, k - 1, np.argsort(rows, axis=-1, kind="stable"))
-    return pick(self, dim, np.expand_dims(indices, dim), keepdim)
+    order = _order(rows)
+    found = _selection.replayed(rows, order, order[..., k - 1 : k].copy(), lambda row: _selection.kth(row, k - 1))
+    return pick(self, dim, np.moveaxis(found, -1, dim), keepdim)
 
 
 def _median(name: str, middle: Callable[[Array], Array]) -> None:
@@ -124,8 +131,9 @@ def _median(name: str, middle: Callable[[Array], Array]) -> None:
         need_elements(self, dim, "median")
         if not self.ndim:
             return np.array(self), np.array(0)
-        rank = np.expand_dims(middle(np.moveaxis(self, dim, -1)), dim)
-        return pick(self, dim, np.take_along_axis(_order(self, dim, False), rank, dim), keepdim)
+        rows = np.moveaxis(self, dim, -1)
+        found = np.take_along_axis(_order(rows), middle(rows)[..., None], -1)
+        return pick(self, dim, np.moveaxis(found, -1, dim), keepdim)
 
     overloaded(name, whole, along)
 
@@ -147,9 +155,11 @@ def mode(self: Array, dim: int = -1, keepdim: bool = False) -> tuple[Array, Arra
     need_elements(self, dim, "mode")
     if not self.ndim:
         return np.array(self), np.array(0)
-    rows, order = np.moveaxis(self, dim, -1), np.moveaxis(_order(self, dim, False), dim, -1)
-    for place in map(tuple, np.argwhere((rows != rows).any(-1))):
-        order[place] = insertion_order(rows[place].tolist())
+    rows = np.moveaxis(self, dim, -1)
+    order = _order(rows)
+    order = _selection.replayed(rows, order, order.copy(), _selection.sort)
+    for place in map(tuple, np.argwhere((rows != rows).any(-1))):  # which compare less to nothing here
+        order[place] = [i for _, i in _selection.sort([(each, i) for i, each in enumerate(rows[place].tolist())])]
     ranked = np.take_along_axis(rows, order, -1)
     size = ranked.shape[-1]
     places = np.arange(size)

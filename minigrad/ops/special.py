@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from minigrad._declare import PUBLIC, binary, op, unary
 from minigrad._op import Array
 from minigrad._scipy import special
+from minigrad.ops._checks import not_implemented
 from minigrad.ops.pointwise import BOTH, overloads, refuse
 
 ROOT_2: Final = math.sqrt(2)
@@ -19,6 +21,19 @@ ROOT_2_PI: Final = math.sqrt(2 * math.pi)
 # Those that others' forwards use.
 erf, gammaln, digamma, zeta = special("erf"), special("gammaln", "lgamma"), special("digamma"), special("zeta")
 
+
+
+def no_half(kernel: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function that torch has no kernel of for float16."""
+
+    def forward(self: Any) -> Any:
+        if self.dtype.char == "e":
+            raise not_implemented(kernel, self)
+        return function(self)
+
+    return forward
+
+
 # ---- error functions and the normal distribution ---------------------------------------------------------------------
 
 unary("erf", erf, lambda xp, grad, self: 2 / ROOT_PI * xp.exp(-(self * self)) * grad,
@@ -27,14 +42,15 @@ unary("erfc", special("erfc"), lambda xp, grad, self: -2 / ROOT_PI * xp.exp(-(se
       kinds="f", refusal="erfc_vml_cpu", aliases=["special.erfc"])  # fmt: skip
 unary("erfinv", special("erfinv"), lambda xp, grad, self: ROOT_PI / 2 * xp.exp(xp.erfinv(self) ** 2) * grad,
       kinds="f", refusal="erfinv_vml_cpu", aliases=["special.erfinv"])  # fmt: skip
-unary("special.erfcx", special("erfcx"), lambda grad, self, result: (2 * self * result - 2 / ROOT_PI) * grad,
-      kinds="f", refusal="erfcx_cpu")  # fmt: skip
+unary("special.erfcx", no_half("erfcx_cpu", special("erfcx")),
+      lambda grad, self, result: (2 * self * result - 2 / ROOT_PI) * grad, kinds="f", refusal="erfcx_cpu")  # fmt: skip
 unary("special.ndtr", lambda self: ((1 + erf(self * (1 / ROOT_2))) / 2).astype(self.dtype),
       lambda xp, grad, self: grad * xp.exp(-0.5 * self * self) / ROOT_2_PI, kinds="f", refusal="erf_vml_cpu",
       node="MulBackward1")  # fmt: skip
-unary("special.ndtri", special("ndtri"), lambda xp, grad, result: grad * ROOT_2_PI * xp.exp(result * result / 2),
+unary("special.ndtri", no_half("ndtri_cpu", special("ndtri")),
+      lambda xp, grad, result: grad * ROOT_2_PI * xp.exp(result * result / 2),
       kinds="f", refusal="ndtri_cpu")  # fmt: skip
-unary("special.log_ndtr", special("log_ndtr"),
+unary("special.log_ndtr", no_half("log_ndtr_cpu", special("log_ndtr")),
       lambda xp, grad, self, result: grad / ROOT_2_PI * xp.exp(-(result + self * self / 2)),
       kinds="f", refusal="log_ndtr_cpu")  # fmt: skip
 
@@ -47,7 +63,7 @@ unary("digamma", digamma, lambda xp, grad, self: grad * xp.polygamma(self, 1),
       kinds="f", refusal="digamma", aliases=["special.digamma", "special.psi"])  # fmt: skip
 
 
-@op(name="polygamma", promote="float", kinds="f", refusal="polygamma", inplace=True,
+@op(name="polygamma", promote="float", kinds="f", refusal="polygamma", inplace="PolygammaBackward1",
     self=lambda xp, grad, self, n: grad * xp.polygamma(self, n + 1))  # fmt: skip
 def polygamma(self: Array, n: int) -> Any:
     """The n-th derivative of digamma; `torch.polygamma` takes n first, the method last."""
@@ -104,8 +120,10 @@ binary("special.zeta", hurwitz, promote="float", numbers=BOTH, kinds="f", refusa
 # ---- Bessel functions ------------------------------------------------------------------------------------------------
 
 
-def quotient_limit(xp: Any, self: Any, dtype: Any, slope: Any) -> Any:
+def quotient_limit(xp: Any, self: Any, dtype: Any, kernel: str, slope: Any) -> Any:
     """`slope(x)`, which divides by x, and its limit 1/2 near 0."""
+    if dtype.char == "e":
+        raise not_implemented(kernel, dtype)
     eps = float(np.finfo(dtype).eps)
     far = xp.abs(self) > eps
     return xp.where(far, slope(xp.where(far, self, eps)), 0.5)
@@ -118,11 +136,11 @@ unary("special.i0e", special("i0e"),
       kinds="f", refusal="i0e_cpu", node="SpecialI0EBackward0")  # fmt: skip
 unary("special.i1", special("i1"),
       lambda xp, grad, self, self_dtype, result: grad * quotient_limit(
-          xp, self, self_dtype, lambda x: xp.i0(x) - result / x),
+          xp, self, self_dtype, "i1_backward", lambda x: xp.i0(x) - result / x),
       kinds="f", refusal="i1_cpu", node="SpecialI1Backward0")  # fmt: skip
 unary("special.i1e", special("i1e"),
       lambda xp, grad, self, self_dtype, result: grad * quotient_limit(
-          xp, self, self_dtype, lambda x: xp.special_i0e(x) - result * (xp.sgn(x) + 1 / x)),
+          xp, self, self_dtype, "i1e_backward", lambda x: xp.special_i0e(x) - result * (xp.sgn(x) + 1 / x)),
       kinds="f", refusal="i1e_cpu", node="SpecialI1EBackward0")  # fmt: skip
 
 # ---- products with logarithms ----------------------------------------------------------------------------------------
