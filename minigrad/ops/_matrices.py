@@ -56,8 +56,16 @@ def first_bad(info: Array) -> tuple[str, int]:
 # ---- kernels that numpy lacks ----------------------------------------------------------------------------------------
 
 
+def by_columns(A: Array) -> Array:
+    """The matrices as LAPACK leaves them in memory, and so torch: column after column."""
+    return np.ascontiguousarray(A.mT).mT
+
+
 def lu(A: Array) -> tuple[Array, Array, Array]:
-    """LU factors in one matrix, LAPACK's pivots (from 1), and the permutation: A[permutation] = L U."""
+    """LU factors in one matrix, LAPACK's pivots (from 1), and the permutation: A[permutation] = L U.
+
+    LAPACK measures a complex pivot by the sum of its parts' absolute values.
+    """
     packed = np.array(A, order="C")
     m, n = A.shape[-2:]
     flat = packed.reshape(-1, m, n) if packed.size else np.empty((int(np.prod(A.shape[:-2])), m, n), A.dtype)
@@ -65,7 +73,8 @@ def lu(A: Array) -> tuple[Array, Array, Array]:
     order = np.tile(np.arange(m), (len(flat), 1))
     pivots = np.zeros((len(flat), min(m, n)), np.int32)
     for j in range(min(m, n)):
-        best = np.argmax(np.abs(flat[:, j:, j]), 1) + j
+        column = flat[:, j:, j]
+        best = np.argmax(np.abs(column.real) + np.abs(column.imag), 1) + j
         pivots[:, j] = best + 1
         for rows in (flat, order):
             rows[each, best], rows[:, j] = rows[:, j].copy(), rows[each, best]

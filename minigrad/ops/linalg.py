@@ -9,11 +9,11 @@ import numpy as np
 
 from minigrad import return_types
 from minigrad._declare import composite, op
+from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
-from minigrad._op import Array
 from minigrad._tensor import Tensor, make
 from minigrad.ops import _matrices as m
-from minigrad.ops._checks import check_same_kind
+from minigrad.ops._checks import check_same_kind, kind
 from minigrad.ops._matrices import LinAlgError, adjoint, check_matrix, check_square, check_type
 
 # ---- inverse ---------------------------------------------------------------------------------------------------------
@@ -25,12 +25,12 @@ def inv_ex(A: Array, *, check_errors: bool = False) -> tuple[Array, Array]:
     check_square(A, "linalg.inv")
     check_type(A, "linalg.inv")
     try:
-        return np.linalg.inv(A), np.zeros(A.shape[:-2], np.int32)
+        return m.by_columns(np.linalg.inv(A)), np.zeros(A.shape[:-2], np.int32)
     except np.linalg.LinAlgError:
         info = m.zero_pivot(m.lu(A)[0])
         if check_errors:
             refuse_singular("linalg.inv", info)
-        return m.solve(A, np.broadcast_to(np.eye(A.shape[-1], dtype=A.dtype), A.shape)), info
+        return m.by_columns(m.solve(A, np.broadcast_to(np.eye(A.shape[-1], dtype=A.dtype), A.shape))), info
 
 
 def refuse_singular(name: str, info: Array) -> None:
@@ -52,8 +52,8 @@ def inv(A: Tensor) -> Tensor:
 
 def _det_vjp(xp: Any, grad: Any, A: Any, result: Any) -> Any:
     """The gradient is the conjugate of the adjugate's transpose: det times inverse; of a singular matrix by its SVD."""
-    if A.shape[-1] < 2:
-        return xp.reshape(grad, A.shape) if A.shape[-1] else xp.zeros(A.shape, A)
+    if 0 in A.shape or A.shape[-1] == 1:
+        return xp.zeros(A.shape, A) if 0 in A.shape else xp.reshape(grad, A.shape)
     numbers = m.value(result)
     singular = np.abs(numbers) < 100 * np.finfo(numbers.dtype).eps
     if not singular.any():
@@ -85,8 +85,6 @@ def _slogdet_vjp(xp: Any, given: Any, A: Any, sign: Any) -> Any:
         grad = angle if grad is None else grad + angle
     elif grad is None:
         return None
-    if not A.shape[-1]:
-        return xp.zeros(A.shape, A)
     diagonal = xp.expand(xp.unsqueeze(grad, -1), A.shape[:-1])
     return xp.linalg_solve(adjoint(xp, A), xp.diag_embed(diagonal))
 
@@ -153,8 +151,9 @@ def _solve_A(xp: Any, given: Any, A: Any, results: Any, left: bool, B_shape: Any
 def _solve(A: Array, B: Array, left: bool = True, kernel: Callable[[Array, Array], Array] = m.solve) -> Array:
     """The X of A X = B, or of X A = B, for matrices or vectors."""
     if _is_vector(A.shape, B.shape):
-        return kernel(A, B[..., None])[..., 0]
-    return kernel(A, B) if left else kernel(A.mT, B.mT).mT
+        found = kernel(A, B[..., None])[..., 0]
+        return m.by_columns(found) if found.ndim > 1 else found
+    return m.by_columns(kernel(A, B)) if left else m.by_columns(kernel(A.mT, B.mT)).mT
 
 
 @op("linalg.solve_ex", returns=return_types.linalg_solve_ex, holomorphic=False, A=_solve_A, B=_solve_B)
@@ -211,22 +210,64 @@ def solve_triangular(A: Array, B: Array, *, upper: bool, left: bool = True, unit
     check_square(A, name)
     check_matrix(B, name, "B")
     check_system(name, A, B, left)
-    check_same_kind(name, A, B)
-    check_type(A, name, "triangular_solve")
-    m.broadcast_batches(B.shape[:-2], A.shape[:-2])
+    m.broadcast_batches(A.shape[:-2], B.shape[:-2])
+    check_type(A, "", "triangular_solve_cpu")
+    B = B.astype(A.dtype, copy=False)
     if left:
-        return m.substitute(A, B, upper, unitriangular)
-    return m.substitute(A.mT, B.mT, not upper, unitriangular).mT
+        return m.by_columns(m.substitute(A, B, upper, unitriangular))
+    return m.by_columns(m.substitute(A.mT, B.mT, not upper, unitriangular).mT)
 
 
-@composite
-def triangular_solve(
-    self: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+def _check_operands(name: str, B: Array, A: Array) -> None:
+    """Torch's errors for a system given as a right side and a factor of the matrix."""
+    for what, each in (("b", B), ("A", A)):
+        if each.ndim < 2:
+            raise RuntimeError(
+                f"torch.{name}: Expected {what} to have at least 2 dimensions, but it has {each.ndim} dimensions"
+                " instead"
+            )
+    if A.dtype != B.dtype:
+        raise RuntimeError(
+            f"Expected b and A to have the same dtype, but found b of type {kind(B)} and A of type {kind(A)} instead."
+        )
+    (rows, columns), (height, width) = A.shape[-2:], B.shape[-2:]
+    if rows != columns:
+        raise RuntimeError(f"A must be batches of square matrices, but they are {rows} by {columns} matrices")
+    if rows != height:
+        raise RuntimeError(
+            f"Incompatible matrix sizes for {name}: each A matrix is {rows} by {rows} but each b matrix is {height} by"
+            f" {width}"
+        )
+    check_type(A, "", f"{name}_cpu")
+    m.broadcast_batches(B.shape[:-2], A.shape[:-2])
+
+
+def _old_triangular(xp: Any, given: Any, A: Any, upper: bool, transpose: bool, unitriangular: bool) -> Any:
+    matrix = xp.conj(A) if transpose else adjoint(xp, A)
+    return _triangular(xp, matrix, given[0], upper == transpose, True, unitriangular)
+
+
+def _old_triangular_A(
+    xp: Any, given: Any, A: Any, solution: Any, upper: bool, transpose: bool, unitriangular: bool
 ) -> Any:
+    if given[0] is None:
+        return given[1]
+    B = -_old_triangular(xp, given, A, upper, transpose, unitriangular)
+    grad = xp.conj(solution) @ B.mT if transpose else B @ adjoint(xp, solution)
+    grad = _triangle(xp, grad, upper, unitriangular)
+    return grad if given[1] is None else grad + given[1]
+
+
+@op(returns=return_types.triangular_solve, holomorphic=False, A=_old_triangular_A,
+    self=lambda xp, given, A, self_shape, upper, transpose, unitriangular: xp.zeros(self_shape, A) if given[0] is None
+    else _old_triangular(xp, given, A, upper, transpose, unitriangular))  # fmt: skip
+def triangular_solve(
+    self: Array, A: Array, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+) -> tuple[Array, Array]:
     """The X of A X = self for a triangular A (of its transpose, if asked), and a copy of A."""
-    matrix = A.mT if transpose else A
-    found = F.linalg_solve_triangular(matrix, self, upper=upper != transpose, unitriangular=unitriangular)
-    return return_types.triangular_solve(found, F.clone(A))
+    _check_operands("triangular_solve", self, A)
+    found = m.substitute(A.mT if transpose else A, self, upper != transpose, unitriangular)
+    return m.by_columns(found), np.broadcast_to(m.by_columns(A), (*found.shape[:-2], *A.shape[-2:]))
 
 
 # ---- LU --------------------------------------------------------------------------------------------------------------
@@ -239,8 +280,8 @@ def _split(xp: Any, packed: Any) -> tuple[Any, Any]:
     return xp.tril(packed[..., :, :k], -1) + eye, xp.triu(packed[..., :k, :])
 
 
-def _lu_vjp(xp: Any, grad_L: Any, grad_U: Any, order: Any, L: Any, U: Any) -> Any:
-    """The gradient of A from those of its factors: A[order] = L U.
+def _lu_vjp(xp: Any, grad_L: Any, grad_U: Any, P: Any, L: Any, U: Any) -> Any:
+    """The gradient of A = P L U from those of its factors.
 
     What lies beside the square part of U, or below that of L, is first expressed by the square parts.
     """
@@ -262,13 +303,12 @@ def _lu_vjp(xp: Any, grad_L: Any, grad_U: Any, order: Any, L: Any, U: Any) -> An
         square = xp.cat([square, beside], -1)
     if below is not None:
         square = xp.cat([square, below], -2)
-    return m.constant(L, permutation(order)) @ square
+    return P @ square
 
 
-def permutation(order: Any) -> Array:
+def permutation(order: Array, dtype: Any) -> Array:
     """The matrices P of A = P L U, for A[order] = L U."""
-    order = m.value(order)
-    return np.swapaxes(np.eye(order.shape[-1])[order], -1, -2)
+    return np.ascontiguousarray(np.eye(order.shape[-1], dtype=dtype)[order].mT)
 
 
 def _check_lu(A: Array, name: str, pivot: bool) -> None:
@@ -284,15 +324,14 @@ def _check_lu(A: Array, name: str, pivot: bool) -> None:
 def _lu(A: Array, pivot: bool) -> tuple[Array, Array, Array]:
     _check_lu(A, "linalg.lu", pivot)
     packed, _, order = m.lu(A)
-    k = min(A.shape[-2:])
-    return order, np.tril(packed[..., :k], -1) + np.eye(A.shape[-2], k, dtype=A.dtype), np.triu(packed[..., :k, :])
+    return permutation(order, A.dtype), *_split(RAW, packed)
 
 
 @composite(name="linalg.lu")
 def lu(A: Tensor, *, pivot: bool = True) -> Any:
     """P, L, U with A = P L U: P permutes rows, L has ones on its diagonal, U is upper triangular."""
-    order, L, U = F.linalg__lu(A, pivot)
-    return return_types.linalg_lu(make(permutation(order).astype(A._data.dtype), None), L, U)
+    P, L, U = F.linalg__lu(A, pivot)
+    return return_types.linalg_lu(P.detach(), L, U)
 
 
 def _order(pivots: Array, rows: int) -> Array:
@@ -309,8 +348,12 @@ def _lu_factor_vjp(xp: Any, given: Any, LU: Any, pivots: Any) -> Any:
     k = min(LU.shape[-2:])
     L, U = _split(xp, LU)
     grad = given[0]
-    order = _order(m.value(pivots), LU.shape[-2])
-    return _lu_vjp(xp, xp.tril(grad[..., :, :k], -1), xp.triu(grad[..., :k, :]), order, L, U)
+    return _lu_vjp(xp, xp.tril(grad[..., :, :k], -1), xp.triu(grad[..., :k, :]), _exchanges(LU, pivots), L, U)
+
+
+def _exchanges(LU: Any, pivots: Any) -> Any:
+    """P of A = P L U, from the two that hold it packed."""
+    return m.constant(LU, permutation(_order(m.value(pivots), LU.shape[-2]), m.value(LU).dtype))
 
 
 @op("linalg.lu_factor_ex", returns=return_types.linalg_lu_factor_ex, holomorphic=False, A=_lu_factor_vjp)
@@ -325,7 +368,7 @@ def lu_factor_ex(A: Array, *, pivot: bool = True, check_errors: bool = False) ->
             " division by zero. If you still want to perform the factorization, consider calling linalg.lu(A, pivot) or"
             " linalg.lu_factor_ex(A, pivot)"
         )
-    return packed, pivots, info
+    return m.by_columns(packed), pivots, info
 
 
 @composite(name="linalg.lu_factor")
@@ -347,8 +390,7 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
     nothing = make(np.empty(0, LU_data._data.dtype), None)
     P, L, U = nothing, nothing, nothing
     if unpack_pivots:
-        rows = LU_data._data.shape[-2]
-        P = make(permutation(_order(LU_pivots._data, rows)).astype(LU_data._data.dtype), None)
+        P = _exchanges(LU_data, LU_pivots)
     if unpack_data:
         L, U = F._lu_unpack(LU_data)
     return return_types.lu_unpack(P, L, U)
@@ -366,9 +408,7 @@ def _lu_unpack_vjp(xp: Any, grads: Any, LU_data_shape: Any) -> Any:
 
 @op("_lu_unpack", node="LuUnpackBackward0", function=False, method=False, returns=tuple, LU_data=_lu_unpack_vjp)
 def _lu_unpack(LU_data: Array) -> tuple[Array, Array]:
-    k = min(LU_data.shape[-2:])
-    eye = np.eye(LU_data.shape[-2], k, dtype=LU_data.dtype)
-    return np.tril(LU_data[..., :k], -1) + eye, np.triu(LU_data[..., :k, :])
+    return _split(RAW, LU_data)
 
 
 def _lu_solve(LU: Array, B: Array, order: Array, adjoint: bool) -> Array:
@@ -383,8 +423,7 @@ def _lu_solve_LU(xp: Any, grad: Any, LU: Any, pivots: Any, result: Any, left: bo
     """By the gradient of A = P L U, whichever equation it was."""
     B = _lu_solve_B(xp, grad, LU, pivots, left, adjoint)
     A = -(B @ m.adjoint(xp, result) if left else m.adjoint(xp, result) @ B)
-    P = m.constant(LU, permutation(_order(m.value(pivots), LU.shape[-2])))
-    inner = P.mT @ (m.adjoint(xp, A) if adjoint else A)
+    inner = _exchanges(LU, pivots).mT @ (m.adjoint(xp, A) if adjoint else A)
     L, U = _split(xp, LU)
     return xp.tril(inner @ m.adjoint(xp, U), -1) + xp.triu(m.adjoint(xp, L) @ inner)
 
@@ -404,8 +443,8 @@ def lu_solve(LU: Array, pivots: Array, B: Array, *, left: bool = True, adjoint: 
     check_system("linalg.lu_solve", LU, B, left)
     order = _order(pivots, LU.shape[-2])
     if left:
-        return _lu_solve(LU, B, order, adjoint)
-    return np.conj(_lu_solve(LU, np.conj(B.mT), order, not adjoint).mT)
+        return m.by_columns(_lu_solve(LU, B, order, adjoint))
+    return np.conj(m.by_columns(_lu_solve(LU, np.conj(B.mT), order, not adjoint)).mT)
 
 
 # ---- Cholesky --------------------------------------------------------------------------------------------------------
@@ -436,7 +475,7 @@ def _cholesky(A: Array, upper: bool, name: str = "") -> tuple[Array, Array]:
             ) from None
         good = np.where((info == 0)[..., None, None], A, np.eye(A.shape[-1], dtype=A.dtype))
         part = (np.triu if upper else np.tril)(A)
-        return np.where((info == 0)[..., None, None], _factor(good, upper), part), info
+        return m.by_columns(np.where((info == 0)[..., None, None], _factor(good, upper), part)), info
 
 
 def _factor(A: Array, upper: bool) -> Array:
@@ -444,7 +483,7 @@ def _factor(A: Array, upper: bool) -> Array:
     found = np.linalg.cholesky(A, upper=upper)
     if np.isnan(np.diagonal(found, 0, -2, -1)).any():
         raise np.linalg.LinAlgError
-    return found
+    return m.by_columns(found)
 
 
 def _bad_minor(A: Array, upper: bool) -> int:
@@ -493,12 +532,13 @@ def cholesky_solve(self: Array, input2: Array, upper: bool = False) -> Array:
     for name, each in (("b", self), ("u", input2)):
         if each.ndim < 2:
             raise RuntimeError(f"{name} should have at least 2 dimensions, but has {each.ndim} dimensions instead")
+    _check_operands("cholesky_solve", self, input2)
     return _solve_by_cholesky(self, input2, upper)
 
 
 def _solve_by_cholesky(B: Array, factor: Array, upper: bool) -> Array:
     lower = np.conj(factor.mT) if upper else factor
-    return m.substitute(np.conj(lower.mT), m.substitute(lower, B, False, False), True, False)
+    return m.by_columns(m.substitute(np.conj(lower.mT), m.substitute(lower, B, False, False), True, False))
 
 
 def _cholesky_inverse_vjp(xp: Any, grad: Any, self: Any, result: Any, upper: bool) -> Any:
@@ -509,6 +549,7 @@ def _cholesky_inverse_vjp(xp: Any, grad: Any, self: Any, result: Any, upper: boo
 @op(holomorphic=False, self=_cholesky_inverse_vjp)
 def cholesky_inverse(self: Array, upper: bool = False) -> Array:
     check_square(self, "cholesky_inverse")
+    check_type(self, "", "cholesky_inverse_out_cpu")
     return _solve_by_cholesky(np.broadcast_to(np.eye(self.shape[-1], dtype=self.dtype), self.shape), self, upper)
 
 
@@ -549,9 +590,9 @@ def linalg_qr(A: Array, mode: str = "reduced") -> tuple[Array, Array]:
             f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'"
         )
     if mode == "r":
-        return np.empty(0, A.dtype), np.asarray(np.linalg.qr(A, "r"), A.dtype)
+        return np.empty(0, A.dtype), m.by_columns(np.asarray(np.linalg.qr(A, "r"), A.dtype))
     Q, R = np.linalg.qr(A, "complete" if mode == "complete" else "reduced")
-    return Q.astype(A.dtype), R.astype(A.dtype)
+    return m.by_columns(Q.astype(A.dtype)), m.by_columns(R.astype(A.dtype))
 
 
 @composite

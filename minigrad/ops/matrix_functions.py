@@ -187,7 +187,7 @@ def cross(self: Array, other: Array, *, dim: int = -1) -> Array:
     m.broadcast_batches(self.shape, other.shape)
     expect_same_kind(self, other)
     refuse_kinds("cross", self, "b")
-    return np.cross(self, other, axis=place)
+    return np.ascontiguousarray(np.cross(self, other, axis=place))
 
 
 @composite(name="cross")

@@ -76,7 +76,8 @@ def linalg_svd(A: Array, full_matrices: bool = True, *, driver: Any = None) -> t
         raise RuntimeError(
             "torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend."
         )
-    return tuple(_converged(np.linalg.svd, "linalg.svd", A, full_matrices))
+    U, S, Vh = _converged(np.linalg.svd, "linalg.svd", A, full_matrices)
+    return m.by_columns(U), S, m.by_columns(Vh)
 
 
 @composite(name="linalg.svdvals")
@@ -124,7 +125,8 @@ def eigh(A: Array, UPLO: str = "L") -> tuple[Array, Array]:
     if UPLO not in ("L", "U", "l", "u"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
     check_type(A, "", "linalg_eigh_cpu")
-    return tuple(_converged(np.linalg.eigh, "linalg.eigh", A, UPLO))
+    values, vectors = _converged(np.linalg.eigh, "linalg.eigh", A, UPLO)
+    return values, m.by_columns(vectors)
 
 
 @composite(name="linalg.eigvalsh")
@@ -158,7 +160,7 @@ def eig(A: Array) -> tuple[Array, Array]:
         raise LinAlgError("torch.linalg.eig: input tensor should not contain infs or NaNs.")
     values, vectors = np.linalg.eig(A)
     dtype = np.result_type(A.dtype, np.complex64)
-    return values.astype(dtype), vectors.astype(dtype)
+    return values.astype(dtype), m.by_columns(vectors.astype(dtype))
 
 
 @composite(name="linalg.eigvals")
@@ -281,7 +283,7 @@ def _lstsq(A: Array, B: Array, rcond: Any, driver: str) -> tuple[Array, ...]:
         return np.array(parts, dtype).reshape((*lead, *shape))
 
     nothing = np.empty(0, A.dtype)
-    solution = stacked([each[0] for each in found], columns, count)
+    solution = m.by_columns(stacked([each[0] for each in found], columns, count))
     rank = stacked([each[2] for each in found], dtype=np.int64)
     if driver == "gels" and (rank < min(rows, columns)).any():
         raise LinAlgError(
