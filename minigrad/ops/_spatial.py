@@ -1,23 +1,33 @@
-"""What operations over sliding windows share: arguments per dimension, and strided parts of arrays."""
+"""What operations over sliding windows share: arguments per dimension, strided parts of arrays, and their layout."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from minigrad.ops.shape import integers
+
 Ints = tuple[int, ...]
 
 
-def per_dim(value: Any, n: int) -> Ints:
-    """An argument as one number per spatial dimension; a single number serves all of them."""
-    if isinstance(value, Sequence):
-        found = tuple(int(each) for each in value)
-        return found * n if len(found) == 1 else found
-    return (int(value),) * n
+def per_dim(value: Any, n: int, name: str = "", argument: str = "", position: int = 2) -> Ints:
+    """An argument as one number per spatial dimension; a single number serves all of them. TypeError as torch's."""
+    found = (value,) if type(value) is int else integers((value,), name, argument, position)
+    return found * n if len(found) == 1 else found
+
+
+def laid_out(found: np.ndarray[Any, Any], like: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The array in memory as torch's kernels lay it out: channels last where those of `like` are, else in order."""
+    if like.flags.c_contiguous or like.ndim not in (4, 5):
+        return np.ascontiguousarray(found)
+    last = np.moveaxis(like, 1, -1)
+    if not last.flags.c_contiguous or like.shape[1] == 1:
+        return np.ascontiguousarray(found)
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(found, 1, -1)), -1, 1)
 
 
 def windows(data: np.ndarray[Any, Any], kernel: Ints, stride: Ints, dilation: Ints, count: Ints) -> Any:

@@ -23,7 +23,7 @@ from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import kind
-from minigrad.ops._spatial import Ints, offsets, padded, per_dim, windows
+from minigrad.ops._spatial import Ints, laid_out, offsets, padded, per_dim, windows
 from minigrad.ops.shape import internal
 
 # ---- the three maps --------------------------------------------------------------------------------------------------
@@ -32,6 +32,11 @@ from minigrad.ops.shape import internal
 def _bias_gradient(xp: Any, grad: Any, input: Any, weight: Any) -> Any:
     """The sum over all but channels; in torch it comes from one kernel with the others, and depends on what they do."""
     return xp.anchored(xp.anchored(xp.sum(grad, (0, *range(2, grad.ndim))), input, False), weight, False)
+
+
+def _cut(windows: Any, count: Ints) -> Any:
+    """Without the windows that fit nowhere but in what an output_padding as large as the stride adds."""
+    return windows if tuple(windows.shape[2:]) == tuple(count) else windows[(..., *map(slice, count))]
 
 
 @op(method=False, function=False,
@@ -48,12 +53,12 @@ def convolution(
     count = _count(input.shape[2:], kernel, dilation, padding, stride)
     columns = _columns(input, kernel, count, stride, padding, dilation, groups)
     out = _product(weight.reshape(groups, weight.shape[0] // groups, columns.shape[2]), columns)
-    return _with_bias(out.reshape(input.shape[0], weight.shape[0], *count), bias)
+    return _finished(out.reshape(input.shape[0], weight.shape[0], *count), bias, input, weight)
 
 
 @op(method=False, function=False, node="ConvolutionBackward0",
-    input=lambda xp, grad, weight, stride, padding, dilation, groups: xp.convolution(
-        grad, weight, None, stride, padding, dilation, groups),
+    input=lambda xp, grad, weight, input_shape, stride, padding, dilation, groups: _cut(xp.convolution(
+        grad, weight, None, stride, padding, dilation, groups), input_shape[2:]),
     weight=lambda xp, grad, input, weight_shape, stride, padding, dilation, groups: xp.convolution_weight(
         input, grad, weight_shape[2:], stride, padding, dilation, groups),
     bias=_bias_gradient)  # fmt: skip
@@ -64,7 +69,7 @@ def convolution_transpose(input: Array, weight: Array, bias: Array | None, spati
     n, channels = input.shape[0], weight.shape[1] * groups
     matrix = weight.reshape(groups, weight.shape[0] // groups, weight.shape[1] * prod(kernel))
     columns = _product(matrix.swapaxes(1, 2), _rows(input, groups)).reshape(n, channels, *kernel, *count)
-    return _with_bias(_sum_windows(columns, spatial, stride, padding, dilation), bias)
+    return _finished(_sum_windows(columns, spatial, stride, padding, dilation), bias, input, weight)
 
 
 @op(method=False, function=False,
@@ -123,37 +128,49 @@ def _sum_windows(columns: Array, spatial: Ints, stride: Ints, padding: Ints, dil
     return total[(..., *(slice(p, p + m) for p, m in zip(padding, spatial)))]  # type: ignore[arg-type]
 
 
-def _with_bias(out: Array, bias: Array | None) -> Array:
+def _finished(out: Array, bias: Array | None, input: Array, weight: Array) -> Array:
     if bias is not None:
         out += bias.reshape(-1, *(1,) * (out.ndim - 2))
-    return np.ascontiguousarray(out)
+    return laid_out(out, weight if input.flags.c_contiguous else input)
 
 
 # ---- convolution as users know it ------------------------------------------------------------------------------------
 
 
-def _check_arguments(n: int, weight: Tensor, groups: int, **given: Ints) -> None:
-    """Torch's errors for numbers out of range, or too many of them."""
-    if weight.ndim < 3:
+def _arguments(name: str, n: int, weight: Tensor, groups: int, **given: Any) -> list[Ints]:
+    """Each argument as one number per dimension; torch's errors for numbers out of range, or too many of them."""
+    d, found = weight.ndim - 2, []
+    if d < 1:
         raise RuntimeError("weight should have at least three dimensions")
+    for position, (what, value) in enumerate(given.items(), 4):
+        values = per_dim(value, n, name, what, position)
+        values = values * d if len(values) == 1 else values
+        if len(values) != d:
+            raise RuntimeError(
+                f"expected {what} to be a single integer value or a list of {d} values to match the convolution"
+                f" dimensions, but got {what}={list(values)}"
+            )
+        found.append(values)
     if groups <= 0:
         raise RuntimeError("non-positive groups is not supported")
-    for name, values in given.items():
-        if len(values) != weight.ndim - 2 or len(values) != n:
-            values = values if len(values) != n and n == weight.ndim - 2 else values[:1] * n
-            raise RuntimeError(
-                f"expected {name} to be a single integer value or a list of {weight.ndim - 2} values to match the"
-                f" convolution dimensions, but got {name}={list(values)}"
-            )
-        if "padding" in name and min(values) < 0:
-            raise RuntimeError(f"negative {name} is not supported")
-        if "padding" not in name and min(values) <= 0:
-            raise RuntimeError(f"non-positive {name} is not supported")
+    for what, values in zip(given, found):
+        if what == "dilation" and min(values) < 0:
+            raise RuntimeError("dilation should be greater than zero")
+        if "padding" in what and min(values) < 0:
+            raise RuntimeError(f"negative {what} is not supported")
+        if "padding" not in what and min(values) <= 0:
+            raise RuntimeError(f"non-positive {what} is not supported")
+    return found
 
 
 def _check_shapes(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, transposed: bool) -> None:
     """Torch's errors for tensors that do not fit together."""
     w = weight.shape
+    if x.ndim != weight.ndim:
+        raise RuntimeError(
+            f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight {list(w)}, but got"
+            f" {x.ndim}-dimensional input of size {list(x.shape)} instead"
+        )
     if w[0] < groups:
         raise RuntimeError(
             f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size"
@@ -183,6 +200,10 @@ def _check_size(x: Tensor, weight: Tensor, padding: Ints, dilation: Ints) -> Non
     """Torch's error for an input smaller than the kernel."""
     kernel = tuple(d * (k - 1) + 1 for k, d in zip(weight.shape[2:], dilation))
     spatial = tuple(m + 2 * p for m, p in zip(x.shape[2:], padding))
+    if 0 in weight.shape[2:]:
+        names = ("depth", "height", "width")[-max(len(kernel), 2) :]
+        said = " ".join(f"kernel_{a}: {k}" for a, k in zip(names, (1,) * (len(kernel) == 1) + tuple(weight.shape[2:])))
+        raise RuntimeError(f"kernel size should be greater than zero, but got {said}")
     if any(k > m for k, m in zip(kernel, spatial)):
         raise RuntimeError(
             f"Calculated padded input size per channel: ({' x '.join(map(str, spatial))}). Kernel size:"
@@ -203,17 +224,29 @@ def _check_types(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
         raise RuntimeError(f"Input type ({x.dtype.cpp_name}) and bias type ({bias.dtype.cpp_name}) should be the same")
 
 
-def _convolve(n: int, transposed: bool, x: Tensor, apply: Any) -> Tensor:
+def _convolve(name: str, n: int, x: Tensor, apply: Any) -> Tensor:
     """Apply a convolution over `n` dimensions to a batch, or to one element as a batch of one."""
     if x.ndim not in (n + 1, n + 2):
         raise RuntimeError(
-            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to conv{'_transpose' * transposed}{n}d, but got"
-            f" input of size: {list(x.shape)}"
+            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input of size:"
+            f" {list(x.shape)}"
         )
     return apply(x) if x.ndim == n + 2 else apply(x.unsqueeze(0)).squeeze(0)
 
 
+def _by_parts(apply: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Tensor:
+    """A convolution; of complex numbers, as in torch, by three of real ones."""
+    if x._data.dtype.kind != "c":
+        return apply(x, weight, bias, *arguments)
+    real, imaginary = ([None if each is None else part(each) for each in (x, weight, bias)] for part in (F.real, F.imag))
+    a, b = apply(*real, *arguments), apply(*imaginary[:2], None, *arguments)
+    c = apply(*(None if r is None else r + i for r, i in zip(real, imaginary)), *arguments)
+    return a - b + (c - a - b) * 1j
+
+
 def _conv(n: int) -> Any:
+    name = f"conv{n}d"
+
     def conv(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
              dilation: Any = 1, groups: int = 1) -> Tensor:  # fmt: skip
         """Convolve (N, C, *spatial), or (C, *spatial), with (O, C/groups, *kernel).
@@ -223,32 +256,33 @@ def _conv(n: int) -> Any:
         """
 
         def apply(x: Tensor) -> Tensor:
-            d = weight.ndim - 2
-            steps, spread = per_dim(stride, d), per_dim(dilation, d)
-            low = high = (0,) * d
-            if not isinstance(padding, str):
-                low = high = per_dim(padding, d)
-            elif padding == "same":
+            wanted = 0 if isinstance(padding, str) else padding
+            steps, low, spread = _arguments(
+                name, n, weight, groups, stride=stride, padding=wanted, dilation=dilation
+            )
+            high = low
+            if padding == "same":
                 if any(each != 1 for each in steps):
                     raise RuntimeError("padding='same' is not supported for strided convolutions")
                 total = tuple(e * (k - 1) for e, k in zip(spread, weight.shape[2:]))
                 low, high = tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)
-            elif padding != "valid":
+            elif isinstance(padding, str) and padding != "valid":
                 raise RuntimeError(f"Invalid padding string: '{padding}'")
             if low != high:
                 x = F.constant_pad_nd(x, [each for a, b in zip(low[::-1], high[::-1]) for each in (0, b - a)], 0)
-            _check_arguments(n, weight, groups, stride=steps, padding=low, dilation=spread)
             _check_shapes(x, weight, bias, groups, transposed=False)
             _check_size(x, weight, low, spread)
             _check_types(x, weight, bias)
-            return convolution(x, weight, bias, steps, low, spread, groups)
+            return _by_parts(convolution, x, weight, bias, steps, low, spread, groups)
 
-        return _convolve(n, False, input, apply)
+        return _convolve(name, n, input, apply)
 
     return conv
 
 
 def _conv_transpose(n: int) -> Any:
+    name = f"conv_transpose{n}d"
+
     def conv_transpose(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
                        output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Tensor:  # fmt: skip
         """Transposed convolution of (N, C, *spatial), or (C, *spatial), with (C, O/groups, *kernel).
@@ -259,9 +293,10 @@ def _conv_transpose(n: int) -> Any:
 
         def apply(x: Tensor) -> Tensor:
             d = weight.ndim - 2
-            steps, low, spread = per_dim(stride, d), per_dim(padding, d), per_dim(dilation, d)
-            extra = per_dim(output_padding, d)
-            _check_arguments(n, weight, groups, stride=steps, padding=low, dilation=spread, output_padding=extra)
+            steps, low, extra, spread = _arguments(
+                name, n, weight, groups, stride=stride, padding=padding, output_padding=output_padding,
+                dilation=dilation,
+            )  # fmt: skip
             _check_shapes(x, weight, bias, groups, transposed=True)
             _check_types(x, weight, bias)
             if any(e >= s and e >= k for e, s, k in zip(extra, steps, spread)):
@@ -277,9 +312,15 @@ def _conv_transpose(n: int) -> Any:
                 (m - 1) * s - 2 * p + e * (k - 1) + o + 1
                 for m, s, p, e, k, o in zip(x.shape[2:], steps, low, spread, weight.shape[2:], extra)
             )
-            return convolution_transpose(x, weight, bias, spatial, steps, low, spread, groups)
+            if min(spatial) < 1:
+                before, after = ("1 x " * (d == 1) + " x ".join(map(str, each)) for each in (x.shape[2:], spatial))
+                raise RuntimeError(
+                    f"Given input size per channel: ({before}). Calculated output size per channel: ({after}). Output"
+                    " size is too small"
+                )
+            return _by_parts(convolution_transpose, x, weight, bias, spatial, steps, low, spread, groups)
 
-        return _convolve(n, True, input, apply)
+        return _convolve(name, n, input, apply)
 
     return conv_transpose
 

@@ -220,6 +220,8 @@ def _sum_product(left: Tensor, right: Tensor, summed: list[int]) -> Tensor:
     both = [i for i in rest if left._data.shape[i] != 1 and right._data.shape[i] != 1]
     ours = [i for i in rest if left._data.shape[i] != 1 and right._data.shape[i] == 1]
     theirs = [i for i in rest if left._data.shape[i] == 1]
+    if ours and theirs and theirs[-1] < ours[0]:  # then the product lies in memory as the result is wanted
+        left, right, ours, theirs = right, left, theirs, ours
     order = (*both, *ours, *summed, *theirs)
     shape = [left._data.shape[i] for i in (*both, *ours)] + [1] * len(summed) + [right._data.shape[i] for i in theirs]
 

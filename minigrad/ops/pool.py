@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad._declare import composite
+from minigrad._dims import wrap_dim
 from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import kind, refuse_kinds
-from minigrad.ops._spatial import Ints, offsets, padded, per_dim
+from minigrad.ops._spatial import Ints, laid_out, offsets, padded, per_dim
 from minigrad.ops.resample import adaptive_means, adaptive_windows, sliding_means
 from minigrad.ops.shape import internal
 
@@ -76,7 +77,8 @@ def _maxima(candidates: Iterator[tuple[Array, Array]], shape: Ints, first: Array
         numbers.append(each)
     size = first.size
     table = np.stack([each.reshape(size) for each in numbers])
-    return best, table[winner.reshape(winner.size // size if size else 0, size), np.arange(size)].reshape(shape)
+    places = table[winner.reshape(winner.size // size if size else 0, size), np.arange(size)].reshape(shape)
+    return laid_out(best, data), laid_out(places, data)
 
 
 def _put_back(xp: Any, grad: Any, x: Any, indices: Any, n: int, distinct: bool) -> Any:
@@ -147,44 +149,43 @@ def _count(size: int, kernel: int, stride: int, padding: int, dilation: int, cei
 def _windows(
     name: str, x: Tensor, n: int, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
 ) -> tuple[Ints, Ints, Ints, Ints, Ints]:
-    """The arguments per dimension and the number of windows; RuntimeError with torch's texts."""
-    shape = list(x.shape)
-    kernels, paddings, dilations = per_dim(kernel, n), per_dim(padding, n), per_dim(dilation, n)
-    strides = kernels if stride is None or stride in ([], ()) else per_dim(stride, n)
-    given = {"kernel_size": kernels, "stride": strides, "padding": paddings, "dilation": dilations}
-    for label, values in given.items():
+    """The arguments per dimension and the number of windows; torch's errors in torch's order."""
+    average, shape = name.startswith("avg"), list(x.shape)
+    stride = kernel if stride is None or stride in ([], ()) else stride
+    given = {"kernel_size": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+    per = {label: per_dim(each, n, name, label, i) for i, (label, each) in enumerate(given.items(), 2)}
+    for label, values in per.items():
         if len(values) != n:
-            counted = {1: "one int", 2: "two ints", 3: "three ints"}[n]
-            raise RuntimeError(f"{name}: {label} must either be a single int, or a tuple of {counted}")
-    if x.ndim not in (n + 1, n + 2):
-        raise RuntimeError(
-            "non-empty 3D or 4D (batch mode) tensor expected for input"
-            if name == "max_pool2d"
-            else f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but"
-            f" got:{shape}"
-        )
-    for k, s, p, d in zip(kernels, strides, paddings, dilations):
+            counted = ("one int", "two ints", "three ints")[n - 1]
+            either = "be" if name == "avg_pool3d" and label == "kernel_size" else "either be"
+            raise RuntimeError(f"{name}: {label} must {either} a single int, or a tuple of {counted}")
+    kernels, strides, paddings, dilations = per.values()
+    batched = f"{n + 1}D or {n + 2}D (batch mode) tensor"
+    wrong = x.ndim not in (n + 1, n + 2)
+    if wrong and not (average and n == 2):
+        raise RuntimeError(f"non-empty {batched} expected for input")
+    wrap_dim(-n - 1, x.ndim)
+    for k, s, p, d in zip(*per.values()):
         if s == 0:
             raise RuntimeError("stride should not be zero")
         if p < 0:
             raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
-        if p > (d * (k - 1) + 1) // 2:
+        if p > int((d * (k - 1) + 1) / 2):
             raise RuntimeError(
                 "pad should be at most half of effective kernel size, but got"
                 f" pad={p}, kernel_size={k} and dilation={d}"
             )
-    for label, values in (("kernel size", kernels), ("stride", strides), ("dilation", dilations)):
+    for what, short, values in (
+        ("kernel size", "k", kernels), ("stride", "d", strides), ("dilation", "dilation", dilations),
+    ):  # fmt: skip
         if min(values) <= 0:
-            short = {"kernel size": "k", "stride": "d", "dilation": "dilation"}[label]
-            said = " ".join(f"{short}{axis}: {v}" for axis, v in zip("TWH"[3 - n :] if n != 2 else "HW", values))
-            raise RuntimeError(f"{label} should be greater than zero, but got {said}")
-    if 0 in shape[1:] or x.ndim == n + 1 and 0 in shape:
+            said = " ".join(f"{short}{axis}: {v}" for axis, v in zip("THW"[3 - n :], values))
+            raise RuntimeError(f"{what} should be greater than zero, but got {said}")
+    if wrong or 0 in shape[x.ndim - n - 1 or 1 :]:
         raise RuntimeError(
-            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but"
-            f" got:{shape}"
+            f"Expected {batched} with optional 0 dim batch size for input, but got:{shape}"
         )
-    sizes = zip(shape[-n:], kernels, strides, paddings, dilations)
-    count = tuple(_count(m, k, s, p, d, ceil) for m, k, s, p, d in sizes)
+    count = tuple(_count(*each, ceil) for each in zip(shape[-n:], *per.values()))
     if min(count) < 1:
         before, after = ("x".join(map(str, (shape[-n - 1], *each))) for each in (shape[-n:], count))
         raise RuntimeError(f"Given input size: ({before}). Calculated output size: ({after}). Output size is too small")
@@ -211,23 +212,29 @@ def _in_planes(n: int, pooled: Callable[[Tensor], Any], x: Tensor) -> Any:
 
 
 def _max_pool(n: int) -> Any:
-    name, called = f"max_pool{n}d", f"MaxPool{max(n, 2)}DWithIndicesBackward0"
+    name, planes = f"max_pool{n}d", f"max_pool{max(n, 2)}d"
+    called = f"MaxPool{max(n, 2)}DWithIndicesBackward0"
 
     def max_pool_nd(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
                     ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
         """The largest element of each window; with `return_indices` also its number in its plane."""
+        given = (kernel_size, kernel_size if stride is None else stride, padding, dilation)
         if n == 1:
-            _check_max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode)
-            if return_indices or input.requires_grad:
-                refuse_kinds("max_pool2d", input, "bc")
+            if return_indices:
+                _one_dimension(name, input)
             else:
+                _check_max_pool1d(input, *given, ceil_mode)
+            labels = ("kernel_size", "stride", "padding", "dilation")
+            each = (per_dim(value, 1, name, label, i) for i, (label, value) in enumerate(zip(labels, given), 2))
+            given = tuple((k, *values) for k, values in zip((1, 1, 0, 1), each))  # type: ignore[assignment]
+
+        def pooled(x: Tensor) -> tuple[Tensor, Tensor]:
+            if n == 1 and not return_indices and not input.requires_grad:
                 refuse_kinds("max_pool1d_impl", input, "biuc")
-        else:
-            refuse_kinds(f"max_pool{n}d", input, "bc")
-        arguments = _windows(name, input, n, kernel_size, stride, padding, dilation, ceil_mode)
-        if n == 1:
-            arguments = tuple((one, *each) for one, each in zip((1, 1, 0, 1, 1), arguments))  # type: ignore[assignment]
-        found = _in_planes(n, lambda x: F.max_pool(x, *arguments, called), input)
+            refuse_kinds(planes, input, "bc")
+            return tuple(F.max_pool(x, *_windows(planes, x, max(n, 2), *given, ceil_mode), called))
+
+        found = _in_planes(n, pooled, input)
         return found if return_indices else found[0]
 
     return max_pool_nd
@@ -241,10 +248,10 @@ def _check_max_pool1d(x: Tensor, kernel: Any, stride: Any, padding: Any, dilatio
             "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but"
             f" got:{shape}"
         )
-    named = {"kernel_size": kernel, "stride": kernel if stride is None else stride, "padding": padding}
+    named = {"kernel_size": kernel, "stride": stride, "padding": padding}
     values = {}
-    for name, given in {**named, "dilation": dilation}.items():
-        each = per_dim(given, 1)
+    for position, (name, given) in enumerate({**named, "dilation": dilation}.items(), 2):
+        each = per_dim(given, 1, "max_pool1d", name, position)
         if len(each) != 1:
             raise RuntimeError(
                 f"max_pool1d() {name} must be an int, list of ints or tuple of ints of size 1 but got size {len(each)}"
@@ -285,14 +292,13 @@ def _avg_pool(n: int) -> Any:
     def avg_pool1d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
                    count_include_pad: bool = True) -> Tensor:  # fmt: skip
         """The average of each window; padding counts as zeros, or with `count_include_pad=False` not at all."""
+        step = kernel_size if stride is None or stride in ([], ()) else stride
+        given = {"kernel_size": kernel_size, "stride": step, "padding": padding}
+        kernel, step, pad = (_single(name, label, each, i) for i, (label, each) in enumerate(given.items(), 2))
         _one_dimension(name, input)
-        for label, given in (("kernel_size", kernel_size), ("stride", stride), ("padding", padding)):
-            if isinstance(given, (list, tuple)) and len(given) > 1:
-                raise RuntimeError(f"avg_pool1d() argument '{label}' should contain one int (got {len(given)})")
-        kernel, pad = (1, per_dim(kernel_size, 1)[0]), (0, per_dim(padding, 1)[0])
-        step = kernel if stride is None or stride in ([], ()) else (1, per_dim(stride, 1)[0])
-        made = apply(input.unsqueeze(-2), kernel, step, pad, ceil_mode, count_include_pad, None)
-        return made.squeeze(-2)
+        return _in_planes(
+            1, lambda x: apply(x, (1, kernel), (1, step), (0, pad), ceil_mode, count_include_pad, None), input
+        )
 
     def avg_pool(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
                  count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor:  # fmt: skip
@@ -305,63 +311,61 @@ def _avg_pool(n: int) -> Any:
     return avg_pool1d if n == 1 else avg_pool
 
 
+def _single(name: str, label: str, given: Any, position: int) -> int:
+    """An argument of a pooling in one dimension; torch's errors for another number of numbers."""
+    values = per_dim(given, 1, name, label, position)
+    if len(values) != 1:
+        raise RuntimeError(f"{name}() argument '{label}' should contain one int (got {len(values)})")
+    return values[0]
+
+
 def _adaptive_size(name: str, x: Tensor, n: int, size: Any) -> Ints:
-    """The output size, with the input's own where None is given; RuntimeError with torch's texts."""
+    """The output size, with the input's own where None is given."""
     if n == 1:
-        if size is None:
-            raise TypeError(f"{name}(): argument 'output_size' (position 2) must be tuple of ints, not NoneType")
+        found = _single(name, "output_size", size, 2)
         _one_dimension(name, x)
-        sizes = per_dim(size, 1)
-        if len(sizes) != 1:
-            raise RuntimeError(f"{name}() argument 'output_size' should contain one int (got {len(sizes)})")
-    else:
-        listed = list(size) if isinstance(size, (list, tuple)) else [size] * n
-        if size is None:
-            raise TypeError("object of type 'NoneType' has no len()")
-        if x.ndim not in (n + 1, n + 2):
+        return (found,)
+    if type(size) is int:
+        return (size,) * n
+    if x.ndim <= len(size):
+        raise ValueError(f"Input dimension should be at least {len(size) + 1}")
+    return tuple(m if each is None else each for m, each in zip(x.shape[-len(size) :], size))
+
+
+def _check_empty(name: str, x: Tensor, first: int) -> None:
+    for i in range(first, x.ndim):
+        if not x.shape[i]:
             raise RuntimeError(
-                f"{name}(): Expected {n + 1}D or {n + 2}D tensor, but got{':' * ('max' in name)} {list(x.shape)}"
+                f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes"
+                f" {list(x.shape)} with dimension {i} being empty"
             )
-        if len(listed) != n:
-            raise RuntimeError(
-                f"{name}(): internal error: output_size.size() must be {n}"
-                if "max" in name
-                else f"{name}: output_size must be {n}"
-            )
-        sizes = tuple(m if each is None else int(each) for m, each in zip(x.shape[-n:], listed))
-    if sizes and min(sizes) < 0:
-        full = (1, *sizes) if n == 1 else sizes
-        if "max" in name:
-            raise RuntimeError(
-                f"Trying to create tensor with negative dimension {min(sizes)}: {[*x.shape[:-n], *full]}"
-            )
-        raise RuntimeError(
-            f"{name.replace('1d', '2d')}: elements of output_size must be greater than or equal to 0 but received"
-            f" {{{', '.join(map(str, full))}}}"
-        )
-    for i in range(x.ndim - n - 1 if x.ndim == n + 1 else 1, x.ndim):
-        if x.shape[i] == 0:
-            shape, place, said = list(x.shape), i, name
-            if n == 1 and "avg" in name:
-                shape, place, said = [*shape[:-1], 1, shape[-1]], i + (i == x.ndim - 1), name.replace("1d", "2d")
-            raise RuntimeError(
-                f"{said}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {shape}"
-                f" with dimension {place} being empty"
-            )
-    return sizes
 
 
 def _adaptive_avg_pool(n: int) -> Any:
-    name, called = f"adaptive_avg_pool{n}d", f"AdaptiveAvgPool{max(n, 2)}DBackward0"
+    d = max(n, 2)
+    name, called = f"adaptive_avg_pool{d}d", f"AdaptiveAvgPool{d}DBackward0"
+
+    def apply(x: Tensor, sizes: Ints) -> Tensor:
+        if len(sizes) != d:
+            raise RuntimeError(f"{name}: output_size must be {d}")
+        if min(sizes) < 0:
+            listed = ", ".join(map(str, sizes))
+            raise RuntimeError(
+                f"{name}: elements of output_size must be greater than or equal to 0 but received {{{listed}}}"
+            )
+        if all(each == 1 for each in sizes):
+            return x.mean(tuple(range(-d, 0)), keepdim=True)
+        if x.ndim not in (d + 1, d + 2):
+            raise RuntimeError(f"{name}(): Expected {d + 1}D or {d + 2}D tensor, but got {list(x.shape)}")
+        _check_empty(name, x, x.ndim - 2 if d == 2 else 1)
+        refuse_kinds(name, x, "biuc")
+        maps, scales = zip(*map(adaptive_means, x.shape[-d:], sizes))
+        return F.resample_anchored(x, [*maps], prod(scales), called)
 
     def adaptive_avg_pool(input: Tensor, output_size: Any) -> Tensor:
         """Averages over as many windows as `output_size` says, which together cover the input."""
-        sizes = _adaptive_size(name, input, n, output_size)
-        refuse_kinds(f"adaptive_avg_pool{max(n, 2)}d", input, "biuc")
-        if all(each == 1 for each in sizes):
-            return _in_planes(n, lambda x: x.mean(tuple(range(-max(n, 2), 0)), keepdim=True), input)
-        maps, scales = zip(*map(adaptive_means, input.shape[-n:], sizes))
-        return _in_planes(n, lambda x: F.resample_anchored(x, [*maps], prod(scales), called), input)
+        sizes = _adaptive_size(f"adaptive_avg_pool{n}d", input, n, output_size)
+        return _in_planes(n, lambda x: apply(x, (1, *sizes) if n == 1 else sizes), input)
 
     return adaptive_avg_pool
 
@@ -372,9 +376,18 @@ def _adaptive_max_pool(n: int) -> Any:
     def adaptive_max_pool_nd(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         """Maxima of as many windows as `output_size` says, which together cover the input."""
         sizes = _adaptive_size(name, input, n, output_size)
+        if input.ndim not in (n + 1, n + 2):
+            raise RuntimeError(f"{name}(): Expected {n + 1}D or {n + 2}D tensor, but got: {list(input.shape)}")
+        _check_empty(name, input, 1)
+        if len(sizes) != n:
+            raise RuntimeError(f"{name}(): internal error: output_size.size() must be {n}")
+        full = (1, *sizes) if n == 1 else sizes
+        if min(full) < 0:
+            raise RuntimeError(
+                f"Trying to create tensor with negative dimension {min(full)}: {[*input.shape[:-n], *full]}"
+            )
         refuse_kinds(f"adaptive_max_pool{max(n, 2)}d", input, "biuc")
-        size = (1, *sizes) if n == 1 else sizes
-        found = _in_planes(n, lambda x: F.adaptive_max_pool(x, size, called), input)
+        found = _in_planes(n, lambda x: tuple(F.adaptive_max_pool(x, full, called)), input)
         return found if return_indices else found[0]
 
     return adaptive_max_pool_nd

@@ -19,6 +19,7 @@ from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import not_implemented
+from minigrad.ops._spatial import laid_out
 from minigrad.ops.shape import internal, linear
 
 cache = lru_cache(256)  # maps are small, and the same shapes come again and again
@@ -98,11 +99,11 @@ def _as_slice(indices: Array) -> Any:
               grad, [each.transposed for each in maps], scale, "ResampleBackward0"))  # fmt: skip
 def resample(self: Array, maps: Any, scale: Any, called: str) -> Array:
     """Apply one map along each of the trailing dimensions, and divide by `scale`."""
-    if self.dtype.kind in "iu" and scale != 1:
-        means: Array = np.trunc(resample_array(self.astype(np.float64), maps) / scale)
-        return means.astype(self.dtype)
+    if self.dtype.kind in "iu" and (scale != 1 or any(each.weights is not None for each in maps)):
+        means = resample_array(self.astype(np.float64), maps) / scale
+        return laid_out(np.trunc(np.round(means, 9)).astype(self.dtype), self)  # 9: thirds add up to just below 1
     found = resample_array(self, maps)
-    return found if scale == 1 else np.divide(found, found.dtype.type(scale), out=found)
+    return laid_out(found if scale == 1 else np.divide(found, found.dtype.type(scale), out=found), self)
 
 
 @internal(node=lambda called: called,
@@ -141,7 +142,7 @@ def constant_pad_nd(self: Array, pad: Any, value: Any = 0) -> Array:
     result = np.full(shape, value).astype(self.dtype) if value else np.zeros(shape, self.dtype)
     inside = tuple(slice(max(a, 0), m - max(b, 0)) for m, (a, b) in zip(shape, pairs))
     result[inside] = self[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(self.shape, pairs))]
-    return result
+    return laid_out(result, self)
 
 
 @cache
