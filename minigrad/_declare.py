@@ -176,6 +176,7 @@ def _renaming(made: Callable[..., Any], shown: str) -> Callable[..., Any]:
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     if code.co_flags & inspect.CO_VARKEYWORDS:
         return made
+    made.__qualname__ = shown  # in Python's own errors
 
     @functools.wraps(made)
     def function(*args: Any, **kwargs: Any) -> Any:

@@ -182,8 +182,8 @@ def selu(self: Array) -> Any:
 
 
 @op(promote="same", kinds="f", refusal="prelu_cpu", method=False, function=False, node="PreluKernelBackward0",
-    self=lambda xp, grad, self, weight: xp.prelu_by_self(grad, self, weight),
-    weight=lambda xp, grad, self: xp.prelu_by_weight(grad, self))  # fmt: skip
+    self=lambda xp, grad, self, weight: xp.anchored(xp.prelu_by_self(grad, self, weight), self),
+    weight=lambda xp, grad, self, weight: xp.anchored(xp.prelu_by_weight(grad, self), weight))  # fmt: skip
 def prelu_kernel(self: Array, weight: Array) -> Array:
     return where(self > 0, self, self * weight)
 
@@ -246,7 +246,8 @@ def relu6(input: Tensor, inplace: bool = False) -> Any:
     return PUBLIC["nn.functional.hardtanh"](input, 0.0, 6.0, inplace)
 
 
-@activation(lambda xp, grad, self: xp.switch((self > -3) & (self < 3), grad / 6, 0, self),
+@activation(lambda xp, grad, self: xp.undifferentiable(
+                xp.where((self > -3) & (self < 3), grad / 6, 0), [self], "hardsigmoid_backward"),
             kernel="hardsigmoid_cpu", inplace=True)  # fmt: skip
 def hardsigmoid(self: Array) -> Any:
     """relu6(x + 3) / 6."""

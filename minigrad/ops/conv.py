@@ -73,8 +73,8 @@ def convolution_transpose(input: Array, weight: Array, bias: Array | None, spati
 
 
 @op(method=False, function=False,
-    y=lambda xp, grad, x, stride, padding, dilation, groups: xp.convolution(
-        x, grad, None, stride, padding, dilation, groups),
+    y=lambda xp, grad, x, y_shape, stride, padding, dilation, groups: _cut(xp.convolution(
+        x, grad, None, stride, padding, dilation, groups), y_shape[2:]),
     x=lambda xp, grad, y, x_shape, stride, padding, dilation, groups: xp.convolution_transpose(
         y, grad, None, x_shape[2:], stride, padding, dilation, groups))  # fmt: skip
 def convolution_weight(
@@ -238,7 +238,9 @@ def _by_parts(apply: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *argum
     """A convolution; of complex numbers, as in torch, by three of real ones."""
     if x._data.dtype.kind != "c":
         return apply(x, weight, bias, *arguments)
-    real, imaginary = ([None if each is None else part(each) for each in (x, weight, bias)] for part in (F.real, F.imag))
+    real, imaginary = (
+        [None if each is None else part(each) for each in (x, weight, bias)] for part in (F.real, F.imag)
+    )
     a, b = apply(*real, *arguments), apply(*imaginary[:2], None, *arguments)
     c = apply(*(None if r is None else r + i for r, i in zip(real, imaginary)), *arguments)
     return a - b + (c - a - b) * 1j

@@ -264,12 +264,13 @@ class Attended(NamedTuple):
     probabilities: Any
 
 
-def _scores_gradient(xp: Any, given: Any, value: Any, probabilities: Any) -> Any:
-    output, direct = given  # the gradient of the probabilities themselves comes with gradients of gradients alone
-    if output is not None:
-        through = xp.matmul(output, xp.transpose(value, -2, -1))
-        direct = through if direct is None else through + direct
+def _scores_gradient(xp: Any, grad: Any, value: Any, probabilities: Any) -> Any:
+    direct = xp.matmul(grad, xp.transpose(value, -2, -1))
     return probabilities * (direct - xp.sum(direct * probabilities, -1, True))
+
+
+def _once(xp: Any, grad: Any, *anchors: Any) -> Any:
+    return xp.undifferentiable(grad, anchors, "_scaled_dot_product_flash_attention_for_cpu_backward")
 
 
 @op(method=False, function=False, self=lambda xp, grad, result: result * (grad - xp.sum(grad * result, -1, True)))
@@ -284,13 +285,16 @@ def safe_softmax(self: Array) -> Array:
 
 
 @op(method=False, function=False, returns=Attended, node="ScaledDotProductFlashAttentionForCpuBackward0",
-    query=lambda xp, given, key, value, probabilities, scale: xp.matmul(
-        _scores_gradient(xp, given, value, probabilities), key) * scale,
-    key=lambda xp, given, query, value, probabilities, scale: xp.matmul(
-        xp.transpose(_scores_gradient(xp, given, value, probabilities), -2, -1), query) * scale,
-    value=lambda xp, given, probabilities: None if given[0] is None else xp.matmul(
-        xp.transpose(probabilities, -2, -1), given[0]))  # fmt: skip
+    query=lambda xp, grad, query, key, value, probabilities, scale: _once(xp, xp.matmul(
+        _scores_gradient(xp, grad, value, probabilities), key) * scale, query, key, value),
+    key=lambda xp, grad, query, key, value, probabilities, scale: _once(xp, xp.matmul(
+        xp.transpose(_scores_gradient(xp, grad, value, probabilities), -2, -1), query) * scale, query, key, value),
+    value=lambda xp, grad, query, key, value, probabilities: _once(xp, xp.matmul(
+        xp.transpose(probabilities, -2, -1), grad), query, key, value))  # fmt: skip
 def attention(query: Array, key: Array, value: Array, bias: Any, scale: float) -> tuple[Array, Array]:
+    if query.dtype == np.float16:
+        single = RAW.attention(*(each.astype(np.float32) for each in (query, key, value)), bias, scale)
+        return tuple(each.astype(np.float16) for each in single)  # type: ignore[return-value]
     scores = np.matmul(query, np.swapaxes(key, -2, -1))
     scores *= query.dtype.type(scale)
     if bias is not None:
@@ -308,7 +312,7 @@ def scaled_dot_product_attention(
 
     A boolean mask says what may be attended to, another is added to the scores; `is_causal` masks later columns.
     `scale` is by default 1/sqrt(E). `enable_gqa` repeats heads (dimension -3) of key and value to match the query's.
-    Dropout of probabilities is not supported.
+    Dropout of probabilities chooses as `dropout` does.
     """
     tensors = (query, key, value)
     if len({each.dtype for each in tensors}) > 1:
@@ -330,8 +334,6 @@ def scaled_dot_product_attention(
         )
     if query._data.dtype.kind not in "fc":
         raise RuntimeError(f"expected scalar type Float but found {kind(query)}")
-    if dropout_p:
-        raise NotImplementedError("scaled_dot_product_attention: dropout_p other than 0 is not supported")
     if enable_gqa:
         key, value = (each.repeat_interleave(query.shape[-3] // each.shape[-3], -3) for each in (key, value))
     mask = attn_mask
@@ -353,14 +355,21 @@ def scaled_dot_product_attention(
         and 0 not in key.shape
         and (mask is None or mask.ndim in (2, 4) and not mask.requires_grad)
         and all(each.stride(-1) == 1 for each in (query, key, value))
+        and not dropout_p
     )
     if fused:
         return F.attention(query, key, value, None if mask is None else mask._data, scale)[0]
     root = math.sqrt(scale) if scale >= 0 else math.nan
+    kept = query.dtype
+    if kind(query) == "Half":
+        query, key, value = (each.float() for each in (query, key, value))
     scores = (query * root).matmul((key * root).transpose(-2, -1))
     if mask is not None:
         scores = scores + mask
-    return F.safe_softmax(scores).matmul(value)
+    shares = F.safe_softmax(scores)
+    if dropout_p:
+        shares = F.nn_functional_dropout(shares, dropout_p)
+    return shares.matmul(value).to(kept)
 
 
 # ---- dropout ---------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigrad._declare import composite, op
+from minigrad._dtype import castable, default_float, promote
 from minigrad._modes import no_grad
 from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
@@ -26,7 +27,7 @@ Old = bool | None  # an argument that torch takes for older programs
 NAMES = ("none", "mean", "sum")
 NONE, MEAN, SUM = range(3)
 CALLER = 3  # how far up the user's call is, for warnings: past the loss, and what publishes it
-LEAST = float(np.float32(1e-12))  # torch's bound on p * (1 - p) in the slope of binary_cross_entropy
+LEAST = float(np.float32(1e-12))  # torch's guard of divisions: a number in single precision
 
 # ---- reductions ------------------------------------------------------------------------------------------------------
 
@@ -107,6 +108,8 @@ def smooth_l1_loss(self: Array, target: Array, reduction: int, beta: float) -> A
 
 
 def _huber_slope(xp: Any, grad: Any, self: Any, target: Any, reduction: int, delta: float) -> Any:
+    if target.dtype != self.dtype:
+        raise RuntimeError(f"Found dtype {kind(target)} but expected {kind(self)}")
     d, grad = self - target, _spread(grad, self, reduction)
     return xp.where(d <= -delta, -grad * delta, xp.where(d >= delta, grad * delta, grad * d))
 
@@ -133,14 +136,31 @@ def _weighted(grad: Any, weight: Any) -> Any:
     return grad if weight is None else grad * weight
 
 
+def _below(self: Any) -> Any:
+    """x * (1 - x), guarded as torch's second derivatives of binary_cross_entropy guard it."""
+    return (self + 1e-12) * (1 - self + 1e-12)
+
+
+@internal(
+    cotangent=lambda grad, self, target: grad * (self - target) / _below(self),
+    self=lambda grad, cotangent, self, target: (
+        grad * cotangent * (self * self - 2 * self * target + target) / (_below(self) * _below(self))),
+    target=lambda xp, grad, cotangent, self: -grad * cotangent / xp.clamp((1 - self) * self, 1e-12),
+)  # fmt: skip
+def bce_slope(cotangent: Array, self: Array, target: Array) -> Array:
+    """The slope of binary_cross_entropy, which torch guards in another way than its own slopes."""
+    return cotangent * (self - target) / np.maximum((1 - self) * self, self.dtype.type(LEAST))
+
+
 @op(method=False, function=False,
-    self=lambda xp, grad, self, target, weight, reduction: _weighted(_spread(grad, self, reduction), weight) * (
-        (self - target) / xp.clamp((1 - self) * self, LEAST)),
+    self=lambda xp, grad, self, target, weight, reduction: xp.bce_slope(
+        _weighted(_spread(grad, self, reduction), weight), self, target),
     target=lambda xp, grad, self, weight, reduction: _weighted(_spread(grad, self, reduction), weight) * (
         xp.log1p(-self) - xp.log(self)))  # fmt: skip
 def binary_cross_entropy(self: Array, target: Array, weight: Array | None, reduction: int) -> Array:
-    if ((self < 0) | (self > 1)).any():
-        raise RuntimeError("all elements of input should be between 0 and 1")
+    for name, each in (("input", self), ("target", target)):
+        if not ((each >= 0) & (each <= 1)).all():
+            raise RuntimeError(f"all elements of {name} should be between 0 and 1")
     low = self.dtype.type(-100)
     losses = (target - 1) * np.maximum(np.log1p(-self), low) - target * np.maximum(np.log(self), low)
     return _reduced(_weighted(losses, weight).astype(self.dtype, copy=False), reduction)
@@ -186,6 +206,15 @@ def _average(losses: Tensor, weight: Tensor, reduction: str, by: Tensor | None) 
 def _check_weight(input: Tensor, weight: Tensor | None) -> None:
     if weight is not None and weight.shape != input.shape:
         raise ValueError("Weights and input must have the same size.")
+
+
+def _check_cast(wanted: Tensor, other: Tensor, floating: bool = False) -> None:
+    """Torch's error where what is computed of two tensors does not fit the type of the first, which it is to have."""
+    found = promote(wanted._data.dtype, other._data.dtype)
+    if floating and found.kind in "iub":
+        found = default_float()
+    if not castable(found, wanted._data.dtype):
+        raise RuntimeError(f"result type {kind(found)} can't be cast to the desired output type {kind(wanted)}")
 
 
 def _refuse_integers(kernel: str, a: Tensor, b: Tensor) -> None:
@@ -249,6 +278,7 @@ def huber(
     _check_weight(input, weight)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
+    _check_cast(input_, target)
     _refuse_integers("huber_cpu", input_, target)
     losses = huber_loss(input_, target, number, delta)
     return losses if weight is None else _average(losses, weight, reduction, by=None)
@@ -261,6 +291,7 @@ def soft_margin(
     """log(1 + exp(-target * input)), for targets 1 and -1."""
     number = _number(_legacy(size_average, reduce, reduction))
     refuse_grad("soft_margin_loss", target=target)
+    _check_cast(input, -target, floating=True)
     return soft_margin_loss(input, target, number)
 
 
@@ -275,10 +306,11 @@ def bce(input: Tensor, target: Tensor, weight: Tensor | None = None, size_averag
             " Please ensure they have the same size."
         )
     if weight is not None:
-        weight = weight.expand(np.broadcast_shapes(tuple(target.shape), tuple(weight.shape)))
+        weight = weight.expand(F.broadcast_shapes(target.shape, weight.shape))
     refuse_grad("binary_cross_entropy", weight=weight)
     if target.dtype is not input.dtype:
         raise RuntimeError(f"Found dtype {kind(target)} but expected {kind(input)}")
+    refuse_kinds("binary_cross_entropy", input, "biuc")
     return binary_cross_entropy(input, target, weight, number)
 
 
@@ -292,8 +324,8 @@ def bce_with_logits(
     if target.shape != input.shape:
         raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
     refuse_grad("binary_cross_entropy_with_logits", weight=weight, pos_weight=pos_weight)
-    if target._data.dtype.kind in "biu":
-        raise RuntimeError(f"result type Float can't be cast to the desired output type {kind(target)}")
+    refuse_kinds("log_sigmoid_cpu", input, "biuc")
+    _check_cast(target, input)
     return binary_cross_entropy_with_logits(input, target, weight, pos_weight, number)
 
 
@@ -464,10 +496,10 @@ def _soft_cross_entropy(
     losses = logs * target
     if weight is not None:
         losses = losses * weight.view(*_per_class(input.ndim, dim, classes))
+    if reduction == MEAN and not losses.numel():
+        return -losses.sum().fill_(math.nan)
     result: Tensor = -losses.sum(dim) if reduction == NONE else -losses.sum()
-    if reduction == MEAN:
-        result = F.div_Scalar(result, input.numel() / classes if classes else 0.0)
-    return result
+    return F.div_Scalar(result, input.numel() / classes) if reduction == MEAN else result
 
 
 @composite(name="nn.functional.kl_div", method=False)
@@ -487,8 +519,9 @@ def kl_div(input: Tensor, target: Tensor, size_average: Old = None, reduce: Old 
             stacklevel=CALLER,
         )
     number = SUM if reduction == "batchmean" else _number(reduction)
-    if any(each._data.dtype.kind in "biu" for each in (input, target)):
-        raise RuntimeError("kl_div: Integral inputs not supported.")
+    for kinds, named in (("biu", "Integral"), ("c", "Complex")):
+        if any(each._data.dtype.kind in kinds for each in (input, target)):
+            raise RuntimeError(f"kl_div: {named} inputs not supported.")
     losses = target.exp() * (target - input) if log_target else F.xlogy(target, target) - target * input
     found = _reduce(losses, number)
     return found / input.shape[0] if reduction == "batchmean" and input.ndim else found
@@ -508,16 +541,17 @@ def _multi_margin_slope(
         grad = xp.reshape(grad, (n, 1))
     above = margin - xp.reshape(xp.nll_pick(x, chosen), (n, 1)) + x
     slope = xp.where(above > 0, others if p == 1 else others * above * 2, 0) * grad
-    return xp.reshape(slope - xp.nll_place(xp.sum(slope, 1), chosen, (n, classes)), tuple(self.shape))
+    slope = xp.reshape(slope - xp.nll_place(xp.sum(slope, 1), chosen, (n, classes)), tuple(self.shape))
+    return xp.undifferentiable(slope, [self], "multi_margin_loss_backward")
 
 
 @op(method=False, function=False, self=_multi_margin_slope)
 def multi_margin_loss(self: Array, target: Array, others: Array, reduction: int, p: int, margin: float) -> Array:
     """`others` (N, C): the weight of each sum's terms, 0 for the target class."""
     x = self.reshape(others.shape)
-    above = np.maximum(margin - RAW.nll_pick(x, target.reshape(-1))[:, None] + x, 0)
-    losses = np.add.reduce(np.where(others == 0, 0, others * above**p), axis=1).astype(self.dtype, copy=False)
-    return _reduced(losses if self.ndim > 1 else losses[0], reduction)
+    above = margin - RAW.nll_pick(x, target.reshape(-1))[:, None] + x
+    losses = np.add.reduce(np.where((others == 0) | ~(above > 0), 0, others * above**p), axis=1, dtype=self.dtype)
+    return _reduced(losses.reshape(target.shape), reduction)
 
 
 @composite(name="nn.functional.multi_margin_loss", method=False)
@@ -559,8 +593,8 @@ def hinge_embedding(input: Tensor, target: Tensor, margin: float = 1.0, size_ave
                     reduce: Old = None, reduction: str = "mean") -> Tensor:  # fmt: skip
     """The input where the target is 1, max(0, margin - input) where it is -1."""
     number = _number(_legacy(size_average, reduce, reduction))
-    zeros = make(np.zeros((), input._data.dtype), None)
-    below = F.where(target != 1, (margin - input).clamp_min(0), zeros)
+    zeros, most = (make(np.full(input._data.shape, each).astype(input._data.dtype), None) for each in (0, margin))
+    below = F.where(target != 1, (most - input).clamp_min(0), zeros)
     return _reduce(below + F.where(target != -1, input, zeros), number)
 
 
@@ -590,7 +624,7 @@ def cosine_embedding(input1: Tensor, input2: Tensor, target: Tensor, margin: flo
             f" {list(input1.shape)} and {list(input2.shape)}."
         )
     dot, first, second = ((a * b).sum(-1) for a, b in ((input1, input2), (input1, input1), (input2, input2)))
-    cosine = dot / ((first + 1e-12) * (second + 1e-12)).sqrt()
+    cosine = dot / ((first + LEAST) * (second + LEAST)).sqrt()
     zeros = make(np.zeros(cosine._data.shape, cosine._data.dtype), None)
     near = F.where(target == 1, (zeros + 1) - cosine, zeros)
     return _reduce(near + F.where(target == -1, (cosine - margin).clamp_min(0), zeros), number)
@@ -695,7 +729,7 @@ def multilabel_soft_margin(input: Tensor, target: Tensor, weight: Tensor | None 
     losses = -(target * log_sigmoid(input) + (1 - target) * log_sigmoid(-input))
     if weight is not None:
         losses = losses * weight
-    losses = losses.sum(-1) / input.shape[-1]
+    losses = losses.sum(-1) / input.size(-1)
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not valid")
     return _reduce(losses, _number(reduction))

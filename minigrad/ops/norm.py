@@ -15,11 +15,14 @@ import numpy as np
 
 from minigrad import _dtype
 from minigrad._declare import composite, op
+from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
-from minigrad._op import Array
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import kind, refuse_grad, refuse_kinds
 from minigrad.ops._spatial import Ints
+
+
+GROUP = "NativeGroupNormBackward0"
 
 
 class Normalized(NamedTuple):
@@ -28,6 +31,13 @@ class Normalized(NamedTuple):
     output: Any
     mean: Any
     variance: Any
+
+
+def _tied(xp: Any, grad: Any, *anchors: Any) -> Any:
+    """A gradient that in torch comes from one kernel with others, and so depends on all that the kernel reads."""
+    for each in () if xp is RAW or grad is None else anchors:
+        grad = grad if each is None else xp.anchored(grad, each, False)
+    return grad
 
 
 def _gradient(xp: Any, grads: Any, input: Any, weight: Any, mean: Any, variance: Any, layout: Any, eps: float) -> Any:
@@ -55,16 +65,21 @@ def _unit(xp: Any, input: Any, mean: Any, variance: Any, split: Ints, eps: float
 
 
 @op(method=False, function=False, returns=Normalized, node=lambda called: called,
-    input=_gradient,
-    weight=lambda xp, given, input, mean, variance, weight_shape, layout, eps: (
-        None if given[0] is None else _affine_sum(
-            xp, given[0] * _unit(xp, input, mean, variance, layout[0], eps), layout[2], weight_shape)),
-    bias=lambda xp, given, bias_shape, layout: None if given[0] is None else _affine_sum(
-        xp, given[0], layout[2], bias_shape))  # fmt: skip
+    input=lambda xp, grads, input, weight, mean, variance, tie, layout, eps: _tied(
+        xp, _gradient(xp, grads, input, weight, mean, variance, layout, eps), tie),
+    weight=lambda xp, given, input, mean, variance, weight, tie, layout, eps: _tied(
+        xp, None if given[0] is None else _affine_sum(
+            xp, given[0] * _unit(xp, input, mean, variance, layout[0], eps), layout[2], weight.shape), weight, tie),
+    bias=lambda xp, given, input, weight, tie, bias_shape, layout, called: _tied(
+        xp, None if given[0] is None else _affine_sum(xp, given[0], layout[2], bias_shape),
+        *(() if called == GROUP else (input, weight, tie))))  # fmt: skip
 def normalized(
-    input: Array, weight: Array | None, bias: Array | None, layout: Any, eps: float, called: str
+    input: Array, weight: Array | None, bias: Array | None, tie: Array | None, layout: Any, eps: float, called: str
 ) -> tuple[Array, Array, Array]:
-    """`layout`: the shape to which the input is brought, the dimensions averaged over, the shape of weight and bias."""
+    """`layout`: the shape to which the input is brought, the dimensions averaged over, the shape of weight and bias.
+
+    `tie`: what else all gradients depend on.
+    """
     split, axes, affine = layout
     x = input.astype(np.float32) if input.dtype == np.float16 else input
     x = x.reshape(split)
@@ -78,12 +93,13 @@ def normalized(
 
 
 @op(method=False, function=False, node="NativeBatchNormBackward0",
-    input=lambda xp, grad, input, weight, variance, affine, eps: xp.anchored(grad * xp.reshape(
-        (1 if weight is None else weight) / xp.sqrt(variance + eps), affine), input, False),
-    weight=lambda xp, grad, input, weight_shape, mean, variance, affine, eps: _affine_sum(
+    input=lambda xp, grad, input, weight, variance, affine, eps: _tied(xp, grad * xp.reshape(
+        (1 if weight is None else weight) / xp.sqrt(variance + eps), affine), input),
+    weight=lambda xp, grad, input, weight, mean, variance, affine, eps: _tied(xp, _affine_sum(
         xp, grad * _unit(xp, input, xp.reshape(mean, affine), xp.reshape(variance, affine), tuple(input.shape), eps),
-        affine, weight_shape),
-    bias=lambda xp, grad, bias_shape, affine: _affine_sum(xp, grad, affine, bias_shape))  # fmt: skip
+        affine, weight.shape), weight),
+    bias=lambda xp, grad, input, weight, bias_shape, affine: _tied(
+        xp, _affine_sum(xp, grad, affine, bias_shape), input, weight))  # fmt: skip
 def standardized(
     input: Array, weight: Array | None, bias: Array | None, mean: Array, variance: Array, affine: Ints, eps: float
 ) -> Array:
@@ -183,7 +199,7 @@ def _batch_norm(x: Tensor, running_mean: Tensor | None, running_var: Tensor | No
         return F.standardized(x, weight, bias, running_mean, running_var, affine, eps)
     axes = (0, *range(2, len(shape)))
     result, mean, variance = F.normalized(
-        x, weight, bias, (shape, axes, affine), eps, "NativeBatchNormBackward0"
+        x, weight, bias, None, (shape, axes, affine), eps, "NativeBatchNormBackward0"
     )
     count = x.numel() // channels
     for running, batch in (
@@ -232,7 +248,7 @@ def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | 
     _check_types(input, weight, bias)
     shape, lead = tuple(input.shape), input.ndim - len(wanted)
     layout = (shape, tuple(range(lead, len(shape))), (*(1,) * lead, *wanted))
-    return F.normalized(input, weight, bias, layout, eps, "NativeLayerNormBackward0")[0]
+    return F.normalized(input, weight, bias, bias, layout, eps, "NativeLayerNormBackward0")[0]
 
 
 @composite(name="nn.functional.group_norm", method=False)
@@ -263,7 +279,7 @@ def group_norm(
     _check_types(input, weight, bias)
     split = (shape[0], num_groups, shape[1] // num_groups * prod(shape[2:]))
     layout = (split, (2,), (1, shape[1], *(1,) * (len(shape) - 2)))
-    return F.normalized(input, weight, bias, layout, eps, "NativeGroupNormBackward0")[0]
+    return F.normalized(input, weight, bias, None, layout, eps, GROUP)[0]
 
 
 @composite(name="nn.functional.rms_norm", method=False)

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from minigrad._declare import composite
-from minigrad._op import RAW, Array
+from minigrad._op import RAW, Array, Arrays
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import not_implemented
 from minigrad.ops._spatial import laid_out
+from minigrad.ops.pointwise import NOT_IMPLEMENTED
 from minigrad.ops.shape import internal, linear
 
 cache = lru_cache(256)  # maps are small, and the same shapes come again and again
@@ -118,6 +119,16 @@ def resample_anchored(self: Array, maps: Any, scale: Any, called: str) -> Array:
           anchor=lambda xp, grad, anchor_shape, zeros: xp.zeros(anchor_shape, grad) if zeros else None)  # fmt: skip
 def anchored(self: Array, anchor: Array, zeros: bool = True) -> Array:
     """The tensor, as something that depends on `anchor`, whose gradient is zeros, or None (but not an error)."""
+    return self
+
+
+def _refuse(grad: Any, kernel: str) -> Any:
+    raise RuntimeError(f"derivative for aten::{kernel} is not implemented")
+
+
+@internal(node=NOT_IMPLEMENTED, self=_refuse, anchors=_refuse)
+def undifferentiable(self: Array, anchors: Arrays, kernel: str) -> Array:
+    """A gradient by a kernel of torch's that torch cannot differentiate; it depends on the anchors."""
     return self
 
 
