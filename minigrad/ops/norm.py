@@ -21,7 +21,6 @@ from minigrad._tensor import Tensor
 from minigrad.ops._checks import kind, refuse_grad, refuse_kinds
 from minigrad.ops._spatial import Ints
 
-
 GROUP = "NativeGroupNormBackward0"
 
 
