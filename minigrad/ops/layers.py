@@ -34,11 +34,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         result = input.matmul(turned)
     elif input.ndim == 2:
         result = F.addmm(bias, input, turned)
-    elif weight.ndim == 2 and input.is_contiguous():
-        rows = F.addmm(bias, input.view(-1, input.shape[-1]), turned)
+    elif weight.ndim == 2 and input.is_contiguous() and (bias.ndim == 1 or tuple(bias.shape) == (1, weight.shape[0])):
+        rows = F.addmm(bias, input.view(math.prod(input.shape[:-1]), input.shape[-1]), turned)
         result = rows.view(*input.shape[:-1], rows.shape[-1])
     else:
-        result = input.matmul(turned) + bias
+        result = input.matmul(turned).add_(bias)
     return result
 
 

@@ -298,7 +298,7 @@ def rms_norm(
     found = x * (x.pow(2).mean(tuple(range(-len(wanted), 0)), keepdim=True) + eps).rsqrt()
     if weight is not None:
         found = found * weight
-    return found if found.dtype is input.dtype else found.to(input.dtype)
+    return found.to(input.dtype).contiguous()
 
 
 @composite(name="nn.functional.local_response_norm", method=False)
