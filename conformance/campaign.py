@@ -11,7 +11,7 @@ import platform
 import time as clock
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
 from datetime import UTC, datetime
 from importlib.metadata import version
 from types import ModuleType
@@ -19,17 +19,17 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from conformance import __version__, engines, execute, executors, gate, generate, isolation
+from conformance import __version__, behaviour, engines, execute, executors, gate, generate, isolation
 from conformance import expectations as known
 from conformance import results as records
 from conformance.blame import Bench
 from conformance.duplicates import Duplicates
 from conformance.engines import Engine, EngineError, Level
-from conformance.executors import Answer, Crew
+from conformance.executors import Crew
 from conformance.program import Program
 from conformance.report import Report
 from conformance.results import Expected, Finding, Results
-from conformance.search import Cause, Description, Met, Task, Unit, together
+from conformance.search import Answer, Cause, Description, Met, Recital, Recited, Task, Unit, together
 from conformance.vocabulary import OPERATIONS
 
 Spec: TypeAlias = str | Engine | type[Engine] | ModuleType
@@ -46,7 +46,7 @@ WINDING_DOWN = 5.0
 class Progress(msgspec.Struct, frozen=True):
     """Where a run is: `done` of `total` (programs when the budget is one of programs, seconds otherwise)."""
 
-    phase: Literal["start", "cells", "pairs", "free", "reduce", "done"]
+    phase: Literal["start", "cells", "pairs", "free", "reduce", "corpus", "done"]
     done: float
     total: float
     unit: Literal["programs", "seconds"]
@@ -114,6 +114,8 @@ class Campaign:
         self.duplicates = Duplicates()
         self.met: dict[Cause, Met] = {}
         self.described: dict[Cause, Finding] = {}
+        self.recited: list[Recited] = []
+        self.reciting, self.reciting_since = 0, 0.0
         self.phase: Any = "start"
         self.complete = True
 
@@ -144,6 +146,10 @@ class Campaign:
             return
         limits = self.configuration
         programs, seconds = self.count["programs"], max(self.elapsed, 1e-9)
+        if self.phase == "corpus":
+            done, rate = len(self.recited), len(self.recited) / max(clock.perf_counter() - self.reciting_since, 1e-9)
+            self.progress(Progress("corpus", done, self.reciting, "programs", done, rate, len(self.met)))
+            return
         by_programs = limits.examples is not None
         share = self.shard[1] if self.shard else 1
         self.progress(
@@ -179,6 +185,7 @@ class Campaign:
         try:
             with execute.steady_memory():
                 self._search(crew, units, under_way)
+            self._recite(crew)
         except KeyboardInterrupt:
             self.complete = False
             self._wind_down(crew, under_way)
@@ -230,6 +237,18 @@ class Campaign:
                 del under_way[future]
             self.report()
 
+    def _recite(self, crew: Crew) -> None:
+        """Run this shard's part of the corpus of behaviour, where the level and the engine have one."""
+        if self.level != "corpus" or not self.engine.module:
+            return
+        self.phase = "corpus"
+        number, of = self.shard or (1, 1)
+        tasks = [Recital(snippet, self.engine.module) for snippet in behaviour.load()[number - 1 :: of]]
+        self.reciting, self.reciting_since = len(tasks), clock.perf_counter()
+        for future in as_completed([crew.submit(task) for task in tasks]):
+            self._take(future.result())
+            self.report()
+
     def _next_description(self, asked: dict[Cause, int], *, final: bool) -> Description | None:
         """A cause to reduce: one that is new or, at the end, one for which an earlier program came in meanwhile."""
         for cause, met in self.met.items():
@@ -253,6 +272,10 @@ class Campaign:
         """Add up what came back."""
         if isinstance(answer, Finding):
             self.described[answer.blamed, answer.kind] = answer
+            return
+        if isinstance(answer, Recited):
+            self.recited.append(answer)
+            self.spent["corpus"] += answer.seconds  # type: ignore[assignment]
             return
         self.count.update(answer.counts)
         self.spent.update(answer.seconds)
@@ -317,6 +340,7 @@ class Campaign:
                 ),
             ),
             findings=tuple(sorted(map(self._counted, self.described.values()), key=lambda f: (f.position, f.id))),
+            corpus=self._corpus(),
             statistics=statistics,
             timings=records.Timings(total=self.elapsed, jobs=self.jobs, **{k: float(v) for k, v in self.spent.items()}),
             started=self.when,
@@ -324,6 +348,29 @@ class Campaign:
             and records.Shard(number=self.shard[0], of=self.shard[1], sketches={name: self.duplicates.sketch}),
         )
         return gate.judge(found, interrupted=not self.complete)
+
+    def _corpus(self) -> tuple[records.Corpus, ...]:
+        """The corpus under the engine, as far as it was run."""
+        counts: dict[str, Counter[str]] = {}
+        programs = []
+        for recited in sorted(self.recited, key=lambda recited: recited.result.id):
+            result = recited.result
+            counts.setdefault(recited.snippet.topic, Counter())[result.status] += 1
+            if result.status != "same":
+                programs.append(
+                    records.CorpusProgram(
+                        id=result.id,
+                        status=result.status,
+                        source=recited.snippet.source,
+                        statements=tuple(
+                            records.Statement(source=d.statement, expected=d.first, actual=d.second)
+                            for d in result.differences
+                        ),
+                        reason=result.reason,
+                    )
+                )
+        topics = tuple(records.CorpusTopic(name=name, **found) for name, found in sorted(counts.items()))
+        return (records.Corpus(engine=self.engine.name, topics=topics, programs=tuple(programs)),) if topics else ()
 
     def _counted(self, finding: Finding) -> Finding:
         """The finding with all that was met of its cause, also since it was described."""
@@ -357,8 +404,10 @@ def check(
     workers are used instead. `shard=(i, n)` does the i-th of n parts, to be merged. None of this changes the results of
     a budget in programs. `min_coverage` is the percentage of the cells below which the gate says: not enough evidence.
 
-    `level` says how much of torch the engine claims: "value", "gradient", "higher" (order), "behaviour" (of autograd)
-    or "look" (names, versions, memory), each with those before it; all that the engine offers when it is not given.
+    `level` says how much of torch the engine claims: "value", "gradient", "higher" (order), "behaviour" (of autograd),
+    "look" (names, versions, memory) or "corpus" (an engine that mirrors torch's module also runs the corpus of
+    behaviour, which takes some ten seconds beside the budget), each with those before it. When it is not given: all
+    that the engine offers but the corpus.
     `expectations` are known findings (`expectations.load`); without, those that come with the suite for the engine.
     """
     if examples is not None and examples < 1:

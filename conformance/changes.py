@@ -31,18 +31,22 @@ class Changes(msgspec.Struct, frozen=True):
     """The changes between two results, and what they mean for a build.
 
     `lost` holds the (engine, operation, feature) cells that the old run exercised and the new one did not; operations
-    that an engine no longer offers are among them, with the feature `""`.
+    that an engine no longer offers are among them, with the feature `""`, and topics of the behaviour corpus of which
+    less was run, as (engine, "behaviour corpus", topic). `unlike` and `like` hold the (engine, program) of the corpus
+    that differs now and did not, and the other way round.
     """
 
     new: tuple[Finding, ...]
     fixed: tuple[Finding, ...]
     changed: tuple[Changed, ...]
     lost: tuple[tuple[str, str, str], ...]
+    unlike: tuple[tuple[str, str], ...] = ()
+    like: tuple[tuple[str, str], ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """1 when a finding is new or changed, 4 when only coverage was lost, 0 otherwise; fixed ones are no failure."""
-        if self.new or self.changed:
+        """1 when something differs that did not, or otherwise; 4 when only coverage was lost; 0 when all is as good."""
+        if self.new or self.changed or self.unlike:
             return int(Exit.FINDING)
         return int(Exit.EVIDENCE if self.lost else Exit.PASSED)
 
@@ -55,14 +59,33 @@ def compare(old: Results, new: Results) -> Changes:
     """
     before = {finding.id: finding for finding in old.findings}
     after = {finding.id for finding in new.findings}
+    topics, differing = _topics(new), _differing(new)
     tested = {engine.name for engine in new.engines}
     exercised = _exercised(new)
     return Changes(
         new=tuple(f for f in new.findings if f.id not in before),
         fixed=tuple(f for f in old.findings if f.id not in after and f.engine in tested and _seen(f, exercised)),
         changed=tuple(Changed(before[f.id], f) for f in new.findings if f.id in before and _changed(before[f.id], f)),
-        lost=tuple(cell for cell in _exercised(old) if cell not in exercised),
+        lost=(
+            *(cell for cell in _exercised(old) if cell not in exercised),
+            *(
+                (engine, "behaviour corpus", name)
+                for (engine, name), n in _topics(old).items()
+                if topics[engine, name] < n
+            ),
+        ),
+        unlike=tuple(sorted(differing - _differing(old))),
+        like=tuple(sorted(at for at in _differing(old) - differing if topics[at[0], at[1].partition("/")[0]])),
     )
+
+
+def _topics(results: Results) -> Counter[tuple[str, str]]:
+    """How many programs of each topic of the behaviour corpus were run under each engine."""
+    return Counter({(c.engine, topic.name): topic.programs for c in results.corpus for topic in c.topics})
+
+
+def _differing(results: Results) -> set[tuple[str, str]]:
+    return {(c.engine, program.id) for c in results.corpus for program in c.programs if program.status != "stale"}
 
 
 def _seen(finding: Finding, exercised: Counter[tuple[str, str, str]]) -> bool:

@@ -123,8 +123,9 @@ _OUTPUT = _argument(
     ),
     _argument(
         "--level",
-        choices=("value", "gradient", "higher", "behaviour", "look"),
-        help="how much of torch the engine claims, each with those before it (default: all that it offers)",
+        choices=("value", "gradient", "higher", "behaviour", "look", "corpus"),
+        help="how much of torch the engine claims, each with those before it (default: all that it offers but corpus). "
+        "corpus also runs the behaviour corpus, for engines that mirror torch's module: ten seconds beside the budget",
     ),
     _argument("--jobs", type=_positive(int), metavar="N", help="processes to use (default: one for each CPU)"),
     _argument("--shard", type=_part, metavar="I/N", help="do the I-th of N parts, for `conformance merge`"),

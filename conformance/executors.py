@@ -15,14 +15,12 @@ from uuid import uuid4
 from conformance import __version__
 from conformance.engines import Engine, EngineError
 from conformance.isolation import Pool, Settings, WorkerError
-from conformance.results import Finding
-from conformance.search import Outcome, Searcher, Task
+from conformance.search import Answer, Searcher, Task
 
 if TYPE_CHECKING:
     from distributed import Worker
 
 T = TypeVar("T")
-Answer = Outcome | Finding
 
 
 @dataclass(frozen=True)

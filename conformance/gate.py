@@ -6,6 +6,7 @@ A reason is written `code: text`. `EXPLANATIONS` holds one paragraph for each co
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from enum import IntEnum
 
 import msgspec
@@ -54,6 +55,11 @@ EXPLANATIONS: dict[str, str] = {
     "or ended the process. Exit code 1.",
     "flaky-expectation": "The witness of a known finding answers differently in repeated runs, in one process or in a "
     "fresh one. Exit code 1. An engine whose answers change cannot be tested: mend that first.",
+    "corpus": "A program of the behaviour corpus (`--level corpus`) shows another text under the engine than under "
+    "torch, and is not listed as different. Exit code 1. The report shows its statements; what is known to differ "
+    "stands in `conformance/behaviour/exceptions.toml`, each with its reason.",
+    "stale-exception": "A program of the behaviour corpus is listed as different and shows the same as under torch "
+    "now. Exit code 1. If the engine was mended, remove its line from `conformance/behaviour/exceptions.toml`.",
     "reference-error": "torch itself raised an error on more than one in a thousand programs that were meant to be "
     "valid, and these prove little. Exit code 3. It is a defect of the generator: please report it with the seed.",
     "internal-error": "The suite itself failed. Exit code 3. It is a defect of the suite: please report it with the "
@@ -96,10 +102,9 @@ def _short_of_coverage(results: Results) -> list[str]:
         missing, offered = uncovered(results, engine.name)
         share = 100 * (offered - len(missing)) / offered if offered else 0.0
         if share < (wanted or 0.0):
-            names = ", ".join(missing[:LISTED]) + (", …" if len(missing) > LISTED else "")
             found.append(
                 f"coverage: {share:.2f} % of {_count(offered, 'cell')} of {engine.name} were tried, {wanted:g} % are "
-                f"asked for; {len(missing):,} were not ({names})"
+                f"asked for; {len(missing):,} were not ({_first(missing, LISTED)})"
             )
     return found
 
@@ -123,6 +128,14 @@ def judge(results: Results, *, interrupted: bool = False) -> Results:
         if expected.outcome in UNMET:
             code = f"{expected.outcome.replace(' ', '-')}-expectation"
             reasons.append((Exit.FINDING, f"{code}: {expected.id} of {expected.engine}: {expected.text}"))
+    for corpus in results.corpus:
+        if other := corpus.ids("differs"):
+            programs = _count(len(other), "program")
+            reasons.append((Exit.FINDING, f"corpus: {programs} of {corpus.engine} unlike torch ({_first(other)})"))
+        if stale := corpus.ids("stale"):
+            programs = _count(len(stale), "program")
+            text = f"{programs} listed as different in {corpus.engine} and like torch now ({_first(stale)})"
+            reasons.append((Exit.FINDING, f"stale-exception: {text}"))
     if results.shard is not None:
         pass  # how much was tried is a question to all shards together
     elif not results.statistics.programs:
@@ -130,10 +143,8 @@ def judge(results: Results, *, interrupted: bool = False) -> Results:
     else:
         reasons += [(Exit.EVIDENCE, text) for text in _short_of_coverage(results)]
         for engine, operations in unexercised(results).items():
-            names = ", ".join(operations[:5]) + (", …" if len(operations) > 5 else "")
-            reasons.append(
-                (Exit.EVIDENCE, f"not-exercised: {_count(len(operations), 'operation')} of {engine} ({names})")
-            )
+            count = _count(len(operations), "operation")
+            reasons.append((Exit.EVIDENCE, f"not-exercised: {count} of {engine} ({_first(operations)})"))
     exit_code = min((code for code, _ in reasons), key=PRECEDENCE.index, default=Exit.PASSED)
     return msgspec.structs.replace(
         results,
@@ -141,6 +152,10 @@ def judge(results: Results, *, interrupted: bool = False) -> Results:
         exit_code=int(exit_code),
         complete=results.complete and not interrupted,
     )
+
+
+def _first(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def _count(number: int, noun: str) -> str:

@@ -26,12 +26,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from conformance import behaviour
 from conformance.compare import Mismatch
 from conformance.engines.protocol import Level
 from conformance.journal import Journal, Note
 from conformance.program import Program
 from conformance.results import Difference, Finding
-from conformance.search import Description, Met, Outcome, Searcher, Task, Unit
+from conformance.search import Answer, Description, Met, Outcome, Recital, Recited, Searcher, Task, Unit
 
 #: Seconds that one program may take in an engine, unless the settings say otherwise.
 TIMEOUT = 10.0
@@ -176,8 +177,10 @@ class Worker:
         """Number of the process, while there is one."""
         return None if self._process is None else self._process.pid
 
-    def perform(self, task: Task) -> Outcome | Finding:
+    def perform(self, task: Task) -> Answer:
         """Do what is asked. Raises `WorkerError`, `ClosedError`, or what loading the engine raises."""
+        if isinstance(task, Recital):
+            return self._recite(task)
         return self._search(task) if isinstance(task, Unit) else self._describe(task)
 
     def survives(self, program: Program) -> bool:
@@ -280,6 +283,13 @@ class Worker:
         found: Finding = answer
         return found
 
+    def _recite(self, task: Recital) -> Recited:
+        answer = self._ask("recite", task)
+        if isinstance(answer, Death):
+            return Recited(task.snippet, behaviour.broken(task.snippet, task.module, answer.how))
+        recited: Recited = answer
+        return recited
+
     def _search(self, unit: Unit) -> Outcome:
         deaths: list[Met] = []
         unexplained = 0
@@ -358,7 +368,7 @@ class Pool:
         self._lock = threading.Lock()
         self._closed = False
 
-    def perform(self, task: Task) -> Outcome | Finding:
+    def perform(self, task: Task) -> Answer:
         """Have a worker do what is asked."""
         try:
             worker = self._idle.get_nowait()

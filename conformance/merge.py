@@ -10,7 +10,22 @@ import msgspec
 
 from conformance.duplicates import total
 from conformance.gate import judge
-from conformance.results import Cell, EngineRecord, Errors, Finding, Pairs, Results, ResultsError, Shard
+from conformance.results import (
+    Cell,
+    Corpus,
+    CorpusProgram,
+    CorpusTopic,
+    EngineRecord,
+    Errors,
+    Finding,
+    Pairs,
+    Results,
+    ResultsError,
+    Shard,
+)
+
+#: How a program of the corpus may fare.
+STATUSES = ("same", "differs", "known", "stale")
 
 T = TypeVar("T")
 Counts = TypeVar("Counts", bound=msgspec.Struct)
@@ -32,6 +47,7 @@ def merge(parts: Sequence[Results]) -> Results:
         errors=_errors(errors for part in parts for errors in part.errors),
         findings=_findings((finding for part in parts for finding in part.findings), engines),
         expectations=tuple({(e.engine, e.id): e for part in parts for e in part.expectations}.values()),
+        corpus=_corpora(corpus for part in parts for corpus in part.corpus),
         statistics=_sum([part.statistics for part in parts]),
         timings=_sum([part.timings for part in parts]),
         started=min(part.started for part in parts),
@@ -148,6 +164,29 @@ def _errors(errors: Iterable[Errors]) -> tuple[Errors, ...]:
             worst=max(one.worst for one in group),
         )
         for group in _grouped(errors, lambda one: (one.engine, one.operation))
+    )
+
+
+def _corpora(corpora: Iterable[Corpus]) -> tuple[Corpus, ...]:
+    def by_name(one: CorpusTopic) -> str:
+        return one.name
+
+    def by_id(one: CorpusProgram) -> str:
+        return one.id
+
+    return tuple(
+        replace(
+            group[0],
+            topics=tuple(
+                replace(
+                    topics[0],
+                    **{field: sum(getattr(topic, field) for topic in topics) for field in STATUSES},
+                )
+                for topics in _grouped(sorted((t for one in group for t in one.topics), key=by_name), by_name)
+            ),
+            programs=tuple(sorted((program for one in group for program in one.programs), key=by_id)),
+        )
+        for group in _grouped(corpora, lambda one: one.engine)
     )
 
 

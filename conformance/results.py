@@ -62,7 +62,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
     With a budget in programs the same programs are run everywhere. With one in seconds their number depends on the
     speed of the machine (the ids of findings do not). `min_coverage` is the percentage of the cells that must be tried.
-    `level` is how deep engines were looked at; "" stands for all that each of them offers.
+    `level` is how deep engines were looked at; "" stands for all that random programs can ask of each of them, which
+    leaves out the corpus of behaviour.
     """
 
     seed: int
@@ -220,10 +221,90 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement of the corpus, and what it showed under torch and under the engine, where that is not the same."""
+
+    source: str
+    expected: str
+    actual: str
+
+
+class CorpusProgram(msgspec.Struct, frozen=True, kw_only=True):
+    """A program of the corpus that differs, or that is listed as different (with its `reason`) and is not: `stale`.
+
+    `id` is its topic and its name; `statements` are those that showed something else.
+    """
+
+    id: str
+    status: Literal["differs", "known", "stale"]
+    source: str
+    statements: tuple[Statement, ...] = ()
+    reason: str = ""
+
+
+class CorpusTopic(msgspec.Struct, frozen=True, kw_only=True):
+    """How many programs of a topic there are, and how they fared."""
+
+    name: str
+    same: int = 0
+    differs: int = 0
+    known: int = 0
+    stale: int = 0
+
+    @property
+    def programs(self) -> int:
+        """How many were run."""
+        return self.same + self.differs + self.known + self.stale
+
+
+class Corpus(msgspec.Struct, frozen=True, kw_only=True):
+    """The corpus of behaviour under one engine: its topics, and each program that did not show the same as under torch.
+
+    Both are in the order of their names. Engines that do not mirror torch's module have none.
+    """
+
+    engine: str
+    topics: tuple[CorpusTopic, ...]
+    programs: tuple[CorpusProgram, ...] = ()
+
+    def ids(self, status: str) -> tuple[str, ...]:
+        """The programs that fared so."""
+        return tuple(program.id for program in self.programs if program.status == status)
+
+
+class PlantedFault(msgspec.Struct, frozen=True, kw_only=True):
+    """A fault that was planted into an engine: whether the suite found it, and named the right part.
+
+    `programs` is how many were run until it was met, `seconds` how long that took; 0 where it was not found. `said` is
+    what the suite gave as the cause.
+    """
+
+    name: str
+    family: str
+    found: bool
+    named: bool = False
+    programs: int = 0
+    seconds: float = 0.0
+    said: str = ""
+
+
+class SelfTest(msgspec.Struct, frozen=True, kw_only=True):
+    """The suite, tested: faults were planted one at a time, each searched for with a budget of `examples` programs."""
+
+    suite: str
+    torch: str
+    engine: str
+    seed: int
+    examples: int
+    faults: tuple[PlantedFault, ...]
+    seconds: float = 0.0
+    started: str = ""
+
+
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds spent: `total` by the clock, the parts added up over all workers (`jobs`; 0: the process itself).
 
-    `engine` and `reference` run programs; the rest is the harness.
+    `engine` and `reference` run programs, `corpus` those of the corpus under both; the rest is the harness.
     """
 
     total: float = 0.0
@@ -234,6 +315,7 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     reference: float = 0.0
     compare: float = 0.0
     reduce: float = 0.0
+    corpus: float = 0.0
 
     @property
     def search(self) -> float:
@@ -287,6 +369,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[Errors, ...] = ()
     findings: tuple[Finding, ...] = ()
     expectations: tuple[Expected, ...] = ()
+    corpus: tuple[Corpus, ...] = ()
+    selftest: SelfTest | None = None
     statistics: Statistics = msgspec.field(default_factory=Statistics)
     timings: Timings = msgspec.field(default_factory=Timings)
     started: str = ""

@@ -7,6 +7,7 @@ and in any order; `campaign` adds up their outcomes. (A budget in seconds is the
 from __future__ import annotations
 
 import contextlib
+import sys
 import time as clock
 from bisect import bisect_left
 from collections import Counter
@@ -16,7 +17,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from conformance import execute, findings, generate, noise
+from conformance import behaviour, execute, findings, generate, noise
 from conformance.blame import Bench
 from conformance.compare import Mismatch, equal, judge
 from conformance.duplicates import fingerprint
@@ -113,7 +114,23 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     plain: bool = False
 
 
-Task: TypeAlias = Unit | Description
+class Recital(msgspec.Struct, frozen=True):
+    """Asks for one program of the corpus of behaviour, under torch and under `module`, which mirrors it."""
+
+    snippet: behaviour.Snippet
+    module: str
+
+
+class Recited(msgspec.Struct, frozen=True):
+    """How a program of the corpus fared, and how long it took."""
+
+    snippet: behaviour.Snippet
+    result: behaviour.Result
+    seconds: float = 0.0
+
+
+Task: TypeAlias = Unit | Description | Recital
+Answer: TypeAlias = Outcome | Finding | Recited
 
 
 def together(met: Iterable[Met]) -> dict[Cause, Met]:
@@ -150,9 +167,17 @@ class Searcher:
         self._mismatches = 0
         self._blaming = 0.0
 
-    def perform(self, task: Task) -> Outcome | Finding:
+    def perform(self, task: Task) -> Answer:
         """Do what is asked."""
+        if isinstance(task, Recital):
+            return self.recite(task)
         return self.search(task) if isinstance(task, Unit) else self.describe(task)
+
+    def recite(self, task: Recital) -> Recited:
+        """Run a program of the corpus."""
+        start = clock.perf_counter()
+        result = behaviour.check(task.snippet, sys.modules[task.module], sys.modules[self.reference.module])
+        return Recited(task.snippet, result, clock.perf_counter() - start)
 
     def search(self, unit: Unit) -> Outcome:
         """Do a unit."""

@@ -17,7 +17,7 @@ import io
 import re
 import tomllib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
 from types import ModuleType
@@ -129,10 +129,11 @@ def run(snippet: Snippet, module: ModuleType) -> Outcome:
         "np": np,
     }
     shown = []
+    lines = snippet.source.splitlines()
     with _usual_settings(module):
         for node in ast.parse(snippet.source, FILENAME).body:
             text = normalise(_show(node, namespace), module.__name__)
-            shown.append(Shown(_source(snippet.source, node), text))
+            shown.append(Shown(_source(lines, node), text))
     return Outcome(tuple(shown))
 
 
@@ -152,11 +153,15 @@ def _usual_settings(module: ModuleType) -> Iterator[None]:
             module.autograd.set_detect_anomaly(False)
 
 
-def _source(source: str, node: ast.stmt) -> str:
+def _source(lines: Sequence[str], node: ast.stmt) -> str:
+    """The text of a statement, with its decorators; a line that holds several statements is cut at their ends."""
     decorators = getattr(node, "decorator_list", [])
+    first = decorators[0].lineno if decorators else node.lineno
+    text = list(lines[first - 1 : node.end_lineno])
+    text[-1] = text[-1].encode()[: node.end_col_offset].decode()  # offsets count bytes
     if not decorators:
-        return ast.get_source_segment(source, node) or ""
-    return "\n".join(source.splitlines()[decorators[0].lineno - 1 : node.end_lineno])
+        text[0] = text[0].encode()[node.col_offset :].decode()
+    return "\n".join(text)
 
 
 def _show(node: ast.stmt, namespace: dict[str, Any]) -> str:
@@ -207,8 +212,16 @@ def compare(first: Outcome, second: Outcome) -> tuple[Difference, ...]:
 
 def check(snippet: Snippet, engine: ModuleType, reference: ModuleType) -> Result:
     """Run a program under the reference and under an engine that mirrors it (its name finds its exceptions)."""
-    differences = compare(run(snippet, reference), run(snippet, engine))
-    reason = exceptions(engine.__name__).get(snippet.id, "")
+    return _judged(snippet, engine.__name__, compare(run(snippet, reference), run(snippet, engine)))
+
+
+def broken(snippet: Snippet, engine: str, how: str) -> Result:
+    """The result of a program that ended the process, or held it up, under the module of this name."""
+    return _judged(snippet, engine, (Difference(snippet.source.rstrip(), "", how),))
+
+
+def _judged(snippet: Snippet, engine: str, differences: tuple[Difference, ...]) -> Result:
+    reason = exceptions(engine).get(snippet.id, "")
     if reason:
         return Result(snippet.id, "known" if differences else "stale", differences, reason)
     return Result(snippet.id, "differs" if differences else "same", differences)

@@ -69,7 +69,11 @@ def present() -> tuple[tuple[str, ...], dict[str, str]]:
 
 
 def levels(engine: Engine) -> tuple[Level, ...]:
-    """What an engine can be asked for, by the methods that it has: each level needs those of one or two."""
+    """What random programs can ask of an engine, by the methods that it has: each level needs those of one or two.
+
+    The level "corpus" is no matter of methods: it is for engines with a `module`, costs the same whatever the budget,
+    and so has to be asked for.
+    """
     needs: dict[Level, tuple[str, ...]] = {
         "value": ("apply",),
         "gradient": ("backward",),

@@ -24,8 +24,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy.typing as npt
 
-#: What an engine can claim, each with all that stands before it.
-Level: TypeAlias = Literal["value", "gradient", "higher", "behaviour", "look"]
+#: What an engine can claim, each with all that stands before it; the last only one that mirrors torch's module.
+Level: TypeAlias = Literal["value", "gradient", "higher", "behaviour", "look", "corpus"]
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 
 

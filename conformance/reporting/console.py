@@ -38,13 +38,28 @@ def console(stream: IO[str]) -> Console:
 
 
 def print_report(results: Results, out: Console, worst: int = WORST) -> None:
-    """Print the `worst` first findings in full and the others by name, then the table, then the verdict."""
-    for finding in results.findings[:worst]:
+    """Print the `worst` findings in full, the others and what is known in a line each, a table, then the verdict."""
+    found = summary.ranked(results)
+    unknown = [finding for finding in found if not finding.known]
+    for finding in unknown[:worst]:
         print_finding(finding, out)
-    if len(results.findings) > worst:
-        rest = [(f.id, f"{f.met:,}", textwrap.shorten(summary.headline(f), 100)) for f in results.findings[worst:]]
-        out.print(tabulate(rest, headers=["finding", "met", "cause"], disable_numparse=True))
-        out.print()
+    for title, rest in (("finding", unknown[worst:]), ("known", [finding for finding in found if finding.known])):
+        if rest:
+            rows = [(f.id, f"{f.met:,}", f.verdict, textwrap.shorten(summary.headline(f), 90)) for f in rest]
+            out.print(tabulate(rows, headers=[title, "met", "verdict", "cause"], disable_numparse=True))
+            out.print()
+    for corpus in summary.corpora(results):
+        for program in corpus.failing[:worst]:
+            out.print(Text(f"✗ behaviour corpus: {program.id}", style="bold red"))
+            out.print(_indented(summary.told(program, corpus.engine)))
+            out.print()
+        if corpus.failing[worst:]:
+            names = ", ".join(program.id for program in corpus.failing[worst:])
+            out.print(_wrapped(f"further programs of the behaviour corpus: {names}", 0))
+            out.print()
+        if corpus.failing:
+            out.print(tabulate(corpus.rows, headers=summary.CORPUS_HEADERS, intfmt=","))
+            out.print()
     if rows := _needing_a_look(results):
         out.print(tabulate(rows, headers=["engine", "operation", "programs", "mismatches", "status"]))
         out.print()
@@ -94,6 +109,9 @@ def print_changes(changes: Changes, out: Console) -> None:
             out.print(Text.assemble((f"{title:<8}", style), f"{finding.id}  {summary.headline(finding)}"))
     for pair in changes.changed:
         out.print(Text.assemble((f"{'changed':<8}", "bold red"), f"{pair.new.id}  {pair.what}"))
+    for title, programs, style in (("unlike", changes.unlike, "bold red"), ("like", changes.like, "green")):
+        for engine, program in programs:
+            out.print(Text.assemble((f"{title:<8}", style), f"{engine}: behaviour corpus: {program}"))
     lost: dict[tuple[str, str], list[str]] = {}
     for engine, operation, feature in changes.lost:
         lost.setdefault((engine, operation), []).append(feature)
@@ -103,6 +121,8 @@ def print_changes(changes: Changes, out: Console) -> None:
         (len(changes.new), "new"),
         (len(changes.changed), "changed"),
         (len(changes.fixed), "fixed"),
+        (len(changes.unlike), "unlike torch"),
+        (len(changes.like), "like torch again"),
         (len(changes.lost), "lost from coverage"),
     ]
     said = ", ".join(f"{count:,} {what}" for count, what in counts if count) or "nothing has changed"
@@ -119,6 +139,9 @@ def print_verdict(results: Results, out: Console) -> None:
         if engine.unsupported:
             names = ", ".join(engine.unsupported[:4]) + (", …" if len(engine.unsupported) > 4 else "")
             out.print(f"not offered by {engine.name}, so not tried: {len(engine.unsupported)} operations ({names})")
+    for corpus in summary.corpora(results):
+        if corpus.rows or results.configuration.level == "corpus":
+            out.print(f"behaviour of {corpus.engine}: {corpus.line}")
     for reason in results.reasons:
         out.print(f"reason: {reason}")
     verdict = summary.verdict(results)
@@ -126,7 +149,7 @@ def print_verdict(results: Results, out: Console) -> None:
 
 
 def _needing_a_look(results: Results) -> list[tuple[str, str, str, str, str]]:
-    """Operations that the engine offers and that did not pass."""
+    """Operations that the engine offers and that did not pass, but for those that show no more than what is known."""
     return [
         (matrix.engine, operation, f"{squares[0].programs:,}", f"{squares[0].mismatches:,}", squares[0].status)
         for matrix in summary.matrices(results)

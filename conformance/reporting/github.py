@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +19,8 @@ from conformance.results import Finding, Results
 
 #: GitHub shows that many errors of a step; the last one tells of the others.
 MOST = 10
+#: Reasons of the gate that have an error for each of what they count.
+SHOWN = ("finding:", "corpus:", "stale-exception:")
 #: Bytes of a step summary, which steps of one job share.
 LARGEST = 1 << 20
 
@@ -40,16 +43,22 @@ def publish(results: Results, out: IO[str], environment: Mapping[str, str] = os.
 
 
 def commands(results: Results, root: Path) -> list[str]:
-    """Workflow commands: one error for each unknown finding, at its rule's line where that lies below `root`."""
-    findings = [finding for finding in summary.ranked(results) if not finding.known]
+    """Workflow commands: an error for each unknown finding, at its rule's line where that lies below `root`, for each
+    program of the behaviour corpus that fails, and for each other reason of the gate.
+    """
     specs = {engine.name: engine.spec for engine in results.engines}
-    shown = findings if len(findings) <= MOST else findings[: MOST - 1]
-    lines = [_annotation(finding, specs.get(finding.engine, finding.engine), root) for finding in shown]
-    if len(findings) > len(shown):
-        lines.append(_error("", f"{len(findings) - len(shown)} more findings", "the report shows them all"))
-    if not findings and results.exit_code:
-        lines += [_error("", "conformance", reason) for reason in results.reasons[:MOST]]
-    return lines
+    findings = [finding for finding in summary.ranked(results) if not finding.known]
+    programs = [(corpus.engine, program) for corpus in summary.corpora(results) for program in corpus.failing]
+    reasons = [reason for reason in results.reasons if not reason.startswith(SHOWN)]
+    errors: list[Callable[[], str]] = [
+        *(partial(_annotation, finding, specs.get(finding.engine, finding.engine), root) for finding in findings),
+        *(partial(_error, "", f"behaviour: {program.id}", summary.told(program, by)) for by, program in programs),
+        *(partial(_error, "", "conformance", reason) for reason in reasons),
+    ]
+    if len(errors) > MOST:
+        more = f"{len(errors) - MOST + 1} more"
+        errors[MOST - 1 :] = [partial(_error, "", more, "the report shows them all")]
+    return [error() for error in errors]
 
 
 def declaration(spec: str, operation: str) -> tuple[Path, int] | None:

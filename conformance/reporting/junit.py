@@ -1,4 +1,7 @@
-"""The JUnit report: one test case for each cell (operation × feature) of each engine, and one for each finding."""
+"""The JUnit report: one test case for each cell (operation × feature) of each engine, and one for each finding.
+
+Where the behaviour corpus was run, each topic has one for what is the same, and each other program one of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from conformance.gate import Exit
 from conformance.reporting import summary
-from conformance.results import Finding, Results
+from conformance.results import CorpusProgram, Finding, Results
 
 
 def to_junit(results: Results) -> str:
@@ -27,6 +30,13 @@ def to_junit(results: Results) -> str:
             cases += [_cell(group, feature, square) for feature, square in tried or cells[:1]]
         suite.add_testcases(cases)  # all at once: each call counts the suite anew
         report.add_testsuite(suite)
+    for corpus in summary.corpora(results):
+        if corpus.rows:
+            suite = TestSuite(f"behaviour corpus under {corpus.engine}")
+            group = f"conformance.{corpus.engine}.corpus"
+            topics = [TestCase(topic, group) for topic, _, same, *_ in corpus.rows[1:] if same]
+            suite.add_testcases([*topics, *(_behaviour(corpus.engine, program) for program in corpus.programs)])
+            report.add_testsuite(suite)
     findings = TestSuite("findings")
     cases = [_finding(finding) for finding in summary.ranked(results)]
     if results.exit_code not in {Exit.PASSED, Exit.FINDING}:
@@ -45,8 +55,24 @@ def _cell(group: str, feature: str, square: summary.Square) -> TestCase:
     case = TestCase(feature, group)
     if square.status == "failed":
         case.result = [Failure(f"{square.mismatches:,} of {square.programs:,} programs differ from torch", "mismatch")]
+    elif square.status == "known":
+        case.result = [Skipped(f"known: {square.mismatches:,} of {square.programs:,} programs differ as is listed")]
     elif square.status != "passed":
         case.result = [Skipped(square.status)]
+    return case
+
+
+def _behaviour(engine: str, program: CorpusProgram) -> TestCase:
+    """A program of the corpus that is not the same; those that are stand together in the case of their topic."""
+    case = TestCase(program.id, f"conformance.{engine}.corpus")
+    if program.status == "known":
+        case.result = [Skipped(f"known: {program.reason}")]
+    elif program.status == "stale":
+        case.result = [Failure(f"listed as different, and is not: {program.reason}", "stale")]
+    else:
+        failure = Failure("shows another text than under torch", "differs")
+        failure.text = _legal(summary.told(program, engine))
+        case.result = [failure]
     return case
 
 

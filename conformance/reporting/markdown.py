@@ -13,8 +13,9 @@ from conformance.results import Finding, Results
 
 #: Bytes of a report: GitHub shows no step summary above 1 MiB.
 LARGEST = 1_000_000
-#: Operations whose errors are listed.
+#: Operations whose errors are listed, and programs of the corpus of which each statement is.
 WORST = 15
+MOST_PROGRAMS = 30
 
 
 def to_markdown(results: Results, largest: int = LARGEST) -> str:
@@ -22,14 +23,14 @@ def to_markdown(results: Results, largest: int = LARGEST) -> str:
     verdict = summary.verdict(results)
     start = [
         f"# {verdict.glyph} {verdict.word}: {cell(summary.subject(results))}",
-        "\n".join(f"- {cell(reason)}" for reason in results.reasons)
-        or summary.agreement(results),
+        "\n".join(f"- {cell(reason)}" for reason in results.reasons) or summary.agreement(results),
         table(["", ""], summary.figures(results)),
         fence(summary.command(results), "sh"),
         "## Environment and engines",
         table(["", ""], summary.environment(results)),
     ]
     end = [*_errors(results), "## Testing quality", table(["what", "count", "meaning"], summary.quality(results))]
+    end = [*_corpus(results), *end]
     if known := summary.known(results):
         end += ["## Known findings", table(["expectation", "engine", "outcome", "why"], known)]
     end += ["## Timings", table(["part", "time", "share"], summary.timings(results))]
@@ -68,7 +69,8 @@ def _rest(findings: Sequence[Finding]) -> list[str]:
 def _matrices(results: Results) -> list[str]:
     blocks = [
         "## Operations by feature",
-        "✓ passed, ✗ failed (in so many programs), · not exercised, – not offered by the engine, blank: does not apply",
+        "✓ passed, ✗ failed (in so many programs), ≠ differs as is known, ○ not exercised, – not offered by the "
+        "engine, blank: does not apply",
     ]
     if len(results.engines) > 1:
         rows = [[f"`{name}`", *(square.text for _, square in row)] for name, row in summary.by_engine(results)]
@@ -103,6 +105,32 @@ def _errors(results: Results) -> list[str]:
         "its array; the tolerance lies before the last column, whose programs have more noise than that themselves."
     )
     return ["## Errors of what passed", said, *blocks] if blocks else []
+
+
+def _corpus(results: Results) -> list[str]:
+    blocks = ["## Behaviour corpus"]
+    for corpus in summary.corpora(results):
+        if len(results.engines) > 1:
+            blocks.append(f"### {cell(corpus.engine)}")
+        blocks.append(f"{cell(corpus.line[0].upper() + corpus.line[1:])}.")
+        if corpus.rows:
+            blocks.append(table(summary.CORPUS_HEADERS, corpus.rows))
+        for program in corpus.programs[:MOST_PROGRAMS]:
+            why = f": {cell(program.reason)}" if program.reason else ""
+            blocks.append(f"{code(program.id)}, {program.status}{why}")
+            rows = [
+                [_lines(text) for text in (summary.prompted(s.source), s.expected, s.actual)]
+                for s in program.statements
+            ]
+            blocks += [table(["statement", "torch", corpus.engine], rows)] if rows else []
+        if rest := corpus.programs[MOST_PROGRAMS:]:
+            blocks.append(f"And {len(rest):,} more: {cell(', '.join(program.id for program in rest))}.")
+    return blocks
+
+
+def _lines(text: str) -> str:
+    """Several lines of code in one cell of a table."""
+    return "<br>".join(code(line) if line else "" for line in text.splitlines()) or "`(nothing)`"
 
 
 def mermaid(finding: Finding) -> str:

@@ -23,6 +23,7 @@ PHASES = {
     "pairs": "pairs of operations",
     "free": "longer programs",
     "reduce": "reducing what was found",
+    "corpus": "the behaviour corpus",
     "done": "done",
 }
 

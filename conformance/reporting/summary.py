@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from tabulate import tabulate
+
 from conformance.gate import Exit, unexercised
-from conformance.results import ERROR_BINS, Finding, Pairs, Results
+from conformance.results import ERROR_BINS, Corpus, CorpusProgram, Finding, Pairs, Results
 from conformance.script import body
 
-Status = Literal["passed", "failed", "not exercised", "unsupported", "does not apply"]
+Status = Literal["passed", "failed", "known", "not exercised", "unsupported", "does not apply"]
 
 GLYPHS: dict[Status, str] = {
     "passed": "✓",
     "failed": "✗",
-    "not exercised": "·",
+    "known": "≠",
+    "not exercised": "○",
     "unsupported": "–",
     "does not apply": "",
 }
@@ -50,7 +53,7 @@ class Square:
     @property
     def text(self) -> str:
         """The glyph, with the number of mismatches where there are any: readable without colour."""
-        return f"{GLYPHS[self.status]} {self.mismatches}" if self.status == "failed" else GLYPHS[self.status]
+        return f"{GLYPHS[self.status]} {self.mismatches}" if self.mismatches else GLYPHS[self.status]
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,10 @@ def figures(results: Results) -> list[tuple[str, str]]:
     if results.pairs:
         covered, possible = sum(p.covered for p in results.pairs), sum(p.possible for p in results.pairs)
         shown.append(("pairs exercised", f"{covered:,} of {possible:,}"))
+    if results.corpus:
+        topics = [topic for corpus in results.corpus for topic in corpus.topics]
+        same, programs = sum(topic.same for topic in topics), sum(topic.programs for topic in topics)
+        shown.append(("behave as in torch", f"{same:,} of {programs:,}"))
     return [
         *shown,
         ("mismatches", f"{statistics.mismatches:,}"),
@@ -133,6 +140,10 @@ def command(results: Results) -> str:
         words += ["--examples", str(configuration.examples)]
     if configuration.time is not None:
         words += ["--time", f"{configuration.time:g}"]
+    if configuration.level:
+        words += ["--level", configuration.level]
+    if configuration.min_coverage is not None:
+        words += ["--min-coverage", f"{configuration.min_coverage:g}"]
     return shlex.join(words)
 
 
@@ -150,12 +161,15 @@ def matrices(results: Results) -> Iterator[Matrix]:
     """One matrix for each engine. Every operation that the engine offers has a row, then those it lacks."""
     features = tuple(dict.fromkeys(cell.feature for cell in results.cells))
     for engine in results.engines:
+        known = _known_operations(results, engine.name)
         squares: dict[tuple[str, str], Square] = {}
         total: Counter[str] = Counter()
         wrong: Counter[str] = Counter()
         for cell in results.cells:
             if cell.engine == engine.name:
-                squares[cell.operation, cell.feature] = _square(cell.programs, cell.mismatches, cell.unsupported)
+                squares[cell.operation, cell.feature] = _square(
+                    cell.programs, cell.mismatches, cell.unsupported, known(cell.operation)
+                )
                 total[cell.operation] += cell.programs
                 wrong[cell.operation] += cell.mismatches
         names = {*engine.operations, *engine.unsupported, *(name for name, _ in squares)}
@@ -167,7 +181,7 @@ def matrices(results: Results) -> Iterator[Matrix]:
                 (
                     name,
                     (
-                        _square(total[name], wrong[name], name in engine.unsupported),
+                        _square(total[name], wrong[name], name in engine.unsupported, known(name)),
                         *(squares.get((name, feature), Square("does not apply")) for feature in features),
                     ),
                 )
@@ -184,9 +198,23 @@ def by_engine(results: Results) -> list[tuple[str, list[tuple[str, Square]]]]:
     return [(name, [(engine, squares.get(name, absent)) for engine, squares in found.items()]) for name in names]
 
 
-def _square(programs: int, mismatches: int, unsupported: int) -> Square:
+def _known_operations(results: Results, engine: str) -> Callable[[str], bool]:
+    """Whether what differs in programs of an operation is known.
+
+    So it is where no cause is unknown; otherwise where known causes concern the operation, and no other one does.
+    """
+    concerned: dict[bool, set[str]] = {True: set(), False: set()}
+    for finding in results.findings:
+        if finding.engine == engine:
+            concerned[bool(finding.known)].update((finding.blamed, *finding.operations))
+    if not concerned[False]:
+        return lambda _: bool(concerned[True])
+    return (concerned[True] - concerned[False]).__contains__
+
+
+def _square(programs: int, mismatches: int, unsupported: int, known: bool) -> Square:
     if mismatches:
-        return Square("failed", programs, mismatches)
+        return Square("known" if known else "failed", programs, mismatches)
     if programs > unsupported or (programs and not unsupported):
         return Square("passed", programs)
     return Square("unsupported" if unsupported else "not exercised", programs)
@@ -297,6 +325,83 @@ def known(results: Results) -> list[tuple[str, str, str, str]]:
 
 
 @dataclass(frozen=True)
+class Recited:
+    """The behaviour corpus under one engine; `note` says why there is nothing to show where it was not run.
+
+    `rows` hold each topic's counts, led by those of all: (name, programs, same, known, differ, stale).
+    """
+
+    engine: str
+    note: str = ""
+    rows: tuple[tuple[str, int, int, int, int, int], ...] = ()
+    programs: tuple[CorpusProgram, ...] = ()
+
+    @property
+    def failing(self) -> tuple[CorpusProgram, ...]:
+        """The programs that the gate does not accept."""
+        return tuple(program for program in self.programs if program.status != "known")
+
+    @property
+    def line(self) -> str:
+        """All of it in one line."""
+        if self.note:
+            return self.note
+        _, programs, same, known, differ, stale = self.rows[0]
+        parts = [(known, "are known to differ"), (differ, "differ"), (stale, "are listed as different and are not")]
+        said = ", ".join(f"{count:,} {what}" for count, what in parts if count)
+        return f"{same:,} of {programs:,} programs show the same as under torch" + (f"; {said}" if said else "")
+
+
+#: Characters of a column that shows one side of a program of the corpus.
+WIDE = 56
+CORPUS_HEADERS = ("topic", "programs", "same", "known", "differ", "stale")
+
+
+def corpora(results: Results) -> list[Recited]:
+    """The behaviour corpus under each engine."""
+    found = {corpus.engine: corpus for corpus in results.corpus}
+    return [
+        _recited(found[engine.name]) if engine.name in found else Recited(engine.name, _without(results, engine.name))
+        for engine in results.engines
+    ]
+
+
+def _recited(corpus: Corpus) -> Recited:
+    rows = [(t.name, t.programs, t.same, t.known, t.differs, t.stale) for t in corpus.topics]
+    total = ("all", *(sum(column) for column in zip(*(row[1:] for row in rows), strict=True)))
+    gravity = {"differs": 0, "stale": 1, "known": 2}
+    programs = sorted(corpus.programs, key=lambda program: (gravity[program.status], program.id))
+    return Recited(corpus.engine, rows=(total, *rows), programs=tuple(programs))  # type: ignore[arg-type]
+
+
+def _without(results: Results, engine: str) -> str:
+    if results.configuration.level != "corpus":
+        return "not run: --level corpus runs it, for engines that mirror torch's module"
+    if not results.complete:
+        return "not run: the run was stopped before it"
+    return f"not applicable: {engine} does not mirror torch's module"
+
+
+def told(program: CorpusProgram, engine: str) -> str:
+    """What a program of the corpus shows, as text: each statement that differs, with both sides beside each other."""
+    if program.status == "stale":
+        return f"listed as different, and is not: {program.reason}"
+    blocks = [f"why: {program.reason}"] if program.reason else []
+    for statement in program.statements:
+        sides = [(statement.expected or "(nothing)", statement.actual or "(nothing)")]
+        columns = tabulate(
+            sides, headers=("torch", engine), tablefmt="simple", disable_numparse=True, maxcolwidths=[WIDE, WIDE]
+        )
+        blocks.append(f"{prompted(statement.source)}\n{columns}")
+    return "\n\n".join(blocks)
+
+
+def prompted(source: str) -> str:
+    """Source as at Python's prompt."""
+    return ">>> " + source.rstrip().replace("\n", "\n... ")
+
+
+@dataclass(frozen=True)
 class Run:
     """One run of a trend, in numbers."""
 
@@ -341,6 +446,7 @@ def timings(results: Results) -> list[tuple[str, str, str]]:
         ("torch", t.reference),
         ("compare", t.compare),
         ("reduce", t.reduce),
+        *([("behaviour corpus", t.corpus)] if t.corpus else []),
     ]
     spent = sum(value for _, value in parts)
     rest = max(0.0, t.total - spent)
