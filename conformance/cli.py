@@ -308,9 +308,8 @@ def _replay(results: Results, finding: Finding) -> int:
 
 @_command(
     _argument("results", type=Path, metavar="RESULTS", help="a results.json, or the folder that holds one"),
-    _argument(
-        "--history", type=Path, nargs="+", default=[], metavar="OLD", help="earlier results: adds a trend to the HTML"
-    ),
+    _argument("--history", type=Path, nargs="+", default=[], metavar="OLD", help="earlier results: adds a trend"),
+    _argument("--selftest", type=Path, metavar="FILE", help="figures of `conformance selftest`: adds them"),
     _OUTPUT,
 )
 def report(arguments: argparse.Namespace) -> int:
@@ -322,7 +321,10 @@ def report(arguments: argparse.Namespace) -> int:
 
     from conformance.reporting import render_reports
     from conformance.reporting.console import console, print_report
+    from conformance.results import with_selftest
 
+    if arguments.selftest:
+        results = with_selftest(results, arguments.selftest)
     written = render_reports(results, output, [_load(path) for path in arguments.history])
     out = console(sys.stdout)
     print_report(results, out)

@@ -47,6 +47,7 @@ def merge(parts: Sequence[Results]) -> Results:
         errors=_errors(errors for part in parts for errors in part.errors),
         findings=_findings((finding for part in parts for finding in part.findings), engines),
         expectations=tuple({(e.engine, e.id): e for part in parts for e in part.expectations}.values()),
+        selftest=next((part.selftest for part in parts if part.selftest), None),
         corpus=_corpora(corpus for part in parts for corpus in part.corpus),
         statistics=_sum([part.statistics for part in parts]),
         timings=_sum([part.timings for part in parts]),

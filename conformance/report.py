@@ -67,11 +67,11 @@ class Report:
 
         records.write(path, to_html(self.results, tuple(history)).encode())
 
-    def to_markdown(self, path: Path) -> None:
+    def to_markdown(self, path: Path, history: Iterable[Results] = ()) -> None:
         """Write the report as Markdown, below the 1 MiB that a GitHub step summary may have. Raises `ResultsError`."""
         from conformance.reporting.markdown import to_markdown
 
-        records.write(path, to_markdown(self.results).encode())
+        records.write(path, to_markdown(self.results, history=tuple(history)).encode())
 
     def to_junit(self, path: Path) -> None:
         """Write the report as JUnit XML: a case for each cell and for each finding. Raises `ResultsError`."""

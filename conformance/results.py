@@ -416,6 +416,17 @@ def load(path: str | os.PathLike[str]) -> Results:
     return loads(data, os.fspath(path))
 
 
+def with_selftest(results: Results, path: str | os.PathLike[str]) -> Results:
+    """The same results with the self-test that a file holds. Raises `ResultsError` when it holds none."""
+    try:
+        found = msgspec.json.decode(Path(path).read_bytes(), type=SelfTest)
+    except OSError as error:
+        raise ResultsError(f"{os.fspath(path)}: cannot be read: {error.strerror or error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{os.fspath(path)}: not the figures of `conformance selftest` ({error})") from None
+    return msgspec.structs.replace(results, selftest=found)
+
+
 def dumps(results: Results) -> bytes:
     """Results as indented JSON, with a final newline."""
     return msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n"

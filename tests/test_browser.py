@@ -74,6 +74,36 @@ def large(operations: int, findings: int) -> Results:
             expectations=(
                 records.Expected(id="known-one", engine="micro", signature="mul", outcome="known", reason="as meant"),
             ),
+            corpus=(
+                records.Corpus(
+                    engine="micro",
+                    topics=(
+                        records.CorpusTopic(name="views", same=40, differs=1, known=1),
+                        records.CorpusTopic(name="hooks", same=30, stale=1),
+                    ),
+                    programs=tuple(
+                        records.CorpusProgram(
+                            id=f"views/{status}",
+                            status=status,
+                            source="x = torch.ones(2)\nx\n",
+                            statements=(records.Statement(source="x", expected="tensor([1., 1.])", actual="<x>"),),
+                            reason="" if status == "differs" else "as meant",
+                        )
+                        for status in ("differs", "known", "stale")
+                    ),
+                ),
+            ),
+            selftest=records.SelfTest(
+                suite="0.1.0",
+                torch="2.13.0",
+                engine="micro",
+                seed=0,
+                examples=5000,
+                faults=(
+                    records.PlantedFault(name="lost: mul", family="accumulation", found=True, named=True, programs=40),
+                    records.PlantedFault(name="axis: sum", family="wrong axis", found=False),
+                ),
+            ),
             findings=tuple(
                 msgspec.structs.replace(
                     finding(f"f-{i:04}", message=f"{name}: x0.grad at [0] should be 1.0, got 2.0"),
@@ -210,7 +240,7 @@ def test_copy_gives_the_text(browser: sync_api.Browser, files: dict[str, Path]) 
         page.wait_for_function("document.querySelector('#announce').textContent === 'Copied'")
         copied = page.evaluate("navigator.clipboard.readText()")
         assert copied == page.locator("article.finding .copyable pre").first.inner_text()
-        assert copied.startswith("conformance replay f-")
+        assert copied.startswith("x0 = torch.autograd.Variable(")
 
 
 def test_print_drops_what_paper_cannot_do(browser: sync_api.Browser, files: dict[str, Path]) -> None:
@@ -230,6 +260,36 @@ def test_reads_without_javascript(browser: sync_api.Browser, files: dict[str, Pa
         assert page.locator(".matrix tbody tr:visible").count() == 36
         assert page.locator(".copy:visible, .filter:visible, #cell:visible").count() == 0
         assert page.locator(".pairs img").first.evaluate("image => image.naturalWidth") == 12
+
+
+def test_known_findings_are_folded_and_a_link_unfolds_them(browser: sync_api.Browser, tmp_path: Path) -> None:
+    given = large(12, 4)
+    known = msgspec.structs.replace(given.findings[0], known="known-one")
+    file = tmp_path / "known.html"
+    file.write_text(to_html(msgspec.structs.replace(given, findings=(known, *given.findings[1:]))))
+    with Opened(browser, file) as page:
+        svg = page.locator(f"#{known.id} svg.graph")
+        assert page.locator("article.finding svg.graph:visible").count() == 3
+        assert svg.is_hidden()
+        page.evaluate("id => { location.hash = id }", known.id)
+        svg.wait_for(state="visible")
+        assert "as meant" in page.inner_text(f"#{known.id}")
+    with Opened(browser, file, java_script_enabled=False) as page:
+        page.locator(f"#{known.id} summary").first.click()
+        page.locator(f"#{known.id} svg.graph").wait_for(state="visible")
+
+
+def test_the_corpus_shows_both_sides_beside_each_other(browser: sync_api.Browser, files: dict[str, Path]) -> None:
+    with Opened(browser, files["small"]) as page:
+        ours, theirs = page.locator(".recited .beside > div:visible").all()
+        assert ours.locator("pre").inner_text() == "tensor([1., 1.])"
+        assert theirs.locator("pre").inner_text() == "<x>"
+        one, other = ours.bounding_box(), theirs.bounding_box()
+        assert one
+        assert other
+        assert one["y"] == other["y"]
+        assert one["x"] + one["width"] < other["x"]
+        assert "1 of 2 planted faults were found" in page.inner_text("#main")
 
 
 def test_a_telephone_shows_all_of_it(browser: sync_api.Browser, files: dict[str, Path]) -> None:

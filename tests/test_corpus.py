@@ -74,7 +74,7 @@ def test_it_is_asked_for_and_only_where_it_applies(corpus: None) -> None:
     other = conformance.check(micro, examples=20, level="corpus").results
     assert plain.corpus == other.corpus == ()
     for found, said in ((plain, "not run"), (other, "not applicable: micro does not mirror torch's module")):
-        assert said in re.sub("&#39;", "'", to_html(found))
+        assert said.lower() in to_html(found).replace("&#39;", "'").lower()
         assert said.lower() in to_markdown(found).lower()
         assert "corpus" not in to_junit(found)
 

@@ -233,11 +233,25 @@ def test_pooling_refuses(case: Any) -> None:
 # ---- padding and interpolation ---------------------------------------------------------------------------------------
 
 PADS: list[tuple[str, Any, dict[str, Any]]] = [
-    *(("pad", x, {"pad": p, "mode": mode}) for mode in ("reflect", "replicate", "circular", "constant") for x, p in (
-        (P1, (2, 3)), (P1[0], (1, 0)), (P1, (-2, 1)), (P1, (-1, -2)), (P2, (1, 2, 3, 0)), (P2, (0, -1, 2, 2)),
-        (P2[0], (1, 1, 1, 1)), (P3, (1, 0, 2, 1, 3, 1)), (P2.transpose(0, 1, 3, 2), (1, 2, 3, 0)),
-        (P1.astype("f4"), (0, 0)), (P1[:0], (1, 1)), (np.arange(8).reshape(2, 4), (2, 1)), (P1.astype("c16"), (1, 1)),
-    )),
+    *(
+        ("pad", x, {"pad": p, "mode": mode})
+        for mode in ("reflect", "replicate", "circular", "constant")
+        for x, p in (
+            (P1, (2, 3)),
+            (P1[0], (1, 0)),
+            (P1, (-2, 1)),
+            (P1, (-1, -2)),
+            (P2, (1, 2, 3, 0)),
+            (P2, (0, -1, 2, 2)),
+            (P2[0], (1, 1, 1, 1)),
+            (P3, (1, 0, 2, 1, 3, 1)),
+            (P2.transpose(0, 1, 3, 2), (1, 2, 3, 0)),
+            (P1.astype("f4"), (0, 0)),
+            (P1[:0], (1, 1)),
+            (np.arange(8).reshape(2, 4), (2, 1)),
+            (P1.astype("c16"), (1, 1)),
+        )
+    ),
     ("pad", P1, {"pad": (1, 2), "value": 3.5}),
     ("pad", data(3), {"pad": ()}),
     ("pad", data(3), {"pad": (2, 1), "value": np.nan}),
@@ -377,9 +391,17 @@ LAYERS: list[tuple[Any, ...]] = [
     ("unfold", data(2, 2), {"kernel_size": 1}),
     ("fold", data(2, 12, 6), {"output_size": (3, 4), "kernel_size": 2}),
     ("fold", data(12, 6), {"output_size": (5, 6), "kernel_size": 2, "stride": 2, "padding": (0, 0)}),
-    ("fold", data(2, 12, 4), {
-        "output_size": (4, 5), "kernel_size": (3, 2), "dilation": (1, 2), "stride": (2, 2), "padding": 1,
-    }),
+    (
+        "fold",
+        data(2, 12, 4),
+        {
+            "output_size": (4, 5),
+            "kernel_size": (3, 2),
+            "dilation": (1, 2),
+            "stride": (2, 2),
+            "padding": 1,
+        },
+    ),
     ("fold", data(1, 3, 4), {"output_size": (3, 3), "kernel_size": 2}),
     ("fold", data(1, 4, 5), {"output_size": (3, 3), "kernel_size": 2}),
     ("fold", data(4), {"output_size": (3, 3), "kernel_size": 2}),

@@ -21,6 +21,7 @@ WHOLE = np.array([3, -2, 0, 5])
 FLAGS = np.array([True, False])
 COMPLEX = np.array([1 + 2j, -0.5 - 0.3j, 0.2 + 0j])
 
+
 def names(text: str) -> list[str]:
     """The words of a text."""
     return text.split()
@@ -168,8 +169,7 @@ def test_aliases() -> None:
     ):
         check(name, np.array([0.3, 0.7]))
     for name in names(
-        "subtract multiply divide true_divide arctan2 less less_equal greater greater_equal not_equal "
-        "special.xlogy"
+        "subtract multiply divide true_divide arctan2 less less_equal greater greater_equal not_equal special.xlogy"
     ):
         check(name, np.array([0.3, 0.7]), np.array([0.7, 0.7]))
 

@@ -27,6 +27,9 @@ from conformance.reporting.svg import Card, Edge, Row, draw
 from conformance.results import Cell, Results, load, save
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
+#: What HTML closes by itself, and the elements that are closed when another one of the kind begins.
+OPTIONAL = {"td", "th", "tr", "tbody"}
+CLOSES = {"td": {"td", "th"}, "th": {"td", "th"}, "tr": {"td", "th", "tr"}}
 
 
 class Page(HTMLParser):
@@ -46,6 +49,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.seen.append(tag)
+        while self.open and self.open[-1] in CLOSES.get(tag, ()):
+            self.open.pop()
         given = dict(attrs)
         if tag not in VOID and not self.get_starttag_text().endswith("/>"):
             self.open.append(tag)
@@ -62,6 +67,8 @@ class Page(HTMLParser):
             self.open.pop()
 
     def handle_endtag(self, tag: str) -> None:
+        while self.open[-1] != tag and self.open[-1] in OPTIONAL:
+            self.open.pop()
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
@@ -83,7 +90,8 @@ def test_html_escapes_what_an_engine_says() -> None:
     text = to_html(results(finding(message=NASTY)))
     page = Page(text)
     assert page.seen.count("script") == 1
-    assert page.words.count(NASTY) >= 3  # platform, headline, and the value on a card of the graph
+    assert page.words.count(NASTY) == 2  # platform and headline
+    assert page.words.count(NASTY[:40]) == 3  # and the value on a card of the graph, which is cut short
 
 
 def test_html_shows_both_gradients_the_blamed_node_and_the_commands() -> None:
@@ -260,7 +268,7 @@ def test_drawing_keeps_cards_apart_and_edges_downwards() -> None:
         Edge("5", "6"),
         Edge("5", "6", 1),
     ]
-    root = ElementTree.fromstring(draw(cards, edges, "a <title>", "g"))
+    root = ElementTree.fromstring(draw(cards, edges, "a <title>"))
     space = "{http://www.w3.org/2000/svg}"
     boxes = [[float(rect.get(k, "nan")) for k in ("x", "y", "width", "height")] for rect in root.iter(f"{space}rect")]
     assert len(boxes) == 7
@@ -282,7 +290,7 @@ def test_drawing_keeps_cards_apart_and_edges_downwards() -> None:
 
 def test_drawing_refuses_a_cycle() -> None:
     with pytest.raises(ValueError, match="cycle"):
-        draw([Card("a", "a"), Card("b", "b")], [Edge("a", "b"), Edge("b", "a")], "t", "g")
+        draw([Card("a", "a"), Card("b", "b")], [Edge("a", "b"), Edge("b", "a")], "t")
 
 
 def contrast(one: str, other: str) -> float:

@@ -21,7 +21,7 @@ def write_reports(results: Results, directory: Path) -> tuple[Path, ...]:
 def render_reports(results: Results, directory: Path, history: Sequence[Results] = ()) -> tuple[Path, ...]:
     """Write the three reports alone; return their paths. Raises `ResultsError` as `write_reports` does.
 
-    `history` holds earlier results, for a trend in the HTML report.
+    `history` holds earlier results, for a trend.
     """
     from conformance.reporting.html import to_html
     from conformance.reporting.junit import to_junit
@@ -29,7 +29,7 @@ def render_reports(results: Results, directory: Path, history: Sequence[Results]
 
     texts = {
         "report.html": to_html(results, history),
-        "report.md": to_markdown(results),
+        "report.md": to_markdown(results, history=history),
         "junit.xml": to_junit(results),
     }
     for name, text in texts.items():

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from html import escape
+from math import log10
 
 from conformance.results import Pairs
 
@@ -37,6 +38,30 @@ def pair_map(pairs: Pairs) -> str:
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
     )
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def histogram(counts: Sequence[int], labels: Sequence[str], what: str) -> str:
+    """Bars on a logarithmic scale, each with its count and its label; a line before the last: beyond the tolerance."""
+    wide, high, top, foot = 72, 110.0, 18.0, 18.0
+    most = log10(max(counts, default=0) + 1) or 1.0
+    width, base = wide * len(counts), top + high
+    parts = []
+    for i, (count, label) in enumerate(zip(counts, labels, strict=True)):
+        tall = high * log10(count + 1) / most
+        x, centre = wide * i + 5, wide * i + wide / 2
+        kind = ' class="beyond"' if i == len(counts) - 1 else ""
+        parts.append(
+            f'<rect{kind} x="{x}" y="{base - tall:.0f}" width="{wide - 10}" height="{tall:.0f}" rx="2"/>'
+            f'<text x="{centre:.0f}" y="{base - tall - 5:.0f}">{count:,}</text>'
+            f'<text class="bin" x="{centre:.0f}" y="{base + 14:.0f}">{escape(label)}</text>'
+        )
+    edge = width - wide
+    said = escape(f"{what}: " + ", ".join(f"{label}: {count:,}" for count, label in zip(counts, labels, strict=True)))
+    return (
+        f'<svg class="histogram" role="img" aria-label="{said}" viewBox="0 0 {width} {base + foot:.0f}" '
+        f'width="{width}" height="{base + foot:.0f}" xmlns="http://www.w3.org/2000/svg">{"".join(parts)}'
+        f'<path d="M{edge} 0V{base:.0f}"/><text class="line" x="{edge - 6}" y="11">tolerance</text></svg>'
+    )
 
 
 def trend(values: Sequence[float], label: str, form: str = "{:,.0f}") -> str:

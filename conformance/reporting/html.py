@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from conformance.gate import uncovered
 from conformance.program import Apply, Inplace
 from conformance.reporting import summary
-from conformance.reporting.charts import pair_map, trend
+from conformance.reporting.charts import histogram, pair_map, trend
 from conformance.reporting.svg import Card, Edge, Row, draw
 from conformance.results import Finding, GraphNode, Pairs, Results
 
 LONGEST = 46  # characters of a value on a card
-MOST_PAIRS = 200  # pairs listed as not exercised
+MOST_PAIRS = 200  # pairs and cells listed as not exercised
+MOST_PROGRAMS = 40  # programs of the corpus shown in full
 MOST_SHOWN = 40  # findings shown in full; further ones are rows of a table, so that the page stays small and quick
 WORST = 15  # operations whose errors are shown at once; the others unfold
 
@@ -33,6 +35,12 @@ class Shown:
     program: str
     replay: str
     met: str
+    reason: str
+
+    @property
+    def array(self) -> bool:
+        """Whether the two sides are more than the one number that the measures hold."""
+        return self.sides != (self.finding.difference.expected, self.finding.difference.actual)
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,7 @@ def to_html(results: Results, history: Sequence[Results] = ()) -> str:
     for finding in found:
         for operation in (finding.blamed, *finding.operations):
             first_finding.setdefault((finding.engine, operation), finding.id)
+    reasons = {(expected.engine, expected.id): expected.reason for expected in results.expectations}
     environment = _environment()
     return _template().render(
         results=results,
@@ -67,12 +76,19 @@ def to_html(results: Results, history: Sequence[Results] = ()) -> str:
         first_finding=first_finding,
         maps=[PairMap(p, pair_map(p), summary.least_paired(p)) for p in results.pairs if p.operations],
         most_pairs=MOST_PAIRS,
-        findings=[_shown(finding) for finding in found[:MOST_SHOWN]],
+        findings=[_shown(finding, reasons) for finding in found[:MOST_SHOWN]],
         further=[(finding, summary.headline(finding)) for finding in found[MOST_SHOWN:]],
         verdicts=sorted({finding.verdict for finding in found}),
         kinds=sorted({finding.kind for finding in found}),
         distributions=summary.distributions(results),
         bins=summary.BINS,
+        histogram=_histogram,
+        corpora=summary.corpora(results),
+        corpus_headers=summary.CORPUS_HEADERS,
+        most_programs=MOST_PROGRAMS,
+        prompted=summary.prompted,
+        uncovered=[(engine.name, *uncovered(results, engine.name)) for engine in results.engines],
+        selftest=summary.selftest(results),
         worst=WORST,
         known=summary.known(results),
         trend=_trend(results, history),
@@ -105,7 +121,7 @@ def graph(finding: Finding) -> str:
         for node in finding.graph
         for position, source in enumerate(node.inputs)
     ]
-    return draw(cards, edges, f"Reduced program of {finding.id}: {summary.headline(finding)}", f"graph-{finding.id}")
+    return draw(cards, edges, f"Reduced program of {finding.id}: {summary.headline(finding)}")
 
 
 def _blamed(finding: Finding) -> frozenset[int]:
@@ -139,7 +155,16 @@ def _short(text: str) -> str:
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
-def _shown(finding: Finding) -> Shown:
+def _histogram(distribution: summary.Distribution) -> Markup:
+    return Markup(histogram(distribution.together.counts, summary.BINS, "programs by error"))  # histogram() escapes
+
+
+def _bare(text: str) -> Markup:
+    """Text of an element, with no more escaped than it needs there: quotes stay."""
+    return Markup(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+
+
+def _shown(finding: Finding, reasons: Mapping[tuple[str, str], str]) -> Shown:
     return Shown(
         finding,
         summary.headline(finding),
@@ -149,6 +174,7 @@ def _shown(finding: Finding) -> Shown:
         summary.program(finding),
         summary.replay(finding),
         summary.times(finding.met),
+        reasons.get((finding.engine, finding.known), ""),
     )
 
 
@@ -161,9 +187,11 @@ def page(template: str, **values: object) -> str:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("conformance.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    environment.filters["bare"] = _bare
+    return environment
 
 
 def _template() -> Template:

@@ -18,8 +18,11 @@ WORST = 15
 MOST_PROGRAMS = 30
 
 
-def to_markdown(results: Results, largest: int = LARGEST) -> str:
-    """The whole report, in at most `largest` bytes: what findings do not fit in full are listed in short."""
+def to_markdown(results: Results, largest: int = LARGEST, history: Sequence[Results] = ()) -> str:
+    """The whole report, in at most `largest` bytes: what findings do not fit in full are listed in short.
+
+    `history` holds earlier results, for the trend.
+    """
     verdict = summary.verdict(results)
     start = [
         f"# {verdict.glyph} {verdict.word}: {cell(summary.subject(results))}",
@@ -29,10 +32,20 @@ def to_markdown(results: Results, largest: int = LARGEST) -> str:
         "## Environment and engines",
         table(["", ""], summary.environment(results)),
     ]
-    end = [*_errors(results), "## Testing quality", table(["what", "count", "meaning"], summary.quality(results))]
-    end = [*_corpus(results), *end]
+    quality = table(["what", "count", "meaning"], summary.quality(results))
+    end = [*_corpus(results), *_errors(results), "## How good the testing was", quality]
+    if tested := summary.selftest(results):
+        missed = [f"- {code(name)}: {cell(said)}" for name, said in tested.missed]
+        end += ["## Self-test", f"{cell(tested.line)}.", table(summary.SELFTEST_HEADERS, tested.rows), *missed]
     if known := summary.known(results):
         end += ["## Known findings", table(["expectation", "engine", "outcome", "why"], known)]
+    if runs := summary.runs(results, history):
+        headers = ["started", "programs", "cells", "pairs", "mismatches", "findings", "exit code"]
+        rows = [
+            [r.started, f"{r.programs:,}", f"{r.cells:.1%}", f"{r.pairs:.1%}", r.mismatches, r.findings, r.exit_code]
+            for r in runs
+        ]
+        end += ["## Trend", table(headers, rows)]
     end += ["## Timings", table(["part", "time", "share"], summary.timings(results))]
     if costs := summary.costs(results):
         end.append(table(["engine", "its time", "torch's", "ratio"], costs))

@@ -15,7 +15,9 @@ from conformance.reporting.console import console
 if TYPE_CHECKING:
     from conformance.campaign import Progress
 
-EVERY = 5.0  # seconds between plain lines
+EVERY = 5.0  # seconds between the first plain lines; they grow
+GROWTH = 1.5  # rarer and rarer, so that the log of a long run stays short
+RAREST = 60.0
 FOUND = 1.0  # seconds between those that tell of something new
 PHASES = {
     "start": "loading",
@@ -54,25 +56,34 @@ def progress_on(stream: IO[str], label: str = "") -> Iterator[Show]:
 def line(progress: Progress) -> str:
     """One line: what was done, how fast, what was found, how much is left, and what is being searched."""
     left = max(0.0, progress.total - progress.done)
-    remaining = f"{left:.0f} s" if progress.unit == "seconds" else f"{left:,.0f} programs"
+    of = f" of {progress.total:,.0f}" if progress.unit == "programs" else ""
+    seconds = left if progress.unit == "seconds" else left / progress.rate if progress.rate else None
     found = f"{progress.findings} finding{'' if progress.findings == 1 else 's'}"
-    return (
-        f"{progress.programs:,} programs, {progress.rate:,.0f}/s, {found}, {remaining} left: {PHASES[progress.phase]}"
-    )
+    parts = [f"{progress.programs:,}{of} programs", f"{progress.rate:,.0f}/s", found]
+    if seconds is not None and progress.phase != "done":
+        parts.append(f"{_duration(seconds)} left")
+    return f"{', '.join(parts)}: {PHASES[progress.phase]}"
+
+
+def _duration(seconds: float) -> str:
+    """Whole seconds, or minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _plain(stream: IO[str], lead: str) -> Show:
-    """A line at the start, at the end, whenever something is found, and every few seconds."""
-    due = 0.0
+    """A line at the start, at the end, whenever something is found, and now and then."""
+    told, gap = 0.0, EVERY / GROWTH
     findings = 0
 
     def show(progress: Progress) -> None:
-        nonlocal due, findings
+        nonlocal told, gap, findings
         now = monotonic()
-        wait = due - (EVERY - FOUND if progress.findings != findings else 0.0)
-        if now < wait and progress.phase != "done":
+        new = progress.findings != findings
+        if now < told + (FOUND if new else gap) and progress.phase != "done":
             return
-        due, findings = now + EVERY, progress.findings
+        told, findings = now, progress.findings
+        gap = gap if new else min(gap * GROWTH, RAREST)
         stream.write(f"{lead}{line(progress)}\n")
         stream.flush()
 

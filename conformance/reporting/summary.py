@@ -6,12 +6,13 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 from tabulate import tabulate
 
 from conformance.gate import Exit, unexercised
-from conformance.results import ERROR_BINS, Corpus, CorpusProgram, Finding, Pairs, Results
+from conformance.results import ERROR_BINS, Corpus, CorpusProgram, Finding, Pairs, PlantedFault, Results
 from conformance.script import body
 
 Status = Literal["passed", "failed", "known", "not exercised", "unsupported", "does not apply"]
@@ -275,6 +276,11 @@ class Scale:
         total = sum(self.counts) or 1
         return tuple(count / total for count in self.counts)
 
+    @property
+    def heat(self) -> tuple[int, ...]:
+        """The shares from 1 to 9, for a shade of each."""
+        return tuple(max(1, round(9 * share)) for share in self.shares)
+
 
 @dataclass(frozen=True)
 class Distribution:
@@ -283,6 +289,16 @@ class Distribution:
     engine: str
     together: Scale
     each: tuple[Scale, ...]
+
+    @property
+    def said(self) -> str:
+        """How near to the tolerance programs came."""
+        near, beyond = self.together.counts[-2:]
+        names = [scale.operation for scale in self.each if scale.counts[-2]]
+        of = f" ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})" if names else ""
+        said = f"{_programs(near)} came within a factor of two of the tolerance{of}" if near else ""
+        more = f"{_programs(beyond)} lay beyond it, within their own noise" if beyond else ""
+        return f"Near misses: {'; '.join(filter(None, (said, more))) or 'none'}."
 
 
 #: What the bins of `results.Errors.counts` mean.
@@ -298,6 +314,57 @@ def distributions(results: Results) -> list[Distribution]:
         each = tuple(Scale(e.operation, e.counts, number(repr(e.worst))) for e in mine)
         found.append(Distribution(engine, Scale("all", counts, each[0].worst), each))
     return found
+
+
+def _programs(count: int) -> str:
+    return "1 program" if count == 1 else f"{count:,} programs"
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The self-test: one line, a row for each family of faults, and the faults that were missed or misnamed.
+
+    Rows are (family, planted, found, named rightly, programs until found in the median).
+    """
+
+    line: str
+    rows: tuple[tuple[str, int, int, int, str], ...]
+    missed: tuple[tuple[str, str], ...]
+
+
+SELFTEST_HEADERS = ("faults", "planted", "found", "named rightly", "programs until found (median)")
+
+
+def selftest(results: Results) -> Tested | None:
+    """The self-test of the suite, where the results hold one."""
+    given = results.selftest
+    if given is None or not given.faults:
+        return None
+    families: dict[str, list[PlantedFault]] = {"all": list(given.faults)}
+    for fault in given.faults:
+        families.setdefault(fault.family, []).append(fault)
+    rows = tuple(
+        (
+            family,
+            len(faults),
+            sum(fault.found for fault in faults),
+            sum(fault.named for fault in faults),
+            f"{median(found):,.0f}" if (found := [fault.programs for fault in faults if fault.found]) else "–",
+        )
+        for family, faults in families.items()
+    )
+    _, planted, found_, named, programs = rows[0]
+    line = (
+        f"{found_:,} of {planted:,} planted faults were found, {named:,} of them named rightly, after {programs} "
+        f"programs in the median; {given.engine} with one fault at a time, {given.examples:,} programs, "
+        f"seed {given.seed}"
+    )
+    missed = tuple(
+        (fault.name, f"named as {fault.said}" if fault.found else "not found")
+        for fault in given.faults
+        if not (fault.found and fault.named)
+    )
+    return Tested(line, rows, missed)
 
 
 def least_paired(pairs: Pairs, most: int = 12) -> list[tuple[str, int, int]]:

@@ -79,10 +79,10 @@ class _Box:
     y: float = 0.0  # top
 
 
-def draw(cards: Sequence[Card], edges: Sequence[Edge], title: str, identifier: str) -> str:
+def draw(cards: Sequence[Card], edges: Sequence[Edge], title: str) -> str:
     """Return an `<svg>` element that shows `cards` joined by `edges`; sources of edges stand above their targets.
 
-    `title` becomes the accessible name; `identifier` must be unique on the page. Edges must not form a cycle.
+    `title` becomes the accessible name. Edges must not form a cycle.
     """
     layer_of = _layers(cards, edges)
     boxes: dict[str, _Box] = {card.key: _Box(card.width, card.height, layer_of[card.key]) for card in cards}
@@ -91,15 +91,11 @@ def draw(cards: Sequence[Card], edges: Sequence[Edge], title: str, identifier: s
     rows = _order(boxes, links)
     width, height = _place(boxes, rows, links)
     ports = _ports(edges, chains, boxes)
-    arrow = f"{identifier}-arrow"
     parts = [
-        f'<svg class="graph" role="img" aria-labelledby="{identifier}-title" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'<svg class="graph" role="img" aria-label="{escape(title)}" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'width="{width:.0f}" height="{height:.0f}" xmlns="http://www.w3.org/2000/svg">',
-        f'<title id="{identifier}-title">{escape(title)}</title>',
-        f'<defs><marker id="{arrow}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-        'orient="auto"><path class="arrow" d="M0 0.8 7 4 0 7.2Z"/></marker></defs>',
     ]
-    parts += [_curve(*line, boxes, arrow) for line in zip(edges, chains, ports, strict=True)]
+    parts += [_curve(*line, boxes) for line in zip(edges, chains, ports, strict=True)]
     parts += [_card(card, boxes[card.key]) for card in cards]
     parts.append("</svg>")
     return "".join(parts)
@@ -217,42 +213,43 @@ def _spread(box: _Box, group: list[int], into: list[float]) -> None:
         into[i] = box.x + (rank - (len(group) - 1) / 2) * step
 
 
-def _curve(edge: Edge, chain: list[str], port: tuple[float, float], boxes: dict[str, _Box], arrow: str) -> str:
+def _curve(edge: Edge, chain: list[str], port: tuple[float, float], boxes: dict[str, _Box]) -> str:
     source, target = boxes[chain[0]], boxes[chain[-1]]
     points = [(port[0], source.y + source.height)]
     for bend in chain[1:-1]:
         box = boxes[bend]
         points += [(box.x, box.y), (box.x, box.y + box.height)]
     points.append((port[1], target.y - 1))
-    path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
+    path = f"M{points[0][0]:.0f} {points[0][1]:.0f}"
     for (x0, y0), (x1, y1) in pairwise(points):
         middle = (y0 + y1) / 2
-        path += f"C{x0:.1f} {middle:.1f} {x1:.1f} {middle:.1f} {x1:.1f} {y1:.1f}"
+        path += f"C{x0:.0f} {middle:.0f} {x1:.0f} {middle:.0f} {x1:.0f} {y1:.0f}"
+    end = f"M{points[-1][0] - 3.5:.1f} {points[-1][1] - 6:.1f}l3.5 6.5 3.5-6.5z"
     text = ""
     if edge.label:
         x, y = points[-1]
-        text = f'<text class="edge-label" x="{x + 6:.1f}" y="{y - 9:.1f}">{escape(edge.label)}</text>'
-    return f'<path class="edge" d="{path}" marker-end="url(#{arrow})"/>{text}'
+        text = f'<text class="edge-label" x="{x + 6:.0f}" y="{y - 9:.0f}">{escape(edge.label)}</text>'
+    return f'<path class="edge" d="{path}"/><path class="arrow" d="{end}"/>{text}'
 
 
 def _card(card: Card, box: _Box) -> str:
     left, top = box.x - box.width / 2, box.y
     classes = f"card {card.kind}" + (" blamed" if card.badge else "")
     parts = [
-        f'<g class="{classes}"><rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" '
+        f'<g class="{classes}"><rect x="{left:.0f}" y="{top:.0f}" width="{box.width:.0f}" height="{box.height:.0f}" '
         'rx="7"/>',
-        f'<text class="title" x="{left + PADDING:.1f}" y="{top + PADDING + 10:.1f}">{escape(card.title)}</text>',
+        f'<text class="title" x="{left + PADDING:.0f}" y="{top + PADDING + 10:.0f}">{escape(card.title)}</text>',
     ]
     if card.badge:
         right = left + box.width - PADDING
-        parts.append(f'<text class="badge" x="{right:.1f}" y="{top + PADDING + 10:.1f}">{escape(card.badge)}</text>')
+        parts.append(f'<text class="badge" x="{right:.0f}" y="{top + PADDING + 10:.0f}">{escape(card.badge)}</text>')
     column = left + PADDING + (card.label_width + 2) * CHARACTER
     for i, row in enumerate(card.rows, 1):
         y = top + PADDING + 10 + i * LINE
-        tone = f" {row.tone}" if row.tone else ""
+        tone = f' class="{row.tone}"' if row.tone else ""
         parts.append(
-            f'<text class="label{tone}" x="{left + PADDING:.1f}" y="{y:.1f}">{escape(row.label)}</text>'
-            f'<text class="value{tone}" x="{column:.1f}" y="{y:.1f}">{escape(row.text)}</text>'
+            f'<text{tone} x="{left + PADDING:.0f}" y="{y:.0f}"><tspan class="label">{escape(row.label)}</tspan>'
+            f'<tspan x="{column:.0f}">{escape(row.text)}</tspan></text>'
         )
     return "".join([*parts, "</g>"])
 

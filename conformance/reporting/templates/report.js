@@ -36,7 +36,7 @@ const controls = {
 };
 const entries = Object.entries(controls).filter(([, control]) => control);
 const read = (control) => (control.type === "checkbox" ? (control.checked ? "1" : "") : control.value.trim());
-const rows = all(".matrix tbody tr").map((row) => ({ row, name: row.cells[0].textContent, failing: !!one(".f", row) }));
+const rows = all(".matrix tbody tr").map((row) => ({ row, name: row.cells[0].textContent.trim(), failing: !!one(".f, .k, .u", row) }));
 const findings = all("[data-verdict]").map((node) => ({ node, text: node.textContent.toLowerCase(), ...node.dataset }));
 
 function apply() {
@@ -77,11 +77,12 @@ function restore() {
   }
   apply();
   const target = hash && !hash.includes("=") ? document.getElementById(decodeURIComponent(hash)) : null;
+  if (target) for (const fold of all("details", target).slice(0, 1)) fold.open = true;
   if (target?.hidden) { // a link always leads to its finding, whatever the filters
     for (const name of ["q", "verdict", "kind", "engine"]) if (controls[name]) controls[name].value = "";
     apply();
-    target.scrollIntoView();
   }
+  target?.scrollIntoView();
 }
 
 for (const [, control] of entries) control.addEventListener(control.tagName === "SELECT" || control.type === "checkbox" ? "change" : "input", store);
@@ -93,8 +94,8 @@ restore();
 const panel = one("#cell");
 function open(cell) {
   const table = cell.closest("table"), row = cell.parentElement, at = cell.cellIndex;
-  const engine = table.dataset.engine, operation = row.cells[0].textContent;
-  const feature = table.tHead.rows[0].cells[at].textContent;
+  const engine = table.dataset.engine, operation = row.cells[0].textContent.trim();
+  const feature = table.tHead.rows[0].cells[at].textContent.trim();
   const [programs, wrong] = (row.dataset.n.split(",")[at - 1] || "0").split("/").map(Number);
   const mine = findings.filter((f) => f.engine === engine && f.ops.split(" ").includes(operation)
     && (feature === "all" || f.features.split(",").includes(feature)));
@@ -161,3 +162,7 @@ for (const picture of all(".pairs img")) {
   });
   picture.addEventListener("mouseleave", () => { at.textContent = ""; });
 }
+
+// -- paper has nothing to unfold
+
+addEventListener("beforeprint", () => all("article > details").forEach((fold) => { fold.open = true; }));
