@@ -45,8 +45,8 @@ def print_report(results: Results, out: Console, worst: int = WORST) -> None:
         print_finding(finding, out)
     for title, rest in (("finding", unknown[worst:]), ("known", [finding for finding in found if finding.known])):
         if rest:
-            rows = [(f.id, f"{f.met:,}", f.verdict, textwrap.shorten(summary.headline(f), 90)) for f in rest]
-            out.print(tabulate(rows, headers=[title, "met", "verdict", "cause"], disable_numparse=True))
+            lines = [(f.id, f"{f.met:,}", f.verdict, textwrap.shorten(summary.headline(f), 90)) for f in rest]
+            out.print(tabulate(lines, headers=[title, "met", "verdict", "cause"], disable_numparse=True))
             out.print()
     for corpus in summary.corpora(results):
         for program in corpus.failing[:worst]:
