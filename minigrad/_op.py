@@ -40,6 +40,7 @@ from minigrad._views import (
     mark_view,
     overlaps,
     rebase_history,
+    reflect,
 )
 
 # The types that a forward's signature is written with; they tell operands from arguments.
@@ -704,9 +705,9 @@ def write(target: Tensor, result: Any, uniform: bool = False) -> None:
         )
     if not uniform:
         check_written(data)
-    if target._conj:
-        raise NotImplementedError("numpy cannot write through a conjugate: use resolve_conj() first")
     state.run(np.copyto, data, result, "unsafe")
+    if len(target._cell) > 1:
+        reflect(target)
     if target._inference and not state.inference:  # after the write, as in torch
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a"

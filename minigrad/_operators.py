@@ -45,8 +45,8 @@ def _exchanged(function: Callable[..., Any], other: Any, self: Tensor) -> Any:
 
 
 def _operand(value: Any) -> Any:
-    """A numpy scalar among the operands becomes a Python number."""
-    return value.item() if isinstance(value, np.generic) else value
+    """A numpy scalar among the operands becomes a Python number, a truth value of numpy's a float, as in torch."""
+    return float(value) if isinstance(value, np.bool_) else value.item() if isinstance(value, np.generic) else value
 
 
 def _beside_array(name: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -28,7 +28,7 @@ from minigrad._text import type_name
 from minigrad.utils.hooks import RemovableHandle
 
 if TYPE_CHECKING:
-    from minigrad._views import View
+    from minigrad._views import Mirror, View
 
 
 class readonly(property):
@@ -66,6 +66,7 @@ class Tensor:
     _inference = False
     _grad_dtype: Any = "own"
     _conj: bool = False  # what torch would keep as the conjugate of other memory
+    _mirror: Mirror | None = None  # the memory of a conjugate, which a view of one shares
     _class_name: str = "tensor"  # as it prints
 
     def __init_subclass__(cls) -> None:
@@ -282,6 +283,7 @@ class Tensor:
         self.materialize()
         result = make(self._data, None)
         result._cell, result._conj, result._inference = self._cell, self._conj, self._inference
+        result._mirror = self._mirror
         return result
 
     def detach_(self) -> Tensor:
@@ -303,6 +305,8 @@ class Tensor:
         """The same memory, outside of the graph and of version counting."""
         self.materialize()
         found = make(self._data, None)
+        found._conj, found._mirror = self._conj, self._mirror
+        found._cell += self._cell[1:]  # the conjugates of the memory
         return infer(found) if self._inference else found
 
     @data.deleter
@@ -452,7 +456,11 @@ class Tensor:
 
     def data_ptr(self) -> int:
         """The address of the first element."""
-        return int(self.materialize().__array_interface__["data"][0])
+        mirror, found = self._mirror, _views.address(self.materialize())
+        while mirror is not None:  # of a conjugate, where torch would keep it
+            found += _views.address(mirror.source) - _views.address(mirror.copy)
+            mirror = mirror.parent
+        return found
 
     def is_floating_point(self) -> bool:
         """Whether the elements are floating-point numbers."""

@@ -8,8 +8,9 @@ next looked at, and thereby sees the write. Hooks of the old history stay with i
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -39,10 +40,52 @@ def address(array: np.ndarray[Any, Any]) -> int:
 
 def owner(tensor: Tensor) -> np.ndarray[Any, Any]:
     """The array whose memory a tensor's elements lie in (torch's storage)."""
-    array = (tensor if tensor._view is None else tensor._view.base).materialize()
+    array = (tensor if tensor._view is None or tensor._mirror is not None else tensor._view.base).materialize()
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
+
+
+class Mirror:
+    """A conjugate view's memory: a copy of what it is a view of, conjugated, since numpy has no lazy conjugates.
+
+    Every write to one is reflected in the other; the version cell that both share keeps the mirrors alive, weakly.
+    """
+
+    __slots__ = ("__weakref__", "copy", "parent", "source")
+
+    def __init__(self, tensor: Tensor, view: Tensor) -> None:
+        self.source, self.copy = tensor.materialize(), view.materialize()
+        self.parent = tensor._mirror  # of a conjugate's conjugate
+        cell: list[Any] = tensor._cell
+        cell[1:] = [each for each in cell[1:] if each() is not None] + [weakref.ref(self)]
+
+
+def reflect(target: Tensor) -> None:
+    """Carry a write to `target` over to the conjugates of its memory, and to what it is itself a conjugate of."""
+    mirror = target._mirror
+    while mirror is not None:
+        np.conjugate(mirror.copy, out=mirror.source)
+        mirror = mirror.parent
+    cell: list[Any] = target._cell
+    for each in cell[1:]:  # a conjugate comes before the conjugates of it
+        mirror = each()
+        if mirror is not None:
+            np.conjugate(mirror.source, out=mirror.copy)
+
+
+def mark_conjugate(view: Tensor, tensor: Tensor) -> None:
+    """Record that `view._data` holds the conjugates of `tensor._data`."""
+    if tensor._inference or view._inference:
+        return
+    mark_view(view, tensor)
+    view._mirror = Mirror(tensor, view)
+    view._conj = not tensor._conj
+
+
+_BEHIND: Final = (
+    "the gradient of a write through a conjugate view, or behind its back, is not followed: use resolve_conj() before"
+)
 
 
 class Part:
@@ -120,9 +163,10 @@ def mark_view(view: Tensor, base: Tensor, made: int = DEFAULT) -> None:
         infer(view)
         return
     parent = base._view
+    view._conj, view._mirror = base._conj, base._mirror
     if parent is not None:
         made, base = made or parent.made, parent.base
-    view._cell, view._conj = base._cell, base._conj
+    view._cell = base._cell
     if not state.grad_enabled:
         made = INFERENCE if state.inference else NO_GRAD
     view._view = View(base, made)
@@ -145,6 +189,8 @@ def current_edge(tensor: Tensor) -> Edge | None:
         if view.made != DEFAULT:
             _refuse(tensor, view, "its base or another view of its base has been")
         if view.base.requires_grad:
+            if tensor._mirror is not None:
+                raise NotImplementedError(_BEHIND)
             _set_edge(tensor, (AsStridedBackward0(tensor, view.base), 0))
         view.version = tensor._cell[0]
     elif tensor._edge is None:  # made under no_grad, or before its base required grad: gradients end here, unused
@@ -208,6 +254,8 @@ def check_inplace(tensor: Tensor) -> None:
     view = tensor._view
     if view is not None and view.made != DEFAULT:
         _refuse(tensor, view, "is being")
+    if tensor._mirror is not None:
+        raise NotImplementedError(_BEHIND)
     if not tensor.requires_grad:
         return
     if view is not None and view.base.is_leaf:

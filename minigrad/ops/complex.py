@@ -11,6 +11,7 @@ from minigrad._declare import composite, method, op
 from minigrad._op import OPS, RAW, RECORDED, Array, apply
 from minigrad._tensor import Tensor
 from minigrad._text import type_name
+from minigrad._views import mark_conjugate
 from minigrad.ops.shape import linear
 
 _COMPLEX: dict[np.dtype[Any], np.dtype[Any]] = {
@@ -84,6 +85,12 @@ def view_as_real(input: Tensor) -> Tensor:
     """Complex numbers as pairs of real ones, along a new last dimension: a view."""
     if input._data.dtype.kind != "c":
         raise RuntimeError("view_as_real is only supported for complex tensors")
+    if input._conj:
+        raise RuntimeError(
+            "view_as_real doesn't work on unresolved conjugated tensors.  To resolve the conjugate tensor so you can"
+            " view it as real, use self.resolve_conj(); however, be warned that the resulting tensor will NOT alias the"
+            " original."
+        )
     return apply(OPS["view_as_real"], [input])
 
 
@@ -118,11 +125,11 @@ _conj = RECORDED.conj
 
 @composite
 def conj(self: Tensor) -> Tensor:
-    """The complex conjugate; the tensor itself if it is real."""
+    """The complex conjugate, a view; the tensor itself if it is real."""
     if self._data.dtype.kind != "c":
         return self
     found: Tensor = _conj(self)
-    found._conj = not self._conj
+    mark_conjugate(found, self)
     return found
 
 

@@ -326,15 +326,10 @@ def real_part(self: Array) -> Array:
     return self.real
 
 
-@op(name="imag", view=True, function=False, method=False, node="SelectBackward0", self=lambda grad: grad * 1j)
-def imaginary_part(self: Array) -> Array:
+@op(name="imag", view=True, function=False, method=False, node="SelectBackward0",
+    self=lambda xp, grad, conjugated: xp.conj(-(grad * 1j)) if conjugated else grad * 1j)  # fmt: skip
+def imaginary_part(self: Array, conjugated: bool = False) -> Array:
     return self.imag
-
-
-@composite(aliases=["resolve_neg"])
-def resolve_conj(input: Tensor) -> Tensor:
-    """The tensor itself, as conjugates and negatives are computed at once."""
-    return input
 
 
 conjugate = PUBLIC["conj"]
@@ -349,7 +344,7 @@ def conj(input: Tensor) -> Tensor:
 @composite(method=False)
 def real(input: Tensor) -> Tensor:
     """The real part, a view of the tensor; a real tensor itself."""
-    return real_part(input) if is_complex(input) else input
+    return _part(input, real_part(input)) if is_complex(input) else input
 
 
 @composite(method=False)
@@ -357,7 +352,14 @@ def imag(input: Tensor) -> Any:
     """The imaginary part, a view of the tensor, which must be complex."""
     if not is_complex(input):
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    return imaginary_part(input)
+    return _part(input, imaginary_part(input, input._conj))
+
+
+def _part(whole: Tensor, part: Tensor) -> Tensor:
+    """The real or imaginary part of a conjugate is no conjugate."""
+    if whole._conj:
+        part._conj = False
+    return part
 
 
 def angle_formula(xp: Any, grad: Any, self: Any) -> Any:
