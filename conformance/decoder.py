@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
-from conformance.execute import Shapes
+from conformance.execute import Operand, Result, Shapes, strides
 from conformance.program import (
     AnyStep,
     Apply,
@@ -31,6 +31,7 @@ from conformance.program import (
     Seq,
     array,
     refs,
+    to_numpy,
 )
 from conformance.vocabulary import OPERATIONS, Operation
 from conformance.vocabulary.operation import WIDE, Interval, argument, hull
@@ -72,9 +73,13 @@ class Info(msgspec.Struct, frozen=True):
     interval: Interval
     leaves: frozenset[int]
     constant: Array | None = None
+    #: Distances of neighbours along each dimension, in elements; None for contiguous memory.
+    strides: tuple[int, ...] | None = None
 
-    def known(self, recorded: bool = True) -> Array | tuple[tuple[int, ...], str, bool]:
-        return self.constant if self.constant is not None else (self.shape, self.dtype, recorded and bool(self.leaves))
+    def known(self, recorded: bool = True) -> Operand:
+        if self.constant is not None:
+            return self.constant
+        return self.shape, self.dtype, recorded and bool(self.leaves), self.strides
 
     @property
     def floating(self) -> bool:
@@ -200,6 +205,7 @@ class Decoder:
                 interval,
                 frozenset((len(self.infos),)) if requires_grad else frozenset(),
                 made if matters else None,
+                None if made.layout == "contiguous" else strides(to_numpy(made)),
             )
         )
         self.leaves.append(Leaf(number, made, requires_grad))
@@ -303,10 +309,10 @@ class Decoder:
         if n < wanted:
             new: tuple[int, ...] = (1,) * (wanted - n) + shape
         elif wanted == 0:
-            return self.plain("sum", (Ref(value),))
+            return self.plain("sum", (Ref(value),), ())
         else:
             new = (math.prod(shape[: n - wanted + 1]), *shape[n - wanted + 1 :])
-        return self.plain("reshape", (Ref(value), Seq(new)))
+        return self.plain("reshape", (Ref(value), Seq(new)), new)
 
     def _within(self, value: int, domain: Interval) -> int:
         """The value moved into a domain by an exact scale and shift."""
@@ -335,7 +341,7 @@ class Decoder:
 
     def _bound(self, value: int, interval: Interval) -> None:
         info = self.infos[value]
-        self.infos[value] = Info(info.shape, info.dtype, interval, info.leaves)
+        self.infos[value] = msgspec.structs.replace(info, interval=interval)
 
     def like(self, other: Ref, domain: Interval | None = None) -> Ref:
         domain = domain or self._domain
@@ -384,9 +390,9 @@ class Decoder:
     def _arranged(self, value: Ref, shape: tuple[int, ...]) -> int:
         n, m = math.prod(self.shape(value)), math.prod(shape)
         if n == m:
-            return self.plain("reshape", (value, argument(shape)))
+            return self.plain("reshape", (value, argument(shape)), shape)
         index = Array(shape, "int64", tuple(str(i % n) for i in range(m)))
-        return self.plain("take", (value, Ref(self.leaf(index, (0.0, float(n)), False))))
+        return self.plain("take", (value, Ref(self.leaf(index, (0.0, float(n)), False))), shape)
 
     def square(self, batch: bool = True) -> Ref:
         n = self.pick((2, 3, 1, 2))
@@ -431,7 +437,7 @@ class Decoder:
         return _filled(shape, "float64", _WEIGHTS, 0, "contiguous")
 
     def packed(self, value: Ref) -> Ref:
-        if any(leaf.id == value.id and leaf.array.layout == "contiguous" for leaf in self.leaves):
+        if self.infos[value.id].strides is None:
             return value
         return Ref(self.emit("contiguous", (value,), {}, "method")[0])
 
@@ -447,9 +453,17 @@ class Decoder:
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
-    def plain(self, op: str, args: tuple[Arg, ...]) -> int:
-        """A helper step, which always works."""
-        return self.emit(op, args, {})[0]
+    def plain(self, op: str, args: tuple[Arg, ...], shape: tuple[int, ...] | None = None) -> int:
+        """A helper step, which always works: its result has this shape, else that of the first operand, and its dtype.
+
+        The reference, which need not be asked that, is asked where memory is not contiguous.
+        """
+        first: Any = args[0]
+        info = self.infos[first.id]
+        results: tuple[Result, ...] | None = None
+        if info.strides is None:
+            results = ((info.shape if shape is None else shape, info.dtype, True, None),)
+        return self.emit(op, args, {}, results=results)[0]
 
     def times(self, value: int, number: float) -> int:
         """The value times a constant array, which asks less of an engine than a Python number."""
@@ -461,16 +475,23 @@ class Decoder:
         return {r: self.infos[r].known(False) for r in _read(args, kwargs)}
 
     def emit(
-        self, op: str, args: tuple[Arg, ...], kwargs: dict[str, Arg], form: Form = "function", mode: GradMode = "grad"
+        self,
+        op: str,
+        args: tuple[Arg, ...],
+        kwargs: dict[str, Arg],
+        form: Form = "function",
+        mode: GradMode = "grad",
+        results: tuple[Result, ...] | None = None,
     ) -> tuple[int, ...]:
-        """Append an application; () when the reference refuses it."""
+        """Append an application; () when the reference refuses it. It is not asked where the results are given."""
         named = tuple(kwargs.items())
         read = _read(args, kwargs)
         operation = OPERATIONS.get(op)
         recorded = (operation is None or operation.gradient) and "out" not in kwargs
         given = [self.infos[r] for r in read]
-        known = {r: info.known(recorded) for r, info in zip(read, given, strict=True)}
-        results = self.shapes(form, op, args, named, known)
+        if results is None:
+            known = {r: info.known(recorded) for r, info in zip(read, given, strict=True)}
+            results = self.shapes(form, op, args, named, known)
         if results is None or (len(results) == 1 and math.prod(results[0][0]) > 4 * LARGEST):
             return ()
         interval = _interval(operation, given)
@@ -479,8 +500,8 @@ class Decoder:
             leaves = given[0].leaves if len(given) == 1 else leaves.union(*[info.leaves for info in given])
         out = tuple(
             [
-                self.new(Info(shape, dtype, interval, leaves if graded else frozenset()))
-                for shape, dtype, graded in results
+                self.new(Info(shape, dtype, interval, leaves if graded else frozenset(), None, strides))
+                for shape, dtype, graded, strides in results
             ]
         )
         self.used += read
@@ -550,7 +571,13 @@ class Decoder:
             return ()
         info = self.infos[target.id]
         out = self.new(
-            Info(info.shape, info.dtype, _interval(operation, [self.infos[r] for r in read]), self.dependence(read))
+            Info(
+                info.shape,
+                info.dtype,
+                _interval(operation, [self.infos[r] for r in read]),
+                self.dependence(read),
+                strides=info.strides,
+            )
         )
         self.used += read
         self.steps.append(Inplace(op, target.id, args[1:], (out,), named))

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -269,12 +269,19 @@ def steady_memory() -> Iterator[None]:
         gc.unfreeze()
 
 
+#: An operand as `Shapes` is told of it: shape, dtype, whether it requires a gradient, and strides in elements (None
+#: where it is contiguous); or the constant itself, where its contents matter (indices and masks).
+Operand: TypeAlias = Array | tuple[tuple[int, ...], str, bool, tuple[int, ...] | None]
+#: A result as `Shapes` tells of it: shape, dtype, whether a gradient can flow to it, and strides as above.
+Result: TypeAlias = tuple[tuple[int, ...], DType, bool, tuple[int, ...] | None]
+
+
 class Shapes:
-    """Shapes and dtypes of an operation's results, asked of the reference once for each case and remembered."""
+    """Shape, dtype and layout of an operation's results, asked of the reference once for each case and remembered."""
 
     def __init__(self, reference: Engine) -> None:
         self._engine = reference
-        self._known: dict[Any, tuple[tuple[tuple[int, ...], DType, bool], ...] | None] = {}
+        self._known: dict[Any, tuple[Result, ...] | None] = {}
 
     def __call__(
         self,
@@ -282,13 +289,11 @@ class Shapes:
         op: str,
         args: tuple[Arg, ...],
         kwargs: tuple[tuple[str, Arg], ...],
-        operands: Mapping[int, Array | tuple[tuple[int, ...], str, bool]],
-    ) -> tuple[tuple[tuple[int, ...], DType, bool], ...] | None:
-        """(shape, dtype, whether a gradient can flow to it) of each result, or None when the reference refuses the
-        operation or its backward.
+        operands: Mapping[int, Operand],
+    ) -> tuple[Result, ...] | None:
+        """Each result, or None when the reference refuses the operation or its backward.
 
-        `operands` gives the shape and dtype of each value that is referred to and whether it requires a gradient, or
-        the constant itself where its contents matter (indices and masks).
+        `operands` holds each value that is referred to.
         """
         given = tuple([(k, _shaped(a, operands)) for k, a in kwargs])
         key = (form, op, _shaped(args, operands), given)
@@ -302,11 +307,11 @@ class Shapes:
         op: str,
         args: tuple[Arg, ...],
         kwargs: tuple[tuple[str, Arg], ...],
-        operands: Mapping[int, Array | tuple[tuple[int, ...], str, bool]],
-    ) -> tuple[tuple[tuple[int, ...], DType, bool], ...] | None:
+        operands: Mapping[int, Operand],
+    ) -> tuple[Result, ...] | None:
         state = _Run(self._engine, Program((), ()))
         for i, known in operands.items():
-            data = to_numpy(known) if isinstance(known, Array) else _stand_in(known[0], known[1])
+            data = to_numpy(known) if isinstance(known, Array) else _stand_in(known[0], known[1], known[3])
             graded = not isinstance(known, Array) and known[2] and form != "in-place"
             state.values[i] = self._engine.leaf(data, graded)
         try:
@@ -324,26 +329,43 @@ class Shapes:
         except Exception:  # noqa: BLE001 - a refusal by the reference, of whatever class
             return None
         names: list[Any] = [a.dtype.name for a in arrays]
-        return tuple((a.shape, name, flag[0]) for a, name, flag in zip(arrays, names, flags, strict=True))
+        return tuple((a.shape, name, flag[0], strides(a)) for a, name, flag in zip(arrays, names, flags, strict=True))
 
 
-def _odd(operands: Iterable[Array | tuple[tuple[int, ...], str, bool]]) -> bool:
+def strides(a: npt.NDArray[Any]) -> tuple[int, ...] | None:
+    """Strides of an array in elements, None where they are those of a new one (or of nothing)."""
+    if not a.size:
+        return None
+    found = tuple([n // a.itemsize for n in a.strides])
+    new, size = [], 1
+    for n in reversed(a.shape):
+        new.append(size)
+        size *= n
+    return None if found == tuple(reversed(new)) else found
+
+
+def _odd(operands: Iterable[Operand]) -> bool:
     """Whether some operand is empty or of float16, or operands are of different types."""
     known = [operand for operand in operands if not isinstance(operand, Array)]
-    kinds = {dtype for _, dtype, _ in known}
-    return len(kinds) > 1 or "float16" in kinds or any(0 in shape for shape, _, _ in known)
+    kinds = {dtype for _, dtype, *_ in known}
+    return len(kinds) > 1 or "float16" in kinds or any(0 in shape for shape, *_ in known)
 
 
 def _change(engine: Engine) -> Callable[..., Any]:
     return lambda _, op, args, kwargs: engine.inplace(op, args[0], args[1:], kwargs)
 
 
-def _stand_in(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
-    """Numbers within most domains, which make every matrix positive definite."""
+def _stand_in(shape: tuple[int, ...], dtype: str, layout: tuple[int, ...] | None) -> npt.NDArray[Any]:
+    """Numbers within most domains, which make every matrix positive definite, in memory of these strides."""
     data = np.full(shape, 0.5, dtype)
     if len(shape) > 1:
         data += np.eye(shape[-2], shape[-1]).astype(dtype) * data.dtype.type(0.5)
-    return data
+    if layout is None:
+        return data
+    memory = np.empty(1 + sum((n - 1) * step for n, step in zip(shape, layout, strict=True)), dtype)
+    laid = np.lib.stride_tricks.as_strided(memory, shape, [step * data.itemsize for step in layout])
+    laid[...] = data
+    return laid
 
 
 def _shaped(arg: Any, operands: Mapping[int, Any]) -> Any:

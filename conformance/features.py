@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+import msgspec
+
 from conformance.decoder import NDIMS, SHAPES, Decoder, Info
 from conformance.engines.protocol import Level
 from conformance.program import (
@@ -30,6 +32,8 @@ from conformance.program import (
     results,
 )
 from conformance.vocabulary.operation import WIDE
+
+replace = msgspec.structs.replace
 
 Values: TypeAlias = tuple[int, ...]
 Weights: TypeAlias = tuple[Array, ...]
@@ -65,7 +69,7 @@ def _reuse(d: Decoder) -> None:
 def _detach(d: Decoder) -> None:
     _, value = interior(d)
     info = d.infos[value]
-    d.forced, d.extra = d.new(Info(info.shape, info.dtype, info.interval, frozenset())), value
+    d.forced, d.extra = d.new(replace(info, leaves=frozenset())), value
     d.steps.append(Detach(value, (d.forced,)))
     d.used.append(value)
 
@@ -100,7 +104,7 @@ def _switched_on(d: Decoder) -> None:
     shape = d.pick(SHAPES[d.pick(NDIMS)])
     source = d.fresh(shape, WIDE, requires_grad=False)
     info = d.infos[source]
-    d.infos[source] = Info(info.shape, info.dtype, info.interval, frozenset((source,)))
+    d.infos[source] = replace(info, leaves=frozenset((source,)))
     d.steps.append(RequiresGrad(source, True))
     d.forced, d.realized = source, True
 
@@ -122,7 +126,7 @@ def _used_again(d: Decoder, _: Values) -> None:
 def _multiplied(d: Decoder, out: Values) -> None:
     """What was computed without grad is used with it."""
     for i in _floating(d, out)[:1]:
-        d.plain("mul", (Ref(i), Ref(d.fresh(d.infos[i].shape, WIDE))))
+        d.emit("mul", (Ref(i), Ref(d.fresh(d.infos[i].shape, WIDE))), {})
 
 
 def _set_item(d: Decoder, out: Values) -> None:
@@ -145,7 +149,7 @@ def _write_through(d: Decoder, out: Values) -> None:
     """The result, which may be a view, is changed in place."""
     for i in _floating(d, out)[:1]:
         info = d.infos[i]
-        changed = d.new(Info(info.shape, info.dtype, (-64.0, 64.0), info.leaves))
+        changed = d.new(replace(info, interval=(-64.0, 64.0)))
         d.steps.append(Inplace("mul_", i, (3.0,), (changed,)))
         d.used.append(i)
         if d.source is not None and d.infos[d.source].leaves:
@@ -163,8 +167,8 @@ def _diamond(d: Decoder, out: Values) -> None:
     d.realized = False
     for i in _floating(d, out)[:1]:
         if d.extra is not None and d.infos[d.extra].shape:
-            other = d.plain("sum", (Ref(d.plain("sin", (Ref(d.extra),))),))
-            d.plain("add", (Ref(i), Ref(other)))
+            other = d.plain("sum", (Ref(d.plain("sin", (Ref(d.extra),))),), ())
+            d.emit("add", (Ref(i), Ref(other)), {})
             d.realized = True
 
 
@@ -332,7 +336,7 @@ def aside(d: Decoder) -> None:
     info = d.infos[value]
     kind = d.upto(5)
     if kind == 0:
-        number = d.new(Info(info.shape, info.dtype, info.interval, frozenset()))
+        number = d.new(replace(info, leaves=frozenset()))
         d.steps.append(Detach(value, (number,)))
         d.used.append(value)
         d.slots.append(number)
