@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -126,6 +126,13 @@ class Bench:
                 return (common and self._part(program, mismatch)) or found
         changed = next((s.op for s in program.steps if isinstance(s, Inplace)), "engine")
         return self._part(program, mismatch) or Blame(changed, mismatch.kind, program)
+
+    def again(self, program: Program, operations: Collection[str]) -> Blame | None:
+        """Which of these operations differs by itself on the operands that it has here; None when none does."""
+        part = replace(program, steps=tuple(s for s in program.steps if not isinstance(s, Apply) or s.op in operations))
+        forward, gradients = self._states(program)
+        found = (attempt(part, forward, gradients) for attempt in (self._values, self._rules, self._second))
+        return next(filter(None, found), None)
 
     def _states(self, program: Program) -> tuple[Observation, Observation]:
         """The reference's values of all results, and the gradients that arrive at each of them."""

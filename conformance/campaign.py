@@ -35,8 +35,6 @@ from conformance.vocabulary import OPERATIONS
 Spec: TypeAlias = str | Engine | type[Engine] | ModuleType
 Outcome: TypeAlias = Literal["FIXED", "FAILED", "CHANGED", "ERROR"]
 
-#: Seconds that a run takes when it is given no budget.
-DEFAULT_TIME = 30.0
 #: Seconds after the end of the time in which causes that were met late are still reduced.
 REDUCING = 2.0
 #: Seconds that are taken to describe what was met when a run is stopped.
@@ -97,7 +95,7 @@ class Campaign:
         self.configuration = records.Configuration(
             seed=seed,
             examples=examples,
-            time=DEFAULT_TIME if examples is None and time is None else time,
+            time=time,
             min_coverage=min_coverage,
             level=level or "",
         )
@@ -106,6 +104,7 @@ class Campaign:
         self.until = None if limit is None else clock.time() + limit
         self.shard = shard
         self.progress = progress
+        self.known: frozenset[Cause] = frozenset()
         self.jobs = 0
         self.spent: Counter[str] = Counter()
         self.count: Counter[str] = Counter()
@@ -179,8 +178,13 @@ class Campaign:
             self.place = {name: bit for bit, name in enumerate(self.names)}
             self.rows = [0] * len(self.names)
             self.operations = tuple(operation.name for operation in supported)
+            mine = [cell for cell in cells if cell[0] in offered]
+            if self.configuration.examples is None and self.configuration.time is None:
+                self.configuration = msgspec.structs.replace(
+                    self.configuration, examples=generate.turn(supported, mine, self.level)
+                )
         self.report()
-        units = self._units([cell for cell in cells if cell[0] in offered]) if supported else iter(())
+        units = self._units(mine) if supported else iter(())
         under_way: dict[Future[Answer], Task] = {}
         try:
             with execute.steady_memory():
@@ -212,6 +216,7 @@ class Campaign:
                     limit=limit,
                     until=self.until,
                     avoid=self._fatal(),
+                    known=self.known,
                 )
             first += len(block.targets)
 
@@ -395,8 +400,9 @@ def check(
 ) -> Report:
     """Run random programs through an engine and through torch, and report what differs.
 
-    `engine` is what `engines.load` takes. The budget is `examples` programs or `time` seconds (30 when neither is
-    given; both when both are). `progress` is called with `Progress` values. Raises `EngineError` when the engine cannot
+    `engine` is what `engines.load` takes. The budget is `examples` programs or `time` seconds (both when both are
+    given); without, as many programs as try each operation with each feature, and each pair of operations, once.
+    `progress` is called with `Progress` values. Raises `EngineError` when the engine cannot
     be loaded; Ctrl-C ends the search and marks the results as partial.
 
     With `jobs`, so many processes run the programs, and one that crashes, or takes more than `timeout` seconds for a
@@ -434,6 +440,7 @@ def check(
         path = known.listed(engine) if isinstance(engine, str) else None
         expectations = known.load(path) if path is not None else ()
     expected = known.replay(expectations, loaded, engine if isinstance(engine, str) else "", level)
+    campaign.known = frozenset(known.cause(each.signature) for each in expected if each.outcome == "known")
     if jobs is None and scheduler is None:
         return _reported(campaign.run(executors.inline(loaded, campaign.reference)), expected)
     settings = isolation.Settings(engine=_sendable(engine), timeout=timeout, level=campaign.level)

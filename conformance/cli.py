@@ -102,13 +102,13 @@ _OUTPUT = _argument(
     _argument("engines", nargs="*", metavar="ENGINE", help="a name, package.module:Attribute or ./file.py:Attribute"),
     _argument("--all-engines", action="store_true", help="every registered engine that is here, and a scoreboard"),
     _argument("--seed", type=_whole, default=0, metavar="N", help="seed of the search (default: 0)"),
-    _argument("--examples", type=_positive(int), metavar="N", help="budget in programs for each engine"),
     _argument(
-        "--time",
-        type=_positive(float),
-        metavar="S",
-        help="budget in seconds for each engine (default: 30, unless --examples is given)",
+        "--examples",
+        type=_positive(int),
+        metavar="N",
+        help="budget in programs for each engine (default: each operation with each feature, and each pair, once)",
     ),
+    _argument("--time", type=_positive(float), metavar="S", help="budget in seconds for each engine"),
     _argument(
         "--expectations",
         type=Path,

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 import msgspec
@@ -247,12 +248,22 @@ def run_all(engine: Engine, programs: Iterable[Program]) -> list[Observation]:
         return [run(engine, program) for program in programs]
 
 
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings of the engines, nor of numpy's arithmetic."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    """No warnings of the engines, nor of numpy's arithmetic. To enter it again inside costs nothing."""
+    if _silent.get():
         yield
+        return
+    token = _silent.set(True)
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        _silent.reset(token)
 
 
 @contextlib.contextmanager
@@ -282,6 +293,7 @@ class Shapes:
     def __init__(self, reference: Engine) -> None:
         self._engine = reference
         self._known: dict[Any, tuple[Result, ...] | None] = {}
+        self._leaves: dict[Any, Any] = {}
 
     def __call__(
         self,
@@ -310,10 +322,9 @@ class Shapes:
         operands: Mapping[int, Operand],
     ) -> tuple[Result, ...] | None:
         state = _Run(self._engine, Program((), ()))
+        changed = form == "in-place" or any(name == "out" for name, _ in kwargs)
         for i, known in operands.items():
-            data = to_numpy(known) if isinstance(known, Array) else _stand_in(known[0], known[1], known[3])
-            graded = not isinstance(known, Array) and known[2] and form != "in-place"
-            state.values[i] = self._engine.leaf(data, graded)
+            state.values[i] = self._leaf(known, graded=form != "in-place", own=changed)
         try:
             with quiet():
                 given = {k: state.argument(a) for k, a in kwargs}
@@ -330,6 +341,19 @@ class Shapes:
             return None
         names: list[Any] = [a.dtype.name for a in arrays]
         return tuple((a.shape, name, flag[0], strides(a)) for a, name, flag in zip(arrays, names, flags, strict=True))
+
+    def _leaf(self, known: Operand, *, graded: bool, own: bool) -> Any:
+        """A leaf that stands for an operand: one of its `own` where it is going to be changed, else a shared one."""
+        if isinstance(known, Array):
+            return self._engine.leaf(to_numpy(known), False)
+        key = (*known, graded)
+        leaf = None if own else self._leaves.get(key)
+        if leaf is None:
+            shape, dtype, requires_grad, layout = known
+            leaf = self._engine.leaf(_stand_in(shape, dtype, layout), requires_grad and graded)
+            if not own:
+                self._leaves[key] = leaf
+        return leaf
 
 
 def strides(a: npt.NDArray[Any]) -> tuple[int, ...] | None:

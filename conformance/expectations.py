@@ -80,6 +80,12 @@ def signature(blamed: str, kind: str) -> str:
     return f"{blamed}: {kind}"
 
 
+def cause(text: str) -> tuple[str, Kind]:
+    """What was blamed and the kind, of a signature."""
+    blamed, _, kind = text.rpartition(": ")
+    return blamed, kind  # type: ignore[return-value] # `load` has seen to it
+
+
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal
 
 import msgspec
@@ -169,26 +170,35 @@ class Block:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
 
+def turn(operations: Sequence[Operation], cells: Sequence[tuple[str, str]], level: Level = "look") -> int:
+    """How many programs try every cell and every pair once, and free programs beside them."""
+    return sum(len(block.targets) for block in _turn(0, operations, cells, level))
+
+
 def blocks(operations: Sequence[Operation], cells: Sequence[tuple[str, str]], level: Level = "look") -> Iterator[Block]:
     """Blocks without end: every cell, every pair, free programs, and round again with other numbers."""
+    for number in count():
+        yield from _turn(number, operations, cells, level)
+
+
+def _turn(
+    turn: int, operations: Sequence[Operation], cells: Sequence[tuple[str, str]], level: Level
+) -> Iterator[Block]:
     names = paired(operations)
     n = len(names)
-    turn = 0
-    while True:
-        for feature in FEATURES:
-            found = tuple(Target("cell", op, feature, level=level) for op, f in cells if f == feature)
-            if found:
-                yield Block(f"cells/{feature}/{turn}", found)
-        for shift in range(turn, n + turn, FAN):
-            fan = range(shift, min(shift + FAN, n + turn))
-            seconds = [tuple(names[(i + k) % n] for k in fan) for i in range(n)]
-            yield Block(
-                f"pairs/{shift}/{turn}",
-                tuple(Target("pair", op, seconds=seconds[i], level=level) for i, op in enumerate(names)),
-            )
-        for part in range(8):
-            yield Block(f"free/{part}/{turn}", (Target("free", level=level),) * 16 * BATCH)
-        turn += 1
+    for feature in FEATURES:
+        found = tuple(Target("cell", op, feature, level=level) for op, f in cells if f == feature)
+        if found:
+            yield Block(f"cells/{feature}/{turn}", found)
+    for shift in range(turn, n + turn, FAN):
+        fan = range(shift, min(shift + FAN, n + turn))
+        seconds = [tuple(names[(i + k) % n] for k in fan) for i in range(n)]
+        yield Block(
+            f"pairs/{shift}/{turn}",
+            tuple(Target("pair", op, seconds=seconds[i], level=level) for i, op in enumerate(names)),
+        )
+    for part in range(8):
+        yield Block(f"free/{part}/{turn}", (Target("free", level=level),) * 16 * BATCH)
 
 
 def paired(operations: Sequence[Operation]) -> list[str]:

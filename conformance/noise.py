@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from random import Random
 from typing import Any
@@ -33,18 +33,21 @@ from conformance.program import (
 RUNS = 4
 
 
-def measure(reference: Engine, program: Program) -> tuple[Observation, ...]:
+def measure(reference: Engine, program: Program) -> Iterator[Observation]:
     """Observations of the program with its roundings moved, and of the same program in wider and in narrower floats.
+
+    Each is made when it is asked for.
 
     The narrower run shows what happens inside a formula, where no rounding can be moved; `compare` scales it down.
     """
     changed = any(isinstance(step, Inplace) for step in program.steps)
-    found = [execute.run_all(Jittered(number, gradients=not changed), [program])[0] for number in range(RUNS)]
+    for number in range(RUNS):
+        yield from execute.run_all(Jittered(number, gradients=not changed), [program])
     others = {retyped(program, "float32", "float64"), retyped(program, "float64", "float32")} - {program}
-    found += execute.run_all(reference, sorted(others, key=to_json))
+    yield from execute.run_all(reference, sorted(others, key=to_json))
     base, *moved = execute.run_all(reference, [program, *(nudged(program, number) for number in range(3))])
     size = max([1.0, *(float(np.max(np.abs(v), initial=0.0, where=np.isfinite(v))) for v in _floats(program))])
-    return (*found, *(_near(base, each, size) for each in moved if each.failure is None))
+    yield from (_near(base, each, size) for each in moved if each.failure is None)
 
 
 def _floats(program: Program) -> list[Any]:

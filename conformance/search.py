@@ -12,13 +12,12 @@ import time as clock
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
 
 from conformance import behaviour, execute, findings, generate, noise
-from conformance.blame import Bench
+from conformance.blame import Bench, Blame
 from conformance.compare import Mismatch, equal, judge
 from conformance.duplicates import fingerprint
 from conformance.engines import Engine
@@ -32,8 +31,8 @@ from conformance.vocabulary import OPERATIONS
 
 Cause: TypeAlias = tuple[str, Kind]
 
-#: Mismatches of one unit whose cause is looked for. A broken engine differs everywhere; these are spread over the unit.
-LOOKED_AT = 64
+#: Mismatches of one batch whose cause is looked for, where it is not one that was met before.
+LOOKED_AT = 5
 #: Share of the time that may go into naming causes when the budget is in seconds, after this many mismatches.
 BLAME_SHARE = 0.4
 BLAME_FREELY = 200
@@ -44,7 +43,8 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
 
     `first` is the number of its first program in the whole search; the first `limit` programs are in the budget.
     `until` is a time of day (`time.time()`) at which to stop. Programs at the places in `skip` ended or held up a
-    worker before: they are counted and not run; those that apply an operation in `avoid` are passed over.
+    worker before: they are counted and not run; those that apply an operation in `avoid` are passed over. Causes that
+    are `known` are looked for first, since that takes little time.
     """
 
     block: Block
@@ -55,6 +55,7 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     until: float | None = None
     skip: frozenset[int] = frozenset()
     avoid: frozenset[str] = frozenset()
+    known: frozenset[Cause] = frozenset()
 
 
 class Met(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +77,16 @@ class Met(msgspec.Struct, frozen=True, kw_only=True):
             times=self.times + other.times,
             features=self.features | other.features,
         )
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """A program that was run: its place in the block, what it was asked for, and what both sides showed."""
+
+    position: int
+    target: Target
+    program: Program
+    expected: Observation
+    actual: Observation
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,11 +244,10 @@ class Searcher:
         with execute.quiet():
             return target, program, tuple(self.bench.alone(program))
 
-    def blame(self, program: Program, mismatch: Mismatch) -> tuple[Cause, Program]:
+    def blame(self, program: Program, mismatch: Mismatch) -> Blame:
         """The cause of a mismatch, and a program that shows it alone."""
         with self._blamed():
-            found = self.bench.blame(program, mismatch)
-        return found.cause, found.program
+            return self.bench.blame(program, mismatch)
 
     def too_busy_blaming(self) -> bool:
         """Whether naming causes has taken its share of the time."""
@@ -266,20 +276,23 @@ class _Search:
         self.cells: dict[tuple[str, str], list[int]] = {}
         self.pairs: list[tuple[str, tuple[str, ...]]] = []
         self.fingerprints: list[int] = []
-        self.met: list[Met] = []
-        self.differing: list[tuple[int, Target, Program, Mismatch]] = []
+        self.met: dict[Cause, Met] = {}
         self.seconds: Counter[str] = Counter()
         self.errors: dict[str, list[float]] = {}
         self.position = 0
+        self.inside = 0.0
 
     @contextlib.contextmanager
     def timing(self, name: str) -> Iterator[None]:
-        """Add the block's seconds to `seconds[name]`."""
-        start = clock.perf_counter()
+        """Add the block's seconds to `seconds[name]`, without those of blocks inside it."""
+        start, before = clock.perf_counter(), self.inside
+        self.inside = 0.0
         try:
             yield
         finally:
-            self.seconds[name] += clock.perf_counter() - start  # type: ignore[assignment]
+            elapsed = clock.perf_counter() - start
+            self.seconds[name] += elapsed - self.inside  # type: ignore[assignment]
+            self.inside = before + elapsed
 
     @property
     def late(self) -> bool:
@@ -287,27 +300,20 @@ class _Search:
         return self.unit.until is not None and clock.time() >= self.unit.until
 
     def outcome(self) -> Outcome:
-        """Draw and run the programs, then name the causes of what differed."""
-        start = clock.perf_counter()
-        inside = 0.0
+        """Draw and run the programs, and name the causes of what differs."""
 
         def consume(batch: Sequence[tuple[Target, bytes]]) -> bool:
-            nonlocal inside
-            entered = clock.perf_counter()
             self.batch(batch[: self.unit.limit - self.position])
-            inside += clock.perf_counter() - entered
             return self.position < self.unit.limit and not self.late
 
-        generate.draw(self.unit.block, self.unit.seed, consume)
-        self.seconds["generate"] += clock.perf_counter() - start - inside  # type: ignore[assignment]
-        with self.timing("reduce"):
-            self.name_causes()
+        with self.timing("generate"):
+            generate.draw(self.unit.block, self.unit.seed, consume)
         return Outcome(
             counts=dict(self.count),
             cells={cell: (c[0], c[1], c[2]) for cell, c in self.cells.items()},
             pairs=tuple(self.pairs),
             fingerprints=tuple(self.fingerprints),
-            met=tuple(together(self.met).values()),
+            met=tuple(self.met.values()),
             seconds={name: float(value) for name, value in self.seconds.items()},
             errors={name: tuple(found) for name, found in self.errors.items()},
         )
@@ -317,7 +323,7 @@ class _Search:
         searcher, start = self.searcher, self.position
         self.position += len(batch)
         self.count["drawn"] += len(batch)
-        with self.timing("generate"):
+        with self.timing("generate"), execute.quiet():
             kept: list[tuple[int, Target, tuple[str, ...], Program]] = []
             for index, (target, data) in enumerate(batch):
                 if start + index in self.unit.skip:
@@ -336,10 +342,17 @@ class _Search:
         with self.timing("reference"):
             expected = execute.run_all(searcher.reference, programs)
         with self.timing("compare"):
-            for (index, target, meant, program), a, b in zip(kept, expected, actual, strict=True):
-                if target.kind == "pair" and a.failure is None and b.failure is None and b.unsupported is None:
+            ran = [
+                Ran(start + index, target, program, a, b)
+                for (index, target, _, program), a, b in zip(kept, expected, actual, strict=True)
+            ]
+            for (_, target, meant, _), one in zip(kept, ran, strict=True):
+                if target.kind == "pair" and not (one.expected.failure or one.actual.failure or one.actual.unsupported):
                     self.pairs.append((target.first, meant))
-                self.compare(start + index, target, program, a, b)
+            unequal = [one for one in ran if not self.agrees(one)]
+        named = 0
+        for one in _spread(unequal):
+            named += self.judge(one, named)
 
     def tried(self, target: Target, *, mismatch: bool = False, unsupported: bool = False) -> None:
         """Count a program that was run."""
@@ -352,52 +365,92 @@ class _Search:
             cell[1] += mismatch
             cell[2] += unsupported
 
-    def compare(
-        self, position: int, target: Target, program: Program, expected: Observation, actual: Observation
-    ) -> None:
-        """Count a program, and keep it when the engines differ."""
-        self.count["operations"] += len(program.operations)
-        if actual.unsupported is not None:
-            self.tried(target, unsupported=True)
-            return
-        if expected.failure is not None and not generate.may_fail(target, program):
+    def agrees(self, ran: Ran) -> bool:
+        """Count a program that needs no judging: the engine lacks something, or shows the same to the last bit."""
+        self.count["operations"] += len(ran.program.operations)
+        if ran.actual.unsupported is not None:
+            self.tried(ran.target, unsupported=True)
+            return True
+        if ran.expected.failure is not None and not generate.may_fail(ran.target, ran.program):
             self.count["reference errors"] += 1  # in-place steps may be refused; all others are meant to be valid
-        mismatch, ulps = None, 0.0
-        if not equal(expected, actual):
-            searcher = self.searcher
-            moved = partial(noise.measure, searcher.reference, program)
-            found = judge(program, expected, actual, moved, searcher.bench.engine.precision)
-            self.count["ill-conditioned"] += found.ill_conditioned
-            mismatch, ulps = found.mismatch, found.ulps
-        self.tried(target, mismatch=mismatch is not None)
-        if target.kind == "cell" and mismatch is None:
-            seen = self.errors.setdefault(target.first, [0.0] * (len(ERROR_BINS) + 1))
+        if not equal(ran.expected, ran.actual):
+            return False
+        self.passed(ran, 0.0)
+        return True
+
+    def passed(self, ran: Ran, ulps: float) -> None:
+        """Count a program that shows no difference, or a small one."""
+        self.tried(ran.target)
+        if ran.target.kind == "cell":
+            seen = self.errors.setdefault(ran.target.first, [0.0] * (len(ERROR_BINS) + 1))
             seen[bisect_left(ERROR_BINS, ulps)] += 1
             seen[-1] = max(seen[-1], ulps)
-        if mismatch is not None:
-            self.differing.append((position, target, program, mismatch))
 
-    def name_causes(self) -> None:
-        """Blame some of what differed: which ones does not depend on time, unless the budget does."""
-        # Evenly spread, since neighbours are often applications of one operation or its relatives.
-        every = -(-len(self.differing) // LOOKED_AT) or 1
-        chosen = self.differing[::every]
-        self.count["unattributed"] += len(self.differing) - len(chosen)
-        for position, target, program, mismatch in chosen:
-            # One of each unit at least, however late: what differs must not go without a finding.
-            if self.unit.until is not None and self.met and (self.late or self.searcher.too_busy_blaming()):
-                self.count["unattributed"] += 1
-                continue
-            self.searcher.journal.at(position)
-            cause, alone = self.searcher.blame(program, mismatch)
-            met = Met(
-                cause=cause,
-                position=self.unit.first + position,
-                first_seen=f"{self.unit.block.name}#{position}",
-                original=program,
-                program=alone,
-                mismatch=mismatch,
-                times=1,
-                features=frozenset({target.feature or target.kind}),
-            )
-            self.met.append(met)
+    def judge(self, ran: Ran, before: int) -> bool:
+        """Count a program that is not the same to the last bit, and find the cause if that is more than rounding.
+
+        Whether a cause was named, of which there were so many `before` in the batch.
+        """
+        again: list[Blame | None] = []
+
+        def moved() -> Iterable[Observation]:
+            # Whether a known cause is at work takes a small part of the time that the noise of the program takes.
+            again.append(self.again(ran))
+            return () if again[0] else noise.measure(self.searcher.reference, ran.program)
+
+        with self.timing("compare"):
+            found = judge(ran.program, ran.expected, ran.actual, moved, self.searcher.engine.precision)
+        if found.mismatch is None:
+            self.count["ill-conditioned"] += found.ill_conditioned
+            self.passed(ran, found.ulps)
+            return False
+        self.tried(ran.target, mismatch=True)
+        cause = again[0] if again else self.again(ran)
+        if cause is not None:
+            self.meet(ran, cause, found.mismatch)
+            return False
+        with self.timing("reduce"):
+            return self.name(ran, found.mismatch, before)
+
+    def again(self, ran: Ran) -> Blame | None:
+        """The cause, when it is one that is known or was met in this unit, of an operation that differs by itself."""
+        causes = self.unit.known.union(self.met)
+        suspects = {blamed for blamed, _ in causes}.intersection(ran.program.operations)
+        if not suspects:
+            return None
+        with self.timing("reduce"), execute.quiet():
+            self.searcher.journal.at(ran.position)
+            found = self.searcher.bench.again(ran.program, suspects)
+        return found if found is not None and found.cause in causes else None
+
+    def name(self, ran: Ran, mismatch: Mismatch, before: int) -> bool:
+        """Name the cause, unless there were enough `before` in the batch, or the time is over."""
+        # One of each unit at least, however late: what differs must not go without a finding.
+        late = self.unit.until is not None and self.met and (self.late or self.searcher.too_busy_blaming())
+        if late or before >= LOOKED_AT:
+            self.count["unattributed"] += 1
+            return False
+        self.searcher.journal.at(ran.position)
+        self.meet(ran, self.searcher.blame(ran.program, mismatch), mismatch)
+        return True
+
+    def meet(self, ran: Ran, blame: Blame, mismatch: Mismatch) -> None:
+        """Note a program and its cause."""
+        cause = blame.cause
+        met = Met(
+            cause=cause,
+            position=self.unit.first + ran.position,
+            first_seen=f"{self.unit.block.name}#{ran.position}",
+            original=ran.program,
+            program=blame.program,
+            mismatch=mismatch,
+            times=1,
+            features=frozenset({ran.target.feature or ran.target.kind}),
+        )
+        self.met[cause] = self.met[cause].also(met) if cause in self.met else met
+
+
+def _spread(ran: Sequence[Ran]) -> Iterator[Ran]:
+    """In an order that takes neighbours far apart: they are often applications of one operation or its relatives."""
+    for start in range(LOOKED_AT):
+        yield from ran[start::LOOKED_AT]
