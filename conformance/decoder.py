@@ -34,7 +34,7 @@ from conformance.program import (
     to_numpy,
 )
 from conformance.vocabulary import OPERATIONS, Operation
-from conformance.vocabulary.operation import WIDE, Interval, argument, hull
+from conformance.vocabulary.operation import UNIT, WIDE, Interval, argument, hull, magnitude
 
 T = TypeVar("T")
 
@@ -43,12 +43,15 @@ SLOT = 16
 SLOTS = 9
 #: Seconds that one program tries after a first.
 FAN = SLOTS - 1
-#: Bytes of one program; a cell reads two slots only, and Hypothesis takes its time by the byte.
-SIZE = HEADER + SLOTS * SLOT
+#: Bytes of a cell, which reads two slots only: Hypothesis takes its time by the byte.
 SHORT = HEADER + 2 * SLOT
 #: Bytes of one slot of a program that holds many operations for their being there, and of such a program.
 NARROW = 6
 FANNED = HEADER + SLOTS * NARROW
+#: Steps of a free program, bytes of one of them, and of such a program.
+STEPS = 30
+STEP = 8
+SIZE = HEADER + STEPS * STEP
 LARGEST = 96
 
 SHAPES: dict[int, tuple[tuple[int, ...], ...]] = {
@@ -138,19 +141,22 @@ class Decoder:
         self.fed = False
         self.operation: Operation | None = None
         self.inplace_target = -1
+        #: How an operation is applied in a free program: in the way of one of the features.
+        self.manner = ""
         self.latest = OPERATIONS["add"]
         self.extra: int | None = None
         self.source: int | None = None
         self.dead: tuple[int, ...] = ()
         self.observed: list[int] = []
         self.orders = 3
+        self.went_back = False
         self.repeats = True
 
     # -- bytes ---------------------------------------------------------------------------------------------------------
 
     def slot(self, number: int) -> None:
         """Read from the stretch of slot `number` from now on."""
-        self.base = self.at = HEADER + number % SLOTS * self.stretch
+        self.base = self.at = HEADER + number * self.stretch
         self.end = self.base + self.stretch
 
     def byte(self) -> int:
@@ -508,6 +514,26 @@ class Decoder:
         self.steps.append(Apply(op, args, out, named, form, mode))
         return out
 
+    def custom(self, name: str, value: int) -> tuple[int, ...]:
+        """A function of the user's own (see `conformance.functions`) of a value; its results have the value's shape."""
+        info = self.infos[value]
+        args: tuple[Arg, ...] = (Ref(value),)
+        if name == "product":
+            args = (*args, Ref(self.fresh(info.shape, UNIT, dtype=info.dtype)))
+        elif name == "parted":
+            args = (*args, 2.0)
+        strides = info.strides
+        if strides is not None and name != "tripled":
+            factors = (*args, *args)[:2]
+            made = self.shapes("function", "mul", factors, (), self._operands(factors, {}))
+            strides = made[0][3] if made else None
+        results = [(info.shape, info.dtype, True, strides), (info.shape, info.dtype, False, strides)]
+        out = self.emit(name, args, {}, "custom", results=tuple(results[: 1 + (name == "parted")]))
+        size = magnitude(info.interval)
+        size = min(size**3, math.inf) if name == "cube" and size < 1e6 else 3.0 * size
+        self._bound(out[0], (-size, size))
+        return out
+
     def dependence(self, read: Sequence[int]) -> frozenset[int]:
         return frozenset().union(*(self.infos[r].leaves for r in read))
 
@@ -531,10 +557,11 @@ class Decoder:
             form = self.pick(operation.forms)
             if form == "operator" and kwargs:
                 form = "function"
-        if self.feature in ("no_grad", "enable_grad"):
-            mode = "no_grad" if self.feature == "no_grad" else "enable_grad"
+        manner = self.manner or self.feature
+        if manner in ("no_grad", "enable_grad"):
+            mode = "no_grad" if manner == "no_grad" else "enable_grad"
             self.realized = True
-        elif self.feature == "out":
+        elif manner == "out":
             made = self.shapes(form, operation.name, args, tuple(kwargs.items()), self._operands(args, kwargs))
             if made is not None and len(made) == 1 and made[0][1][0] == "f":
                 kwargs["out"] = Ref(
@@ -580,6 +607,7 @@ class Decoder:
             )
         )
         self.used += read
+        self.infos[target.id] = self.infos[out]  # which is the same value
         self.steps.append(Inplace(op, target.id, args[1:], (out,), named))
         self.realized = True
         return (out,)

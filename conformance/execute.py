@@ -110,11 +110,16 @@ class _Run:
     def apply(self, step: Apply) -> None:
         args, kwargs = self.arguments(step)
         if step.mode == "grad":
-            made = self.engine.call(step.form, step.op, args, kwargs)
+            made = self.call(step.form, step.op, args, kwargs)
         else:
             with self.engine.grad_mode(step.mode):
-                made = self.engine.call(step.form, step.op, args, kwargs)
+                made = self.call(step.form, step.op, args, kwargs)
         self.store(step.out, made)
+
+    def call(self, form: str, op: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if form == "custom":
+            return self.engine.custom(op, args)
+        return self.engine.call(form, op, args, kwargs)
 
     def inplace(self, step: Inplace) -> None:
         args, kwargs = self.arguments(step)
@@ -324,7 +329,7 @@ class Shapes:
         state = _Run(self._engine, Program((), ()))
         changed = form == "in-place" or any(name == "out" for name, _ in kwargs)
         for i, known in operands.items():
-            state.values[i] = self._leaf(known, graded=form != "in-place", own=changed)
+            state.values[i] = self._leaf(known, graded=not changed, own=changed)
         try:
             with quiet():
                 given = {k: state.argument(a) for k, a in kwargs}

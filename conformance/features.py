@@ -6,6 +6,7 @@ feature adds steps: `before` the operation, `after` it, or at the `end` in the p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -34,6 +35,9 @@ from conformance.program import (
 from conformance.vocabulary.operation import WIDE
 
 replace = msgspec.structs.replace
+
+#: Functions that an operand may come from; free programs leave out the last two: one changes it, one knows one order.
+CUSTOM = ("product", "parted", "tripled", "cube")
 
 Values: TypeAlias = tuple[int, ...]
 Weights: TypeAlias = tuple[Array, ...]
@@ -109,6 +113,18 @@ def _switched_on(d: Decoder) -> None:
     d.forced, d.realized = source, True
 
 
+def _custom(d: Decoder) -> None:
+    """The operand comes from a function of the user's own."""
+    _, value = interior(d)
+    d.forced = d.custom(d.pick(CUSTOM), value)[0]
+
+
+def _switched_off(d: Decoder) -> None:
+    """What goes into the operation is a leaf that comes to require no gradient after it was used."""
+    d.forced = d.extra = d.fresh(d.pick(SHAPES[d.pick(NDIMS)]), WIDE)
+    d.realized = True
+
+
 # -- after -------------------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +176,19 @@ def _write_through(d: Decoder, out: Values) -> None:
 def _through(d: Decoder) -> None:
     _, d.source = interior(d)
     d.realized = False
+
+
+def _custom_of(d: Decoder, out: Values) -> None:
+    """The result goes into a function of the user's own."""
+    for i in _floating(d, out)[:1]:
+        d.custom("product", i)
+
+
+def _used_without(d: Decoder, _: Values) -> None:
+    if d.extra is not None:
+        d.steps.append(RequiresGrad(d.extra, False))
+        d.infos[d.extra] = replace(d.infos[d.extra], leaves=frozenset())
+        d.times(d.extra, 0.5)
 
 
 def _diamond(d: Decoder, out: Values) -> None:
@@ -251,8 +280,17 @@ def _read_back(d: Decoder, roots: Values, weights: Weights) -> None:
     return None
 
 
+def _custom_end(d: Decoder, roots: Values, weights: Weights) -> None:
+    """Backward, or backward of the gradient where the functions are written for that."""
+    once = any(isinstance(step, Apply) and step.op == "cube" for step in d.steps)
+    (backward if once or d.upto(2) else higher(2))(d, roots, weights)
+    d.realized = True
+
+
 def _update(d: Decoder, roots: Values, weights: Weights) -> None:
     """What an optimiser does: gradients, a step downhill, gradients again."""
+    if not d.repeats or not all(isinstance(step, Apply) for step in d.steps):
+        return backward(d, roots, weights)
     forward = [step for step in d.steps if isinstance(step, Apply)]
     leaves = tuple(sorted(d.dependence(roots)))
     d.steps.append(Backward(roots, weights))
@@ -273,6 +311,7 @@ def _update(d: Decoder, roots: Values, weights: Weights) -> None:
     d.used += [new[i] for i in new if i not in roots]
     d.steps.append(Backward(tuple(new[i] for i in roots), weights))
     d.realized = True
+    return None
 
 
 def higher(order: int) -> Callable[[Decoder, Values, Weights], None]:
@@ -334,20 +373,57 @@ def aside(d: Decoder) -> None:
     """In a free program: a step that is no application, on one of the values at hand."""
     value = d.pick(d.slots)
     info = d.infos[value]
-    kind = d.upto(5)
+    kind = d.upto(12)
     if kind == 0:
         number = d.new(replace(info, leaves=frozenset()))
         d.steps.append(Detach(value, (number,)))
         d.used.append(value)
         d.slots.append(number)
-    elif kind == 1 and info.leaves:
-        d.steps.append(RetainGrad(value))
-    elif kind == 2 and info.leaves:
-        d.steps.append(Hook(value, scale=d.pick((None, 0.5))))
-    elif kind == 3 and info.leaves:
-        d.steps.append(Hook(min(info.leaves), d.pick(("post_accumulate", "tensor"))))
-    elif kind == 4:
+    elif kind == 1:
         _assigned(d, value)
+    elif kind == 2:
+        source = d.fresh(d.pick(SHAPES[d.pick(NDIMS)]), WIDE, requires_grad=False)
+        d.infos[source] = replace(d.infos[source], leaves=frozenset((source,)))
+        d.steps.append(RequiresGrad(source, True))
+        d.slots.append(source)
+    elif not info.leaves:
+        pass  # all else needs a gradient
+    elif kind == 3:
+        d.steps.append(RetainGrad(value))
+    elif kind == 4:
+        d.steps.append(Hook(value, scale=d.pick((None, 0.5))))
+    elif kind == 5:
+        d.steps.append(Hook(min(info.leaves), d.pick(("post_accumulate", "tensor"))))
+    elif kind < 8:
+        d.slots.append(d.custom(d.pick(CUSTOM[:2]), value)[0])
+    elif d.repeats:
+        _goes_back(d, value, kind)
+
+
+def _goes_back(d: Decoder, value: int, kind: int) -> None:
+    """A backward on the way, with or without what torch offers around one."""
+    leaves = tuple(sorted(d.infos[value].leaves))
+    leaf = d.pick(leaves)
+    weights = (d.weights(value, 1),)
+    d.used.append(value)
+    if kind == 11:
+        if d.orders > 1:
+            info = d.infos[leaf]
+            gradient = d.new(replace(info, interval=(-math.inf, math.inf)))
+            d.steps.append(Grad((value,), (leaf,), weights, (gradient,), create_graph=True))
+            d.slots.append(d.plain("mul", (Ref(gradient), Ref(leaf))))
+            d.orders -= 1
+        return
+    d.went_back = True
+    inputs = (leaf,) if d.upto(3) == 2 else None
+    d.steps.append(Backward((value,), weights, True, d.orders > 1 and d.upto(4) == 3, inputs))
+    if kind == 9:
+        d.steps.append(ZeroGrad((leaf,), d.pick(("none", "zero"))))
+    elif kind == 10:
+        info = d.infos[leaf]
+        gradient = d.new(Info(info.shape, info.dtype, (-math.inf, math.inf), frozenset()))
+        d.steps.append(ReadGrad(leaf, (gradient,)))
+        d.slots.append(gradient)
 
 
 #: Every feature, in the order in which cells are searched.
@@ -381,6 +457,8 @@ FEATURES: Final[dict[str, Feature]] = {
         Feature("create_graph", "higher", end=_created),
         Feature("read .grad", "behaviour", end=_read_back),
         Feature("update", "behaviour", end=_update),
+        Feature("custom function", "behaviour", before=_custom, after=_custom_of, end=_custom_end),
+        Feature("switched off", "behaviour", before=_switched_off, after=_used_without),
         Feature("out", "behaviour"),
         Feature("item assignment", "behaviour", after=_set_item),
         Feature("in-place", "behaviour", before=_in_place, may_fail=True),

@@ -17,11 +17,11 @@ from typing import Literal
 import msgspec
 
 from conformance import __version__
-from conformance.decoder import FANNED, NARROW, SHORT, SIZE, SLOTS, Decoder
+from conformance.decoder import FANNED, NARROW, SHORT, SIZE, SLOTS, STEP, STEPS, Decoder
 from conformance.engines.protocol import LEVELS, Level
 from conformance.execute import Shapes
 from conformance.features import FEATURES, PLAIN, Feature, aside, backward
-from conformance.program import Inplace, Program
+from conformance.program import Inplace, Program, ReadGrad
 from conformance.vocabulary import OPERATIONS, Operation
 
 #: Seconds that one program tries after a first.
@@ -33,8 +33,15 @@ ATTEMPTS = 4
 #: Programs in one Hypothesis example.
 BATCH = 32
 #: Steps of autograd that free programs end with, and kinds of values that they hold; most have neither.
-ENDS = ("", "", "order 2", "", "", "accumulate", "order 2", "", "create_graph", "zeroed", "", "inputs", "", "", "", "")
+ENDS = (
+    *("", "", "order 2", "", "", "accumulate", "order 2", ""),
+    *("create_graph", "zeroed", "", "inputs", "update", "read .grad", "order 3", ""),
+)
 VALUES = ("", "", "", "float32", "mixed", "strided", "", "reuse")
+#: Steps of free programs, and the ways in which they apply an operation; most of them plainly.
+LENGTHS = (6, 9, 9, 12, 6, 9, 16, STEPS)
+MANNERS = ("in-place", "out", "no_grad", "enable_grad", "in-place")
+PLAINLY = 32
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -53,7 +60,12 @@ class Target(msgspec.Struct, frozen=True):
 def may_fail(target: Target, program: Program) -> bool:
     """Whether torch itself may refuse the program; every other one is meant to be valid."""
     feature = FEATURES.get(target.feature, PLAIN)
-    return feature.may_fail or any(isinstance(step, Inplace) and step.op != "__setitem__" for step in program.steps)
+    return feature.may_fail or any(
+        # What was saved may be changed: by a step in place, or by a backward that adds to a gradient that was read.
+        (isinstance(step, Inplace) and step.op != "__setitem__")
+        or (isinstance(step, ReadGrad) and target.kind == "free")
+        for step in program.steps
+    )
 
 
 def decode(
@@ -73,7 +85,7 @@ def decode(
         decoder = Decoder(data, shapes, stretch=NARROW)
         meant = _pairs(decoder, OPERATIONS[target.first], [OPERATIONS[name] for name in target.seconds])
     else:
-        decoder = Decoder(data, shapes, VALUES[data[0] % len(VALUES)])
+        decoder = Decoder(data, shapes, VALUES[data[0] % len(VALUES)], stretch=STEP)
         _free(decoder, operations, LEVELS.index(target.level) >= LEVELS.index("behaviour"))
         end = FEATURES.get(ENDS[data[1] % len(ENDS)], PLAIN)
         feature = end if LEVELS.index(end.level) <= LEVELS.index(target.level) else PLAIN
@@ -126,8 +138,8 @@ def _pairs(d: Decoder, first: Operation, seconds: Sequence[Operation]) -> tuple[
 
 
 def _free(d: Decoder, operations: Sequence[Operation], behaves: bool) -> None:
-    """Up to SLOTS steps of any operations; between them, when the engine claims that, steps of other kinds."""
-    for number in range(SLOTS):
+    """Up to STEPS steps of any operations; between them, when the engine claims that, steps of other kinds."""
+    for number in range(LENGTHS[d.data[2] % len(LENGTHS)]):
         d.slot(number)
         opcode = d.byte() * 256 + d.byte()
         if opcode % 8 == 0:
@@ -136,7 +148,14 @@ def _free(d: Decoder, operations: Sequence[Operation], behaves: bool) -> None:
             aside(d)
             continue
         operation = operations[(opcode >> 3) % len(operations)]
+        if d.went_back and not operation.repeats:
+            continue
+        manner = d.upto(PLAINLY) if behaves else PLAINLY
+        d.manner = MANNERS[manner] if manner < len(MANNERS) else ""
+        if d.manner == "in-place" and d.slots:
+            d.forced = d.inplace_target = d.pick(d.slots)
         out = d.apply(operation)
+        d.manner, d.forced, d.inplace_target = "", None, -1
         if operation.gradient:
             d.slots += [v for v in out[:3] if d.infos[v].floating]
     d.realized = True

@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 DType: TypeAlias = Literal["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"]
 Layout: TypeAlias = Literal["contiguous", "transposed", "strided", "reversed", "expanded"]
-Form: TypeAlias = Literal["function", "method", "operator", "attribute"]
+#: How an operation is written; "custom" names a function of the user's own (`conformance.functions`).
+Form: TypeAlias = Literal["function", "method", "operator", "attribute", "custom"]
 GradMode: TypeAlias = Literal["grad", "no_grad", "enable_grad"]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+
+from conformance.functions import FUNCTIONS
 from conformance.program import (
     AnyStep,
     Apply,
@@ -97,6 +100,8 @@ def expression(step: Apply | Inplace, name: dict[int, str]) -> str:
     kwargs = [f"{k}={_arg(a, name)}" for k, a in step.kwargs]
     if step.op in ("__getitem__", "__setitem__"):
         return f"{args[0]}[{_index(step.args[1 if isinstance(step, Apply) else 0], name)}]"
+    if isinstance(step, Apply) and step.form == "custom":
+        return f"{step.op}(torch)({', '.join(args)})"
     if isinstance(step, Apply) and (step.form == "attribute" or step.op in _ATTRIBUTES):
         return f"{args[0]}.{step.op}"
     if isinstance(step, Apply) and step.op.startswith("__r"):
@@ -259,8 +264,10 @@ def script(program: Program, module: str = "minigrad", title: str = "") -> str:
     run = "\n".join("        " + line for line in body(program).splitlines())
     actual = "run(engine)" if module else "{}"
     heading = f'"""{title}"""\n\n' if title else ""
+    own = dict.fromkeys(step.op for step in program.steps if isinstance(step, Apply) and step.form == "custom")
+    functions = "".join(f"{inspect.getsource(FUNCTIONS[op])}\n\n" for op in own)
     return (
-        f"{heading}import numpy as np\nimport torch as reference\n\n{engine}\n\n"
+        f"{heading}import numpy as np\nimport torch as reference\n\n{engine}\n\n{functions}"
         "def run(torch):\n"
         '    """What the program shows on one side: arrays, None, or the class of an error."""\n'
         "    seen = {}\n"

@@ -41,7 +41,7 @@ def _known(names: Collection[str]) -> list[Operation]:
 
 
 def programs(operations: Collection[str] | None = None, *, level: Level = "higher") -> st.SearchStrategy[Program]:
-    """Valid programs of up to nine steps of these operations (by default: of all), which backward ends.
+    """Valid programs of up to thirty steps of these operations (by default: of all), which backward ends.
 
     `level` says how much they ask for: "value", "gradient", "higher" (order), "behaviour" (of autograd) or "look".
     Raises ValueError for an unknown operation.

@@ -81,6 +81,10 @@ class Engine(ABC):
         """The operation as a function, a method or an operator. Without forms, each is the function."""
         return self.apply(op, args, kwargs)
 
+    def custom(self, name: str, args: Sequence[Any]) -> Any:
+        """A function of the user's own: the one of this name in `conformance.functions`, where torch's stand."""
+        raise Unsupported("custom functions")
+
     def dtype(self, name: str) -> Any:
         """The engine's dtype of this name, as an argument of operations."""
         return name

@@ -11,6 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from conformance.engines.protocol import Engine, Unsupported
+from conformance.functions import FUNCTIONS
 
 OPERATORS: dict[str, Callable[..., Any]] = {
     "add": operator.add,
@@ -87,6 +88,14 @@ class TorchLike(Engine):
     def call(self, form: str, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # noqa: D102
         function = self._functions.get((form, op)) or self._resolve(form, op)
         return function(*args, **kwargs)
+
+    def custom(self, name: str, args: Sequence[Any]) -> Any:  # noqa: D102
+        function = self._functions.get(("custom", name))
+        if function is None:
+            if not hasattr(self._module.autograd, "Function"):
+                raise Unsupported("autograd.Function")
+            function = self._functions["custom", name] = FUNCTIONS[name](self._module)
+        return function(*args)
 
     def dtype(self, name: str) -> Any:  # noqa: D102
         return getattr(self._module, name)
