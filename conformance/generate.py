@@ -216,7 +216,7 @@ def _turn(
             f"pairs/{shift}/{turn}",
             tuple(Target("pair", op, seconds=seconds[i], level=level) for i, op in enumerate(names)),
         )
-    for part in range(8):
+    for part in range(-(-len(operations) // 50)):
         yield Block(f"free/{part}/{turn}", (Target("free", level=level),) * 16 * BATCH)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from engines.fatal import Few
+from engines.ten import FAULTS
 from sample_results import finding, results
 
 import conformance
@@ -115,6 +116,26 @@ def test_what_is_no_run_is_not_joined(shards: list[tuple[str, Results]], said: s
         join(shards)
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
+
+
+def test_by_default_every_cell_and_every_pair_is_tried() -> None:
+    report = conformance.check(f"{FATAL}:Few")
+    found = report.results
+    assert report.ok
+    assert all(cell.programs for cell in found.cells if not cell.unsupported)
+    (pairs,) = found.pairs
+    assert pairs.covered == pairs.possible == 36
+    assert found.statistics.discarded < 0.02 * found.statistics.programs
+    assert found.statistics.duplicates < 0.05 * found.statistics.programs
+    assert found.configuration.examples == found.statistics.programs + found.statistics.discarded
+
+
+def test_ten_faults_at_once_are_all_found_and_reduced() -> None:
+    findings = conformance.check(f"{HERE / 'ten.py'}:Ten", jobs=2).findings
+    first = {finding.blamed: finding for finding in reversed(findings)}
+    assert set(FAULTS) <= set(first)
+    assert all(len(first[op].operations) <= 3 for op in FAULTS)
+    assert max(first[op].reduction_runs for op in FAULTS) <= 60
 
 
 def test_duplicates_are_counted_in_bounded_memory_and_in_any_order() -> None:
