@@ -4,7 +4,7 @@
 """
 
 # ruff: noqa: ARG004 - written as a user of torch writes them
-# mypy: allow-untyped-defs, allow-untyped-calls, allow-subclassing-any
+# mypy: allow-untyped-defs, allow-untyped-calls, allow-subclassing-any, disable-error-code="name-defined"
 
 from __future__ import annotations
 

@@ -30,9 +30,6 @@ PRECEDENCE = (Exit.INTERRUPTED, Exit.INTERNAL, Exit.USAGE, Exit.FINDING, Exit.EV
 #: What may become of an expectation that fails the gate.
 UNMET = ("stale", "changed", "expired", "not run", "flaky")
 
-#: One program in so many may be refused by torch although it was meant to be valid; it is counted, and compared by its
-#: error. More of them say that the generator is at fault.
-REFUSED = 1000
 #: Cells that a reason names.
 LISTED = 20
 
@@ -60,8 +57,8 @@ EXPLANATIONS: dict[str, str] = {
     "stands in `conformance/behaviour/exceptions.toml`, each with its reason.",
     "stale-exception": "A program of the behaviour corpus is listed as different and shows the same as under torch "
     "now. Exit code 1. If the engine was mended, remove its line from `conformance/behaviour/exceptions.toml`.",
-    "reference-error": "torch itself raised an error on more than one in a thousand programs that were meant to be "
-    "valid, and these prove little. Exit code 3. It is a defect of the generator: please report it with the seed.",
+    "reference-error": "torch itself raised an error on a program that was meant to be valid, and so proves "
+    "little. Exit code 3. It is a defect of the generator: please report it with the seed.",
     "internal-error": "The suite itself failed. Exit code 3. It is a defect of the suite: please report it with the "
     "seed.",
     "interrupted": "The run was stopped before its budget was spent. Exit code 130. The results hold what was found "
@@ -116,8 +113,7 @@ def judge(results: Results, *, interrupted: bool = False) -> Results:
         reasons.append(
             (Exit.INTERRUPTED, "interrupted: stopped before the budget was spent; these results are partial")
         )
-    errors = results.statistics.reference_errors
-    if errors * REFUSED > results.statistics.programs:
+    if errors := results.statistics.reference_errors:
         reasons.append((Exit.INTERNAL, f"reference-error: torch raised an error on {_count(errors, 'program')}"))
     if lost := results.statistics.lost:
         reasons.append((Exit.INTERNAL, f"internal-error: {_count(lost, 'block')} of programs had to be given up"))
