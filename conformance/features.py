@@ -458,7 +458,7 @@ FEATURES: Final[dict[str, Feature]] = {
         Feature("read .grad", "behaviour", end=_read_back),
         Feature("update", "behaviour", end=_update),
         Feature("custom function", "behaviour", before=_custom, after=_custom_of, end=_custom_end),
-        Feature("switched off", "behaviour", before=_switched_off, after=_used_without),
+        Feature("switched off", "behaviour", before=_switched_off, after=_used_without, may_fail=True),
         Feature("out", "behaviour"),
         Feature("item assignment", "behaviour", after=_set_item),
         Feature("in-place", "behaviour", before=_in_place, may_fail=True),
