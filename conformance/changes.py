@@ -98,7 +98,7 @@ def _changed(old: Finding, new: Finding) -> bool:
     """Whether the judgement differs, or the numbers of one and the same program; another seed may show another one."""
     if old.verdict != new.verdict:
         return True
-    return old.script == new.script and (old.expected, old.actual) != (new.expected, new.actual)
+    return old.source == new.source and (old.expected, old.actual) != (new.expected, new.actual)
 
 
 def _exercised(results: Results) -> Counter[tuple[str, str, str]]:

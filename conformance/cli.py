@@ -302,7 +302,7 @@ def _replay(results: Results, finding: Finding) -> int:
     out = console(sys.stdout)
     out.print(f"{outcome} {finding.id} {headline(finding)}")
     if outcome in {"FAILED", "CHANGED"}:
-        out.print(finding.script.rstrip())
+        out.print(finding.script().rstrip())
     return _REPLAYED[outcome]
 
 

@@ -51,7 +51,7 @@ def build(
         kind=kind,
         message=message,
         program=program,
-        script=script(program, engine.module, message.replace("\\", "\\\\").replace('"', "'")),
+        source=script(program, engine.module, message.replace("\\", "\\\\").replace('"', "'")),
         operations=program.operations,
         graph=graph(bench, program),
         expected=difference.expected,

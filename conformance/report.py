@@ -45,7 +45,7 @@ class Report:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """The causes that were found. `finding.script` is its program as Python that runs on its own."""
+        """The causes that were found. `finding.script()` is its program as Python that runs on its own."""
         return self.results.findings
 
     def finding(self, id: str) -> Finding:

@@ -188,7 +188,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     message: str
     program: Program
-    script: str
+    source: str = msgspec.field(name="script")
     operations: tuple[str, ...]
     graph: tuple[GraphNode, ...]
     expected: str
@@ -204,6 +204,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     position: int = 0
     reduced_from: int = 0
     reduction_runs: int = 0
+
+    def script(self) -> str:
+        """The program as Python that runs on its own: it needs numpy, torch and the engine, not this suite."""
+        return self.source
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
@@ -298,7 +302,6 @@ class SelfTest(msgspec.Struct, frozen=True, kw_only=True):
     examples: int
     faults: tuple[PlantedFault, ...]
     seconds: float = 0.0
-    started: str = ""
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
@@ -416,15 +419,59 @@ def load(path: str | os.PathLike[str]) -> Results:
     return loads(data, os.fspath(path))
 
 
+class _Tried(msgspec.Struct):
+    fault: str
+    family: str
+    found: bool
+    expected: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    programs: int = 0
+    seconds: float = 0.0
+
+
+class _SelftestFile(msgspec.Struct):
+    """What is read of the file that `conformance selftest` writes."""
+
+    format: Literal["minigrad-conformance-selftest/1"]
+    versions: Versions
+    engine: str
+    seed: int
+    examples: int
+    planted: tuple[_Tried, ...] = ()
+    mutants: tuple[_Tried, ...] = ()
+    seconds: float = 0.0
+
+
 def with_selftest(results: Results, path: str | os.PathLike[str]) -> Results:
-    """The same results with the self-test that a file holds. Raises `ResultsError` when it holds none."""
+    """The same results with the figures of a selftest's file. Raises `ResultsError` when it is none."""
     try:
-        found = msgspec.json.decode(Path(path).read_bytes(), type=SelfTest)
+        found = msgspec.json.decode(Path(path).read_bytes(), type=_SelftestFile)
     except OSError as error:
         raise ResultsError(f"{os.fspath(path)}: cannot be read: {error.strerror or error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ResultsError(f"{os.fspath(path)}: not the figures of `conformance selftest` ({error})") from None
-    return msgspec.structs.replace(results, selftest=found)
+        raise ResultsError(f"{os.fspath(path)}: no selftest ({error}); `conformance selftest` writes one") from None
+    faults = tuple(
+        PlantedFault(
+            name=tried.fault,
+            family=tried.family,
+            found=tried.found,
+            named=bool(tried.named) and tried.named[0] in tried.expected,
+            programs=tried.programs,
+            seconds=tried.seconds,
+            said=tried.named[0] if tried.named else "",
+        )
+        for tried in (*found.planted, *found.mutants)
+    )
+    tested = SelfTest(
+        suite=found.versions.suite,
+        torch=found.versions.torch,
+        engine=found.engine,
+        seed=found.seed,
+        examples=found.examples,
+        faults=faults,
+        seconds=found.seconds,
+    )
+    return msgspec.structs.replace(results, selftest=tested)
 
 
 def dumps(results: Results) -> bytes:

@@ -32,7 +32,7 @@ def finding(id: str = "f-one", message: str = "gradient of x0 differs") -> Findi
         kind="gradient",
         message=message,
         program=_PROGRAM,
-        script="import torch\nprint('| not a table |')\n",
+        source="import torch\nprint('| not a table |')\n",
         operations=("mul", "sum"),
         graph=(
             GraphNode(

@@ -162,7 +162,7 @@ def test_a_report_loads_merges_and_raises(tmp_path: Path) -> None:
     report.to_markdown(tmp_path / "report.md")
     again = load(tmp_path / "results.json")
     assert again.results == report.results
-    assert again.finding("f-one").script.startswith("import torch")
+    assert again.finding("f-one").script().startswith("import torch")
     with pytest.raises(FindingsError, match=r"f-one \(engine wrong\): gradient of x0 differs") as raised:
         again.raise_for_findings()
     assert isinstance(raised.value, AssertionError)

@@ -78,6 +78,7 @@ BAD_INPUT = [
     ("replay f-one --results {}/half.json", ["half.json"]),
     ("replay f-one --results {}/nosuch.json", ["nosuch.json", "conformance run"]),
     ("report {}/good.json --history {}/half.json -o {}/new", ["half.json", "again"]),
+    ("report {}/good.json --selftest {}/good.json -o {}/new", ["good.json", "conformance selftest"]),
     ("init {}/crash.py", ["crash.py", "exists"]),
     ("init {}/engine.txt", ["engine.txt", ".py"]),
     ("check {}/nosuch.py", ["nosuch.py"]),

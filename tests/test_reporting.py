@@ -24,7 +24,7 @@ from conformance.reporting.html import to_html
 from conformance.reporting.junit import to_junit
 from conformance.reporting.markdown import cell, mermaid, to_markdown
 from conformance.reporting.svg import Card, Edge, Row, draw
-from conformance.results import Cell, Results, load, save
+from conformance.results import Cell, Results, load, save, with_selftest
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 #: What HTML closes by itself, and the elements that are closed when another one of the kind begins.
@@ -148,6 +148,37 @@ def test_markdown_tables_keep_their_columns_whatever_the_text() -> None:
         assert widths[-1] == widths[0], line
     assert "<script>" not in re.sub(r"\\<", "", outside)
     assert cell("a|b\nc") == "a\\|b c"
+
+
+def test_the_figures_of_a_selftest_are_shown(tmp_path: Path) -> None:
+    tried = [
+        {
+            "fault": "axis: sum",
+            "family": "formula",
+            "found": True,
+            "expected": ["sum"],
+            "named": ["sum"],
+            "programs": 8,
+        },
+        {"fault": "lost: mul", "family": "engine", "found": True, "expected": ["mul"], "named": ["add"], "programs": 4},
+        {"fault": "dead: `|`", "family": "engine", "found": False, "expected": ["mul"]},
+    ]
+    file = {
+        "format": "minigrad-conformance-selftest/1",
+        "versions": msgspec.to_builtins(results().versions),
+        "engine": "torch",
+        "seed": 0,
+        "examples": 50,
+        "planted": tried[:2],
+        "mutants": tried[2:],
+    }
+    (tmp_path / "selftest.json").write_bytes(msgspec.json.encode(file))
+    given = with_selftest(results(), tmp_path / "selftest.json")
+    assert "2 of 3 planted faults were found, 1 of them named rightly, after 6 programs" in to_html(given)
+    text = to_markdown(given)
+    assert re.search(r"\| all +\| 3 +\| 2 +\| 1 +\| 6 +\|", text)
+    assert "- `lost: mul`: named as add" in text
+    assert "`` dead: `\\|` ``: not found" in text
 
 
 def test_junit_has_a_case_for_each_cell_and_each_finding() -> None:

@@ -92,5 +92,34 @@ def test_the_script_of_the_action(
     assert "exit-code=1" in (tmp_path / "out").read_text()
 
 
-def test_the_check_script_is_valid() -> None:
-    subprocess.run(["bash", "-n", str(GITHUB.parent / ".ci" / "run")], check=True)
+@pytest.mark.parametrize("name", ["run", "publish"])
+def test_the_scripts_are_valid(name: str) -> None:
+    subprocess.run(["bash", "-n", str(GITHUB.parent / ".ci" / name)], check=True)
+
+
+def test_publishing_says_its_commands_and_keeps_what_the_index_links(tmp_path: Path) -> None:
+    """With a fake `conformance` in a copy of the repository: nothing is run for real."""
+    root = tmp_path / "copy"
+    (root / ".ci").mkdir(parents=True)
+    (root / "reports" / "engines").mkdir(parents=True)
+    (root / ".ci" / "publish").write_bytes((GITHUB.parent / ".ci" / "publish").read_bytes())
+    fake = tmp_path / "bin" / "conformance"
+    fake.parent.mkdir()
+    fake.write_text(
+        '#!/bin/sh\necho "$@" >>"$LOG"\nfor last; do :; done\n'
+        'case $* in *all-engines*) cd "$last"; echo >scoreboard.md; echo >results.json; echo >a.json;; esac\n'
+        "exit 1\n"
+    )
+    fake.chmod(0o755)
+    log = tmp_path / "log"
+    environment = os.environ | {"PATH": f"{fake.parent}{os.pathsep}{os.environ['PATH']}", "LOG": str(log)}
+    command = ["bash", str(root / ".ci" / "publish")]
+    subprocess.run([*command, "minigrad", "engines"], env=environment, check=True)
+    from conformance.cli import _parser
+
+    ran = [line.split() for line in log.read_text().splitlines()]
+    assert [(words[0], words[1]) for words in ran] == [("run", "minigrad"), ("run", "--all-engines")]
+    for words in ran:
+        _parser().parse_args(words)
+    assert {path.name for path in (root / "reports" / "engines").iterdir()} == {"scoreboard.md", "a.json"}
+    assert subprocess.run([*command, "nosuch"], capture_output=True, check=False).returncode == 2

@@ -83,7 +83,7 @@ def _finding(finding: Finding) -> TestCase:
         return case
     failure = Failure(summary.headline(finding), finding.kind)
     measures = "\n".join(f"{label}: {text}" for label, text in summary.measures(finding))
-    failure.text = _legal(f"{measures}\n\n{summary.replay(finding)}\n\n{finding.script}")
+    failure.text = _legal(f"{measures}\n\n{summary.replay(finding)}\n\n{finding.script()}")
     case.result = [failure]
     return case
 

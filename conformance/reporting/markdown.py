@@ -210,5 +210,5 @@ def _finding(finding: Finding) -> list[str]:
         *([fence(mermaid(finding), "mermaid")] if finding.graph else []),
         table(["", ""], measures),
         fence(summary.replay(finding), "sh"),
-        fence(finding.script, "python"),
+        fence(finding.script(), "python"),
     ]
