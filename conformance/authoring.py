@@ -25,19 +25,19 @@ from my_autograd import Value  # your own class
 
 class Mine(conformance.Engine):
     name = "mine"
+    table = {{"add": lambda a, b: a + b, "mul": lambda a, b: a * b}}  # torch's names: `conformance ops` lists them
+    def supports(self, op): return op in self.table  # all else is shown as not offered, never counted as passed
     def leaf(self, array, requires_grad):  # a value of yours that holds this numpy array
         return Value(array)
-    def apply(self, op, args, kwargs):  # op is torch's name; `conformance ops` lists them all
-        table = {{"add": lambda a, b: a + b, "mul": lambda a, b: a * b}}
-        if op not in table or kwargs:
-            raise conformance.Unsupported(op)  # shown in the report, never counted as passed
-        return table[op](*args)
+    def apply(self, op, args, kwargs):  # args are values of yours and plain Python numbers
+        if kwargs:
+            raise conformance.Unsupported(op)  # for whatever you lack: a keyword, a dtype, broadcasting
+        return self.table[op](*args)
     def backward(self, value, gradient):  # gradient: a leaf of the value's shape, or None for a scalar
         (value if gradient is None else value * gradient).backward()
     def grad(self, value):  # what backward left in a leaf, as a value; None where it left nothing
         return None if value.grad is None else Value(value.grad)
-    def numpy(self, value):  # the numbers of a value, as a numpy array
-        return value.data
+    def numpy(self, value): return value.data  # the numbers of a value, as a numpy array
 '''
 
 #: What each method has to do, as a sentence that goes on "write it: ".
@@ -157,7 +157,7 @@ class _Trial:
         except Unsupported:
             raise
         except Exception as error:  # noqa: BLE001 - whatever an engine raises is told to its author
-            self.say("wrong", method, f"{_place(error, self.engine)} {DUTIES[method]}.")
+            self.say("wrong", method, f"{_place(error, self.engine)} {DUTIES.get(method, DUTIES['backward'])}.")
             raise _Stopped from None
 
     def run(self) -> None:
@@ -172,8 +172,13 @@ class _Trial:
             )
         used = next((op for op in ("add", "mul") if op in self.works), None)
         if used:
+            self.untouched()
             self.reuse(used)
+            self.twice(used)
             self.broadcast(used)
+        if type(self.engine).supports is Engine.supports:
+            text = "missing: it is believed to offer every operation, until each was tried. Say `return op in …`."
+            self.say("missing", "supports", text)
         for name, opens in OPTIONAL.items():
             if getattr(type(self.engine), name) is getattr(Engine, name):
                 self.missing.append(f"{name} ({opens})")
@@ -256,6 +261,36 @@ class _Trial:
             return
         text = f"the gradient of x in {op}(x, x) should be {_told(expected)}; the engine gives {_told(got)}."
         self.say("wrong", "a value used twice", f"{text} Parts that arrive at one value are added up (+=, not =).")
+
+    def untouched(self) -> None:
+        """A leaf that no backward has reached."""
+        held = self.call("grad", self.call("leaf", _A.copy(), True))
+        if held is not None:
+            text = "a leaf that no backward has reached has a gradient; torch's is None until then. Where yours starts "
+            text += "at zero, let it start with None, or remember whether something has arrived."
+            self.say("wrong", "grad", text)
+
+    def twice(self, op: str) -> None:
+        """Two results that share a value, both sent backward."""
+        leaf, other = self.call("leaf", _A.copy(), True), self.call("leaf", _B.copy(), False)
+        shared = self.call("apply", op, [leaf, other], {})
+        ends = [self.call("apply", op, [shared, other], {}) for _ in range(2)]
+        try:
+            ones = [self.call("leaf", np.ones_like(_A), False) for _ in ends]
+            self.call("backward_all", ends, ones, None, False, None)
+        except Unsupported:
+            self.say("missing", "two results", "not offered: programs with several results will not be tried")
+            return
+        held = self.call("grad", leaf)
+        got = None if held is None else np.asarray(self.call("numpy", held))
+        expected = 2 * (np.ones_like(_A) if op == "add" else _B * _B)
+        if got is not None and got.shape == expected.shape and np.allclose(got, expected):
+            self.say("ok", "two results", "that share a value: each one's gradient reaches the leaf once")
+            return
+        shown = "None" if got is None else _told(got)
+        text = f"backward from two that share a value should leave {_told(expected)} in the leaf; the engine gives "
+        text += f"{shown}. Only leaves keep a gradient from one backward to the next: forget it in all other values."
+        self.say("wrong", "two results", text)
 
     def broadcast(self, op: str) -> None:
         leaves = [self.call("leaf", a.copy(), True) for a in (_M, np.array([1.0, 2.0]))]

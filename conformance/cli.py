@@ -387,6 +387,11 @@ def compare(arguments: argparse.Namespace) -> int:
 )
 def grade(arguments: argparse.Namespace) -> int:
     """Grade many engine files by a rubric: one process each, the same programs for all."""
+    for file in map(Path, arguments.files):
+        if file.suffix == ".py" and not file.is_file():
+            raise UsageError(f"{file}: there is no such file")
+        if file.is_dir():
+            raise UsageError(f"{file}: is a folder; give its files, as {file}/*.py")
     _require_writable(arguments.output)
 
     from conformance.grade import builtin, grade, read_rubric

@@ -74,6 +74,7 @@ def test_the_template_is_short_and_works_with_a_first_class_of_ones_own(
     assert (done.returncode, done.stderr) == (1, "")
     assert "right in value and gradient: add, mul" in done.stdout
     assert "shape (2, 2): sum it over the broadcast dimensions" in " ".join(done.stdout.split())
+    assert "forget it in all other values" in " ".join(done.stdout.split())
     assert "These methods may stay away" in done.stdout
     assert main(["init", str(file)]) == Exit.USAGE  # never over a file that is there
     assert "exists already" in capsys.readouterr().err
@@ -105,7 +106,14 @@ def test_check_names_the_mistake_that_nearly_everybody_makes() -> None:
             "(value * gradient).backward() does the same",
         ),
         ("    def numpy(self", "    def numbers(self", "numpy", "is missing"),
-        ("if op not in table or kwargs:\n            raise", "if True:\n            raise", "apply", "Start with add"),
+        ("if kwargs:\n            raise", "if True:\n            raise", "apply", "Start with add"),
+        (
+            "self.grad, self.parents, self.back = data, None",
+            "self.grad, self.parents, self.back = data, 0 * data",
+            "grad",
+            "None",
+        ),
+        ("return value.data", "return value.data", "two results", "forget it in all other values"),
         ("return Value(array)", "return Value(array[None])", "leaf", "shape"),
     ],
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TONES = {"passed": "bold green", "failed": "bold red", "unsure": "bold yellow"}
 WORST = 5
+MOST_ROWS = 20
 
 
 def console(stream: IO[str]) -> Console:
@@ -60,8 +61,10 @@ def print_report(results: Results, out: Console, worst: int = WORST) -> None:
         if corpus.failing:
             out.print(tabulate(corpus.rows, headers=summary.CORPUS_HEADERS, intfmt=","))
             out.print()
-    if rows := _needing_a_look(results):
-        out.print(tabulate(rows, headers=["engine", "operation", "programs", "mismatches", "status"]))
+    if rows := _failing(results):
+        out.print(tabulate(rows[:MOST_ROWS], headers=["engine", "operation", "programs", "mismatches"], intfmt=","))
+        if len(rows) > MOST_ROWS:
+            out.print(f"and {len(rows) - MOST_ROWS} more operations")
         out.print()
     print_verdict(results, out)
 
@@ -148,14 +151,15 @@ def print_verdict(results: Results, out: Console) -> None:
     out.print(Text(f"{verdict.glyph} {verdict.word}: {summary.subject(results)}", style=TONES[verdict.tone]))
 
 
-def _needing_a_look(results: Results) -> list[tuple[str, str, str, str, str]]:
-    """Operations that the engine offers and that did not pass, but for those that show no more than what is known."""
-    return [
-        (matrix.engine, operation, f"{squares[0].programs:,}", f"{squares[0].mismatches:,}", squares[0].status)
+def _failing(results: Results) -> list[tuple[str, str, int, int]]:
+    """Operations with programs that differ by what is not known, those with the most first."""
+    rows = [
+        (matrix.engine, operation, squares[0].programs, squares[0].mismatches)
         for matrix in summary.matrices(results)
         for operation, squares in matrix.rows
-        if squares[0].status in {"failed", "not exercised"}
+        if squares[0].status == "failed"
     ]
+    return sorted(rows, key=lambda row: -row[3])
 
 
 def _indented(text: str) -> str:

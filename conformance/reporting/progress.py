@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EVERY = 5.0  # seconds between the first plain lines; they grow
 GROWTH = 1.5  # rarer and rarer, so that the log of a long run stays short
 RAREST = 60.0
+EARLY = 0.05  # share of a budget in programs until which the rate says nothing of what is left
 FOUND = 1.0  # seconds between those that tell of something new
 PHASES = {
     "start": "loading",
@@ -60,7 +61,8 @@ def line(progress: Progress) -> str:
     seconds = left if progress.unit == "seconds" else left / progress.rate if progress.rate else None
     found = f"{progress.findings} finding{'' if progress.findings == 1 else 's'}"
     parts = [f"{progress.programs:,}{of} programs", f"{progress.rate:,.0f}/s", found]
-    if seconds is not None and progress.phase != "done":
+    early = progress.unit == "programs" and progress.done < EARLY * progress.total
+    if seconds is not None and progress.phase != "done" and not early:
         parts.append(f"{_duration(seconds)} left")
     return f"{', '.join(parts)}: {PHASES[progress.phase]}"
 
