@@ -387,11 +387,6 @@ def compare(arguments: argparse.Namespace) -> int:
 )
 def grade(arguments: argparse.Namespace) -> int:
     """Grade many engine files by a rubric: one process each, the same programs for all."""
-    for file in map(Path, arguments.files):
-        if file.suffix == ".py" and not file.is_file():
-            raise UsageError(f"{file}: there is no such file")
-        if file.is_dir():
-            raise UsageError(f"{file}: is a folder; give its files, as {file}/*.py")
     _require_writable(arguments.output)
 
     from conformance.grade import builtin, grade, read_rubric
@@ -399,6 +394,11 @@ def grade(arguments: argparse.Namespace) -> int:
     from conformance.reporting.grades import print_grades, write_grades
 
     rubric = read_rubric(arguments.rubric) if arguments.rubric else builtin()
+    for file in map(Path, arguments.files):
+        if file.suffix == ".py" and not file.is_file():
+            raise UsageError(f"{file}: there is no such file")
+        if file.is_dir():
+            raise UsageError(f"{file}: is a folder; give its files, as {file}/*.py")
     out = console(sys.stdout)
     grades = grade(
         [str(file) for file in arguments.files],

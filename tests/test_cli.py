@@ -88,6 +88,8 @@ BAD_INPUT = [
     ("compare {}/half.json {}/good.json", ["half.json", "again"]),
     ("grade x.py --rubric {}/nosuch.toml -o {}/new", ["nosuch.toml"]),
     ("grade x.py -o {}/file", ["file", "-o"]),
+    ("grade {}/typo.py {}/nosuch.py -o {}/new", ["nosuch.py"]),
+    ("grade {} -o {}/new", ["folder", "/*.py"]),
     ("explain nosuch", ["nosuch", "not-exercised"]),
     ("frobnicate", ["frobnicate", "replay"]),
     ("", ["COMMAND"]),
