@@ -2,7 +2,7 @@
 
 from math import e, inf, nan, pi
 
-from minigrad import _operators, _queries, _storage, autograd, func, linalg, nn, special, utils
+from minigrad import _operators, _queries, _storage, autograd, func, linalg, nn, random, special, utils
 from minigrad import ops as _ops
 from minigrad._creation import TYPED as _TYPED
 from minigrad._creation import (
@@ -106,9 +106,21 @@ from minigrad._random import (
     seed,
     set_rng_state,
 )
+from minigrad._settings import (
+    are_deterministic_algorithms_enabled,
+    get_default_device,
+    get_num_threads,
+    is_warn_always_enabled,
+    set_default_device,
+    set_default_tensor_type,
+    set_num_threads,
+    set_warn_always,
+    use_deterministic_algorithms,
+)
 from minigrad._tensor import Tensor
 from minigrad._tensor_str import Size, set_printoptions
 from minigrad.func import vmap
+from minigrad.utils import checkpoint as _checkpoint
 
 newaxis = None
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from minigrad import _dtype
 from minigrad._declare import method
-from minigrad._device import CPU, device, layout, strided
+from minigrad._device import CPU, check_device, device, layout, strided
+from minigrad._op import RECORDED
 from minigrad._tensor import Tensor, readonly
 from minigrad._text import type_name
 
@@ -78,6 +79,30 @@ def _is_nonzero(self: Tensor) -> bool:
 def is_same_size(self: Tensor, other: Tensor) -> bool:
     """Whether two tensors have one shape."""
     return bool(self._data.shape == other._data.shape)
+
+
+@method("sum_to_size")
+def _sum_to_size(self: Tensor, *size: Any) -> Tensor:
+    """The sum over what broadcasting from `size` to the tensor's shape would repeat; itself if that is nothing."""
+    wanted = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    shape = self._data.shape
+    if len(wanted) > len(shape) or any(a not in (1, b) for a, b in zip(wanted[::-1], shape[::-1], strict=False)):
+        raise RuntimeError(f"size {{{list(wanted)}}} is not expandable to size {{{list(shape)}}}.")
+    if wanted == shape:
+        return self
+    lead = len(shape) - len(wanted)
+    found: Tensor = RECORDED.sum_to_size(self, (*(1,) * lead, *wanted))
+    return found.view(wanted) if lead else found
+
+
+@method()
+def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
+    """A new tensor of this tensor's type, from sizes or from data."""
+    from minigrad._creation import legacy_tensor
+
+    check_device(device)
+    made: Tensor = legacy_tensor(Tensor, self._data.dtype, *args)
+    return made
 
 
 @method()

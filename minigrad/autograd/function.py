@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -48,11 +49,39 @@ class FunctionCtx:
         self.materialize_grads = value
 
 
-class BackwardCFunction(FunctionCtx, Node):
-    """The node of a Function's application, which is also its `ctx`."""
+class _Context(FunctionCtx):
+    """The `ctx` of one application: what its user sets on it, and what of its node torch shows there.
+
+    It is not the node, so that no name that a user chooses (`ctx.meta`, `ctx.saved`) can be one of the engine's. The
+    node holds it; it holds the node weakly, so that no cycle keeps memory.
+    """
+
+    def __init__(self, node: BackwardCFunction) -> None:
+        self.__node = weakref.ref(node)
+
+    def __getattr__(self, name: str) -> Any:
+        node = self.__node() if name in _OF_NODE else None
+        if node is None:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        return getattr(node, name)
+
+
+_OF_NODE: Final = {  # what a ctx shows of its node
+    "_input_metadata", "_raw_saved_tensors", "_sequence_nr", "apply", "metadata", "name", "next_functions",
+    "register_hook", "register_prehook", "requires_grad", "saved_tensors", "saved_variables",
+}  # fmt: skip
+_OF_ENGINE: Final = {  # what is set on a node, and not on its ctx
+    "count", "ctx", "hooks", "meta", "next", "places", "plain", "saved", "sequence", "trace", "versions",
+}  # fmt: skip
+
+
+class BackwardCFunction(Node):
+    """The node of a Function's application; what its `ctx` has can be read, and set, here as well."""
 
     plain = False
     function: type[Function]
+    context: type[_Context]
+    ctx: _Context
     saved: Sequence[Tensor | Saved | Packed | None] | None = ()
     versions: Sequence[int] = ()
     places: Sequence[int] = ()  # of the tensors among the arguments, in order of `next`
@@ -60,6 +89,15 @@ class BackwardCFunction(FunctionCtx, Node):
 
     def __init__(self) -> None:
         super().__init__((), ())
+        self.ctx = self.context(self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "ctx":  # not made yet
+            raise AttributeError(name)
+        return getattr(self.ctx, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self if name in _OF_ENGINE else self.ctx, name, value)
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
@@ -90,7 +128,7 @@ class BackwardCFunction(FunctionCtx, Node):
 
     def apply(self, *grads: Any) -> Any:
         """Call the Function's backward by hand."""
-        return self.function._backward()(self, *grads)
+        return self.function._backward()(self.ctx, *grads)
 
     def release(self) -> None:
         if self.saved:
@@ -98,12 +136,12 @@ class BackwardCFunction(FunctionCtx, Node):
 
     def vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
         given = [grads] if len(self.meta) == 1 else list(grads)
-        if self.materialize_grads:
+        if self.ctx.materialize_grads:
             given = [
                 calculus.zeros(*meta) if g is None and meta is not _NOT_A_TENSOR else g
                 for g, meta in zip(given, self.meta, strict=True)
             ]
-        answer = self.function._backward()(self, *map(calculus.wrap, given))
+        answer = self.function._backward()(self.ctx, *map(calculus.wrap, given))
         answers = list(answer) if isinstance(answer, tuple) else [answer]
         if len(answers) > self.count and all(each is None for each in answers[self.count :]):
             answers = answers[: self.count]
@@ -138,7 +176,10 @@ class _FunctionMeta(type):
 
     def __init__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> None:
         super().__init__(name, bases, attributes)
-        cls._backward_cls = type(name + "Backward", (BackwardCFunction,), {"function": cls, "__module__": __name__})
+        name += "Backward"
+        context = type(name, (_Context,), {"__module__": __name__})
+        attributes = {"function": cls, "context": context, "__module__": __name__}
+        cls._backward_cls = type(name, (BackwardCFunction,), attributes)
 
 
 class Function(FunctionCtx, metaclass=_FunctionMeta):
@@ -231,7 +272,8 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run `forward` and record it: the outputs' grad_fn is the ctx that backward will get."""
-        ctx = cls._backward_cls()
+        node = cls._backward_cls()
+        ctx = node.ctx
         args = cls._bound(args, kwargs)
         tensors = [each for each in args if isinstance(each, Tensor)]
         edges: list[Edge | None] = [edge_of(each) for each in tensors]
@@ -243,13 +285,14 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
             else:
                 result = cls.forward(*args)
                 cls.setup_context(ctx, args, result)
-        ctx.next, ctx.count = edges, len(args)
-        ctx.places = [place for place, each in enumerate(args) if isinstance(each, Tensor)]
-        return _record(ctx, tensors, result, recording)
+        node.next, node.count = edges, len(args)
+        node.places = [place for place, each in enumerate(args) if isinstance(each, Tensor)]
+        return _record(node, tensors, result, recording)
 
 
-def _record(ctx: BackwardCFunction, inputs: Sequence[Tensor], result: Any, recording: bool) -> Any:
+def _record(node: BackwardCFunction, inputs: Sequence[Tensor], result: Any, recording: bool) -> Any:
     """Give the outputs their history, and turn what was saved into what can be checked and freed."""
+    ctx = node.ctx
     outputs = list(result) if isinstance(result, tuple) else [result]
     _check_marks(ctx, inputs)
     for each in ctx.dirty_tensors or ():
@@ -259,7 +302,7 @@ def _record(ctx: BackwardCFunction, inputs: Sequence[Tensor], result: Any, recor
                 " are modified inplace must all be outputs of the Function."
             )
     numbers: dict[int, int] = {}  # output object -> its number
-    ctx.meta = tuple(
+    node.meta = tuple(
         (o._data.shape, o._data.dtype) if isinstance(o, Tensor) else _NOT_A_TENSOR for o in outputs
     )
     answers = []
@@ -268,14 +311,14 @@ def _record(ctx: BackwardCFunction, inputs: Sequence[Tensor], result: Any, recor
             answers.append(output)
             continue
         numbers[id(output)] = number
-        answers.append(_output(ctx, inputs, output, number, recording))
+        answers.append(_output(node, inputs, output, number, recording))
     for place, kept in enumerate(ctx.to_save or ()):
         if kept is not None and not isinstance(kept, Tensor):
             raise TypeError(
                 f"save_for_backward can only save variables, but argument {place} is of type {type(kept).__name__}"
             )
     if recording:
-        ctx.saved = [
+        node.saved = [
             Saved(each._data, each._cell, numbers[id(each)])
             if each is not None and id(each) in numbers and not any(each is given for given in inputs)
             else each
@@ -283,15 +326,15 @@ def _record(ctx: BackwardCFunction, inputs: Sequence[Tensor], result: Any, recor
         ]
         if state.saved_tensors_hooks:
             pack, unpack = state.saved_tensors_hooks[-1]
-            ctx.saved = [None if each is None else Packed(each, ctx, pack, unpack) for each in ctx.saved]
-        ctx.versions = [0 if each is None else each._cell[0] for each in ctx.saved]
+            node.saved = [None if each is None else Packed(each, node, pack, unpack) for each in node.saved]
+        node.versions = [0 if each is None else each._cell[0] for each in node.saved]
     ctx.to_save = ctx.dirty_tensors = None
     if isinstance(result, tuple):
         return tuple(answers)
     return answers[0]
 
 
-def _check_marks(ctx: BackwardCFunction, inputs: Sequence[Tensor]) -> None:
+def _check_marks(ctx: _Context, inputs: Sequence[Tensor]) -> None:
     """Torch's errors for what forward marked wrongly."""
     if not isinstance(ctx.materialize_grads, bool):
         raise TypeError(
@@ -311,7 +354,8 @@ def _check_marks(ctx: BackwardCFunction, inputs: Sequence[Tensor]) -> None:
             raise RuntimeError("mark_non_differentiable only accepts variable arguments, but got ")
 
 
-def _output(ctx: BackwardCFunction, inputs: Sequence[Tensor], output: Tensor, number: int, recording: bool) -> Tensor:
+def _output(node: BackwardCFunction, inputs: Sequence[Tensor], output: Tensor, number: int, recording: bool) -> Tensor:
+    ctx = node.ctx
     marked = any(output is each for each in ctx.non_differentiable or ())
     differentiable = output._data.dtype.kind in "fc" and not marked
     if any(output is each for each in ctx.dirty_tensors or ()):
@@ -320,9 +364,9 @@ def _output(ctx: BackwardCFunction, inputs: Sequence[Tensor], output: Tensor, nu
             if output.is_leaf and output.requires_grad:
                 raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
             check_inplace(output)
-            rebase_history(output, ctx)
+            rebase_history(output, node)
             if output._view is None:
-                output._edge = (ctx, number)
+                output._edge = (node, number)
         return output
     if any(output is each for each in inputs):  # an input returned as it is becomes another tensor, on the same memory
         if marked:
@@ -332,7 +376,7 @@ def _output(ctx: BackwardCFunction, inputs: Sequence[Tensor], output: Tensor, nu
         output = alias
     elif output._view is not None:
         output._view.made = FUNCTION
-    output._edge = (ctx, number) if recording and differentiable else None
+    output._edge = (node, number) if recording and differentiable else None
     return output
 
 

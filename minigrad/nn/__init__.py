@@ -1,6 +1,6 @@
-"""torch.nn on numpy: the functions of `minigrad.nn.functional`, and `Parameter`."""
+"""torch.nn on numpy: the functions of `minigrad.nn.functional`, `Parameter`, and what fills and clips parameters."""
 
-from minigrad.nn import functional, parameter
+from minigrad.nn import functional, init, parameter, utils
 from minigrad.nn.parameter import Parameter
 
-__all__ = ["Parameter", "functional", "parameter"]
+__all__ = ["Parameter", "functional", "init", "parameter", "utils"]

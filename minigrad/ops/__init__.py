@@ -21,6 +21,7 @@ from minigrad.ops import (
     reduction,
     resample,
     scan,
+    searching,
     shape,
     sorting,
     special,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -187,6 +187,11 @@ def _view_dtype(self: Array, dtype: Any) -> Array:
 
 
 _view = RECORDED.view
+_VIEWS: Final = ("torch.dtype dtype", "tuple of ints size")
+
+
+def _whole(size: Any) -> bool:
+    return hasattr(size, "__index__") and getattr(size, "shape", ()) == ()
 
 
 @method()
@@ -194,12 +199,14 @@ def view(self: Tensor, *size: Any, dtype: Any = None) -> Tensor:
     """A view in another shape, `view(2, 3)`, or of the same bytes as another type, `view(torch.int32)`."""
     if dtype is None:
         if len(size) != 1 or not isinstance(size[0], (_dtype.dtype, type)):
-            whole = size and (isinstance(size[0], (tuple, list)) or all(hasattr(each, "__index__") for each in size))
+            whole = size and (isinstance(size[0], (tuple, list)) or all(map(_whole, size)))
             if not whole:
                 got = ", ".join(type(each).__name__ for each in size)
+                reason = f"\n      didn't match because some of the arguments have invalid types: (!{got}!)"
                 raise TypeError(
                     f"view() received an invalid combination of arguments - got ({got}), but expected one of:\n"
-                    " * (torch.dtype dtype)\n * (tuple of ints size)"
+                    + "\n".join(f" * ({each})" + (reason if len(size) == 1 else "") for each in _VIEWS)
+                    + "\n" * (len(size) == 1)
                 )
             return _view(self, *size)
         dtype = size[0]
@@ -213,4 +220,6 @@ def view(self: Tensor, *size: Any, dtype: Any = None) -> Tensor:
         times = new.itemsize // data.itemsize
         if times and data.shape[-1] % times:
             raise RuntimeError(f"self.size(-1) must be divisible by {times} {text}, but got {data.shape[-1]}")
-    return apply(OPS["view_dtype"], [self, new])
+    found: Tensor = apply(OPS["view_dtype"], [self, new])
+    found._view = None  # not differentiable, so for autograd no view; the memory and its version are shared
+    return found

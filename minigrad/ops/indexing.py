@@ -156,6 +156,37 @@ def index_put_(self: Tensor, indices: Any, values: Any, accumulate: bool = False
     return apply_inplace(OPS["index_put_at"], _index_put_args(self, indices, values, accumulate))
 
 
+@linear(inplace=True,
+        self=lambda xp, grad, index, accumulate, source_shape: (
+            grad if accumulate else xp.put(grad, index, xp.zeros(source_shape, grad), False)
+        ),
+        source=lambda xp, grad, index, source_shape: xp.reshape(xp.take(grad, index), source_shape))  # fmt: skip
+def put(self: Array, index: Array, source: Array, accumulate: bool = False) -> Array:
+    """A copy with elements of `source` written, or added, at places counted among all elements."""
+    if index.dtype != np.int64:
+        raise RuntimeError(f"put_(): Expected a long tensor for index, but got {kind(index)}")
+    if self.dtype != source.dtype:
+        raise RuntimeError(
+            f"put_(): self and source expected to have the same dtype, but got self.dtype = {kind(self)} and"
+            f" source.dtype = {kind(source)}"
+        )
+    if index.size != source.size:
+        raise IndexError(
+            "put_(): Expected source and index to have the same number of elements, but got source.numel() ="
+            f" {source.size}, index.numel() = {index.size}"
+        )
+    wrong = _outside(index, -self.size, self.size)
+    if wrong is not None:
+        raise IndexError(f"out of range: tried to access index {wrong} on a tensor of {self.size} elements.")
+    result = np.array(self, order="C")
+    flat, places, values = result.reshape(-1), np.ravel(index), np.ravel(source)
+    if accumulate:
+        np.add.at(flat, places, values)
+    else:
+        flat[places] = values
+    return result
+
+
 # ---- Python's indexing -----------------------------------------------------------------------------------------------
 
 

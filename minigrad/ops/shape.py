@@ -25,7 +25,8 @@ internal = functools.partial(linear, function=False, method=False)
 # ---- what the engine itself computes with ----------------------------------------------------------------------------
 
 
-@op(function=False, method=False, self=lambda xp, grad, self_shape: xp.expand(grad, self_shape))
+@op(function=False, method=False, node="SumBackward1",
+    self=lambda xp, grad, self_shape: xp.expand(grad, self_shape))  # fmt: skip
 def sum_to_size(self: Array, size: Size) -> Array:
     """The sum over what broadcasting `size` to the tensor's shape repeated."""
     lead = self.ndim - len(size)
