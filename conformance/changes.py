@@ -54,7 +54,8 @@ class Changes(msgspec.Struct, frozen=True):
 def compare(old: Results, new: Results) -> Changes:
     """What has changed from `old` to `new`.
 
-    Findings are the same when their id is: engine, blamed rule and kind. One that is gone counts as fixed only where
+    Findings are the same when their id is: engine, blamed rule and kind. One that is known in the new run is accepted,
+    whether it was met before or not. One that is gone counts as fixed only where
     the new run still exercised its operations: what was not tried is lost coverage, and no good news.
     """
     before = {finding.id: finding for finding in old.findings}
@@ -63,9 +64,13 @@ def compare(old: Results, new: Results) -> Changes:
     tested = {engine.name for engine in new.engines}
     exercised = _exercised(new)
     return Changes(
-        new=tuple(f for f in new.findings if f.id not in before),
+        new=tuple(f for f in new.findings if f.id not in before and not f.known),
         fixed=tuple(f for f in old.findings if f.id not in after and f.engine in tested and _seen(f, exercised)),
-        changed=tuple(Changed(before[f.id], f) for f in new.findings if f.id in before and _changed(before[f.id], f)),
+        changed=tuple(
+            Changed(before[f.id], f)
+            for f in new.findings
+            if f.id in before and not f.known and _changed(before[f.id], f)
+        ),
         lost=(
             *(cell for cell in _exercised(old) if cell not in exercised),
             *(

@@ -51,45 +51,37 @@ def _command(*arguments: Argument) -> Callable[[Command], Command]:
     return register
 
 
-def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
-    def read(text: str) -> int | float:
-        value = kind(text)
-        if not 0 < value < float("inf"):
-            raise ValueError
-        return value
-
-    read.__name__ = f"positive {'whole number' if kind is int else 'number'}"
-    return read
-
-
-def _whole(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError
+def _read(text: str, read: Callable[[str], Any], holds: Callable[[Any], bool], what: str) -> Any:
+    """An argument's value; what is wrong with it is one line that says what it has to be."""
+    try:
+        value = read(text)
+    except ValueError:
+        value = None
+    if value is None or not holds(value):
+        raise argparse.ArgumentTypeError(f"has to be {what}, got {text!r}")
     return value
 
 
-_whole.__name__ = "whole number"
+def _positive(kind: type[int] | type[float]) -> Callable[[str], Any]:
+    what = f"a {'whole number' if kind is int else 'number'} above 0"
+    return lambda text: _read(text, kind, lambda value: 0 < value < float("inf"), what)
 
 
-def _percentage(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 100:
-        raise ValueError
-    return value
+def _whole(text: str) -> Any:
+    return _read(text, int, lambda value: value >= 0, "a whole number from 0")
 
 
-_percentage.__name__ = "percentage"
+def _percentage(text: str) -> Any:
+    return _read(text, float, lambda value: 0 <= value <= 100, "a percentage from 0 to 100")
 
 
-def _part(text: str) -> tuple[int, int]:
-    number, _, of = text.partition("/")
-    if not 1 <= int(number) <= int(of):
-        raise ValueError
-    return int(number), int(of)
+def _part(text: str) -> Any:
+    def read(text: str) -> tuple[int, int]:
+        number, _, of = text.partition("/")
+        return int(number), int(of)
 
+    return _read(text, read, lambda part: 1 <= part[0] <= part[1], "a part such as 1/4")
 
-_part.__name__ = "part such as 1/4"
 
 _REPLAYED = {"FIXED": 0, "FAILED": 1, "CHANGED": 1, "ERROR": 3}
 

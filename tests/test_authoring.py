@@ -154,6 +154,8 @@ def test_compare_tells_new_fixed_changed_and_lost(tmp_path: Path, capsys: pytest
     tried = msgspec.structs.replace(finding(), operations=("mul",))
     assert [f.id for f in compare(results(tried), results()).fixed] == ["f-one"]
     assert compare(base, base).exit_code == Exit.PASSED
+    accepted = msgspec.structs.replace(finding("f-three"), known="three")
+    assert compare(base, msgspec.structs.replace(base, findings=(*base.findings, accepted))).exit_code == Exit.PASSED
     assert compare(base, msgspec.structs.replace(base, cells=base.cells[:1])).exit_code == Exit.EVIDENCE
     for name, run in (("old", base), ("new", later)):
         records.save(run, tmp_path / name / "results.json")

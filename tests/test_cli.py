@@ -67,6 +67,8 @@ BAD_INPUT = [
     ("run minigrad --time -1", ["--time", "-1"]),
     ("run minigrad --examples 0", ["--examples", "0"]),
     ("run minigrad --seed 1.5", ["--seed", "1.5"]),
+    ("run minigrad --shard 3/2", ["--shard", "such as 1/4", "3/2"]),
+    ("run minigrad --min-coverage 101", ["percentage", "101"]),
     ("run", ["engine", "--all-engines"]),
     ("report {}/nosuch.json", ["nosuch.json", "conformance run"]),
     ("report {}/half.json", ["half.json", "again"]),

@@ -23,8 +23,11 @@ WORST = 5
 MOST_ROWS = 20
 
 
-def console(stream: IO[str]) -> Console:
-    """A console on `stream`: colour on a terminal only, unless NO_COLOR or FORCE_COLOR say otherwise."""
+def console(stream: IO[str], *, live: bool = False) -> Console:
+    """A console on `stream`: colour on a terminal only, unless NO_COLOR or FORCE_COLOR say otherwise.
+
+    Lines are never broken, so that programs can be copied from a terminal; unless it is for a `live` line.
+    """
     forced = bool(os.environ.get("FORCE_COLOR")) and not os.environ.get("NO_COLOR")
     terminal = stream.isatty()
     return Console(
@@ -32,7 +35,7 @@ def console(stream: IO[str]) -> Console:
         highlight=False,
         markup=False,
         emoji=False,
-        soft_wrap=not terminal,
+        soft_wrap=not (terminal and live),
         force_terminal=True if forced else None,
         no_color=bool(os.environ.get("NO_COLOR")) or (not terminal and not forced),
     )

@@ -42,7 +42,7 @@ class Show(Protocol):
 def progress_on(stream: IO[str], label: str = "") -> Iterator[Show]:
     """Show progress on `stream` while the block runs, each line led by `label`; the live line is gone when it ends."""
     lead = f"{label}: " if label else ""
-    out = console(stream)
+    out = console(stream, live=True)
     if not out.is_terminal:
         yield _plain(stream, lead)
         return

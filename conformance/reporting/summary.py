@@ -414,8 +414,8 @@ class Recited:
         if self.note:
             return self.note
         _, programs, same, known, differ, stale = self.rows[0]
-        parts = [(known, "are known to differ"), (differ, "differ"), (stale, "are listed as different and are not")]
-        said = ", ".join(f"{count:,} {what}" for count, what in parts if count)
+        parts = [("known to differ", known), ("unlike torch", differ), ("listed as different, and the same", stale)]
+        said = ", ".join(f"{what}: {count:,}" for what, count in parts if count)
         return f"{same:,} of {programs:,} programs show the same as under torch" + (f"; {said}" if said else "")
 
 
