@@ -347,6 +347,13 @@ LINALG = {
     "triangular": (lambda t, a, b: t.linalg.solve_triangular(a, b, upper=True), BATCH, B),
     "triangular unit": (lambda t, a, b: t.linalg.solve_triangular(a, b, upper=False, unitriangular=True), A, B),
     "triangular right": (lambda t, a, b: t.linalg.solve_triangular(a, b, upper=False, left=False), A, noise(2, 3)),
+    "triangular_solve": (lambda t, b, a: t.triangular_solve(b, a), B, BATCH),
+    "triangular_solve turned": (lambda t, b, a: t.triangular_solve(b, a, False, True), B, A),
+    "triangular_solve, the copy": (lambda t, b, a: t.triangular_solve(b, a)[1], B, BATCH),
+    "triangular_solve, the solution": (lambda t, b, a: b.triangular_solve(a, unitriangular=True)[0], B, A),
+    "lu of nothing": (lambda t, a: t.linalg.lu_factor(a), np.zeros((2, 0, 0))),
+    "lstsq of nothing": (lambda t, a, b: t.linalg.lstsq(a, b), np.zeros((0, 3)), np.zeros((0, 2))),
+    "lu of many": (lambda t, a: t.linalg.lu(a), noise(8, 4, 4)),
     "cholesky": (lambda t, a: t.linalg.cholesky(a), S),
     "cholesky upper": (lambda t, a: t.linalg.cholesky(a, upper=True), np.stack([S, S * 2])),
     "torch.cholesky": (lambda t, a: (t.cholesky(a), a.cholesky(True)), S),
@@ -579,6 +586,15 @@ I2, X23, V3 = np.eye(2), noise(2, 3), noise(3)
         (lambda t, a, b: t.linalg.solve(a, b), (np.stack([I2, I2 * 0]), X23)),
         (lambda t, a, b: t.linalg.solve_triangular(a, b, upper=True), (I2, noise(3, 2))),
         (lambda t, a, b: t.linalg.solve_triangular(a, b, upper=True), (X23, X23)),
+        (lambda t, a, b: t.linalg.solve_triangular(a, b, upper=True), (I2.astype("f"), X23)),
+        (lambda t, a, b: t.triangular_solve(b, a), (I2, V3)),
+        (lambda t, a, b: t.triangular_solve(b, a), (X23, X23)),
+        (lambda t, a, b: t.triangular_solve(b, a), (I2, noise(3, 2))),
+        (lambda t, a, b: t.triangular_solve(b, a), (I2, X23.astype("f"))),
+        (lambda t, a, b: t.triangular_solve(b, a), (np.ones((2, 2), int), np.ones((2, 2), int))),
+        (lambda t, a, b: t.cholesky_solve(b, a), (I2, noise(3, 2))),
+        (lambda t, a, b: t.linalg.lstsq(a, b), (X23, noise(4, 2, 2))),
+        (lambda t, a, b: t.linalg.pinv(a, rtol=b), (I2, np.array(0.5))),
         (lambda t, a, b: t.linalg.solve_triangular(a, b, upper=True), (I2, V3)),
         (lambda t, a, b: t.linalg.solve_triangular(a, b, upper=True), (I2 * 0, X23)),
         (lambda t, a: t.linalg.cholesky(a), (np.stack([I2, -I2]),)),
@@ -680,6 +696,35 @@ def _backward_error(engine, call, array):
     with pytest.raises(RuntimeError) as caught:
         call(engine, leaf).sum().backward()
     return str(caught.value)
+
+
+def test_results_lie_by_columns_as_lapack_leaves_them():
+    """What reshapes and views make of them depends on it."""
+    arrays = noise(2, 3, 3) + 3 * np.eye(3), noise(2, 3, 2)
+
+    def strides(t):
+        a, b = map(t.from_numpy, arrays)
+        spd = a @ a.mT
+        found = [
+            t.linalg.inv(a), t.linalg.solve(a, b), t.linalg.solve(a, b.mT, left=False), t.linalg.cholesky(spd),
+            t.linalg.solve_triangular(a, b, upper=True), t.linalg.solve_triangular(a, b.mT, upper=True, left=False),
+            t.linalg.eigh(spd)[1], t.linalg.lu_factor(a)[0], t.linalg.lstsq(a, b)[0], t.linalg.cross(a, a, dim=1),
+            t.cholesky_solve(b, spd), t.cholesky_inverse(spd), t.linalg.tensorinv(a[0], 1), *t.linalg.qr(b),
+            *t.linalg.lu(b), *t.linalg.svd(b, False), *t.svd(b), *t.triangular_solve(b, a),
+            t.einsum("bij,bjk->kbi", a, b),
+        ]  # fmt: skip
+        return [each.stride() for each in found]
+
+    assert strides(minigrad) == strides(torch)
+
+
+def test_writing_to_what_lu_saved_is_noticed():
+    def call(t, a):
+        found = t.linalg.lu(a)
+        found.P.mul_(2)
+        found.L.sum().backward()
+
+    check(call, BATCH, errors="type")
 
 
 def test_repeated_eigenvalues():

@@ -82,6 +82,12 @@ CONVOLUTIONS: dict[str, tuple[str, Any, Any, Any, dict[str, Any]]] = {
         {"stride": (2, 3), "padding": (1, 0), "output_padding": (1, 2)},
     ),
     "transposed 2d float32": ("conv_transpose2d", X2.astype("f4"), data(4, 3, 3, 2).astype("f4"), None, {"stride": 2}),
+    "transposed, output_padding beyond the stride": (
+        "conv_transpose2d", X2, data(4, 2, 2, 3), data(4),
+        {"stride": (3, 2), "padding": (1, 2), "output_padding": (2, 3), "groups": 2, "dilation": 4},
+    ),
+    "complex": ("conv1d", X1 + 1j * X1[..., ::-1], W1 * (1 - 2j), B + 1j, {"padding": 1}),
+    "complex transposed": ("conv_transpose1d", X1 * 1j, data(4, 3, 3) + 1j, None, {"stride": 2}),
     "transposed 3d": ("conv_transpose3d", data(1, 2, 3, 2, 3), data(2, 2, 2, 2, 2), None, {"stride": 2}),
 }  # fmt: skip
 
@@ -118,6 +124,10 @@ BAD_CONVOLUTIONS: list[tuple[str, Any, Any, Any, dict[str, Any]]] = [
     ("conv_transpose1d", X1, data(4, 2, 3), None, {"output_padding": 1}),
     ("conv_transpose2d", X2, data(4, 2, 3, 3), None, {"output_padding": 1}),
     ("conv_transpose1d", X1, data(4, 2, 3), None, {"padding": -1}),
+    ("conv_transpose1d", X1, data(4, 2, 3), None, {"padding": 9}),
+    ("conv1d", X1, W1, None, {"dilation": -1}),
+    ("conv1d", X1, data(6, 4, 0), None, {}),
+    ("conv1d", X1, data(6, 4, 3, 3), None, {}),
     ("conv_transpose1d", X1.astype("f4"), data(4, 2, 3), None, {}),
 ]
 
@@ -163,6 +173,9 @@ POOLS: list[tuple[str, Any, dict[str, Any]]] = [
     ("avg_pool2d", P2.transpose(0, 1, 3, 2), {"kernel_size": 2}),
     ("avg_pool2d", np.arange(-16, 16).reshape(1, 2, 4, 4), {"kernel_size": 3, "padding": 1}),
     ("avg_pool2d", TIES, {"kernel_size": 2}),
+    ("avg_pool1d", np.arange(-9, 18).reshape(3, 9) * 3, {
+        "kernel_size": 3, "stride": 1, "padding": 1, "ceil_mode": True, "count_include_pad": False,
+    }),
     *((f"adaptive_{what}_pool{d}d", x, {"output_size": size})
       for what in ("avg", "max") for d, x in ((1, P1), (2, P2), (3, P3)) for size in (1, 2, 3, 7)),
     ("adaptive_avg_pool2d", P2, {"output_size": (None, 3)}),
@@ -184,6 +197,27 @@ def case_id(case: Any) -> str:
 def test_pooling(case: Any) -> None:
     name, x, kwargs = case
     run(name, x, **kwargs)
+
+
+@pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "conv2d", "interpolate", "pad"])
+def test_channels_that_are_last_in_memory_stay_last(name: str) -> None:
+    import torch
+
+    import minigrad
+
+    arguments = {"conv2d": (), "interpolate": (3,), "pad": ((1, 1, 1, 1), "reflect")}.get(name, (2,))
+    found = []
+    for engine in (torch, minigrad):
+        x = engine.from_numpy(np.moveaxis(data(2, 6, 6, 3), -1, 1))
+        more = (engine.from_numpy(data(4, 3, 2, 2)),) if name == "conv2d" else arguments
+        found.append(getattr(engine.nn.functional, name)(x, *more).stride())
+    assert found[0] == found[1]
+
+
+def test_indices_of_maxima_come_in_a_plain_tuple() -> None:
+    import minigrad
+
+    assert type(minigrad.nn.functional.max_pool2d(minigrad.ones(1, 2, 2), 2, return_indices=True)) is tuple
 
 
 UNPOOLED: list[tuple[Any, ...]] = [
@@ -217,6 +251,13 @@ BAD_POOLS: list[tuple[str, Any, dict[str, Any]]] = [
     ("avg_pool2d", P2.astype("i1"), {"kernel_size": 2}),
     ("avg_pool2d", P2, {"kernel_size": 2, "divisor_override": 0}),
     ("max_pool2d", P2, {"kernel_size": 2, "dilation": 0}),
+    *(("max_pool1d", P1, {"return_indices": True, "kernel_size": 2, **kwargs}) for kwargs in (
+        {"stride": 0}, {"padding": 2}, {"padding": -1}, {"dilation": 9}, {"kernel_size": -1})),
+    *((f"max_pool{d}d", x, {"kernel_size": k}) for d, x in ((1, P1), (2, P2)) for k in (2.5, None, "2", ())),
+    *((f"avg_pool{d}d", x, {"kernel_size": ()}) for d, x in ((1, P1), (2, P2))),
+    ("avg_pool2d", data(3, 3), {"kernel_size": 2}),
+    *((f"adaptive_{what}_pool{d}d", x, {"output_size": size}) for what in ("avg", "max") for d, x, size in (
+        (2, P2, 2.5), (2, data(3, 3), (2, 2)), (2, P2[:, :, :0], (1, 1)))),
     *((f"adaptive_{what}_pool{d}d", x, {"output_size": size}) for what in ("avg", "max") for d, x, size in (
         (1, data(8), 2), (2, data(8), 2), (1, P1, -1), (2, P2, -1), (1, P1, (2, 2)), (2, P2, (2, 2, 2)),
         (2, P2, None), (1, P1.astype(int), 2), (2, P2.astype(int), 2), (1, P1[..., :0], 2), (2, P2[:, :, :0], 2),
@@ -486,6 +527,8 @@ ATTENTION: list[tuple[Any, Any, Any, Any, int, dict[str, Any]]] = [
     (Q, K, U, MASK, 1, {}),
     (Q, K, U, MASK & (np.arange(5) != 2)[:, None], 1, {}),
     (Q.astype("f4"), K.astype("f4"), U.astype("f4"), None, 1, {}),
+    (Q, K, U, None, 2, {}),  # torch has no second derivative of its kernel
+    (*(each[0].astype("f2") for each in (Q, K, U)), None, 1, {}),
     (Q, K, U, data(5, 6), 2, {}),  # a mask that requires grad: torch composes
     (Q, K, data(2, 3, 6, 7), None, 2, {}),
     (Q[0], K[0], U[0], None, 2, {}),
@@ -579,6 +622,7 @@ NORMALIZATIONS: list[tuple[Any, ...]] = [
     ("rms_norm", N3, (5,), data(3), {}),
     ("rms_norm", N3, (), {}),
     ("rms_norm", N3.astype(int), (5,), {}),
+    ("rms_norm", data(4, 3).T, (4,), {}),
     ("local_response_norm", N3, 2, {}),
     ("local_response_norm", N4, 3, {"alpha": 0.5, "beta": 0.6, "k": 2.0}),
     ("local_response_norm", P3, 2, {}),
@@ -590,6 +634,22 @@ NORMALIZATIONS: list[tuple[Any, ...]] = [
 def test_normalization(case: Any) -> None:
     name, *arguments, kwargs = case
     run(name, *arguments, **kwargs)
+
+
+@pytest.mark.parametrize("name, arguments", [("layer_norm", ((2, 4),)), ("batch_norm", (None, None)),
+                                             ("instance_norm", (None, None)), ("group_norm", (3,))])  # fmt: skip
+@pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (0, 2)])
+def test_gradients_depend_on_what_the_kernel_reads(name: str, arguments: Any, wanted: Any) -> None:
+    shape = (2, 4) if name == "layer_norm" else (3,)
+    more = {"training": True} if name == "batch_norm" else {}
+
+    def call(engine: Any, x: Any, weight: Any, bias: Any) -> Any:
+        out = getattr(engine.nn.functional, name)(x, *arguments, weight=weight, bias=bias, **more)
+        leaves = [each for each in (x, weight, bias) if each.requires_grad]
+        found = engine.autograd.grad(out, leaves, engine.ones_like(out), create_graph=True)
+        return [each.requires_grad for each in found]
+
+    check(call, data(3, 3, 2, 4), data(*shape), data(*shape, seed=1), orders=0, grad_for=wanted)
 
 
 @pytest.mark.parametrize("name", ["batch_norm", "instance_norm"])
@@ -727,6 +787,16 @@ LOSSES: list[tuple[Any, ...]] = [
     ("gaussian_nll_loss", X, T, -0.5, {}),
     ("gaussian_nll_loss", X, T, data(3, 2) ** 2, {}),
     ("gaussian_nll_loss", X, T, R, {"reduction": "max"}),
+    *(("multi_margin_loss", np.array([[x, 1.0, 0.0]]), ints(t), {}) for x in KINKS for t in (0, 1)),
+    ("multi_margin_loss", data(4), ints(2), {"reduction": "none"}),
+    *((name, np.array([0, 1, 1, 0]).astype(a), np.array([0, 1, 0, 1]).astype(b), {"reduction": "none"})
+      for name in ("huber_loss", "soft_margin_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+                   "hinge_embedding_loss") for a, b in (("f4", "f8"), ("f8", "i8"), ("i8", "f8"), ("i8", "i8"))),
+    *(("binary_cross_entropy", np.array([x]), np.array([t]), {})
+      for x in (0.0, 1e-13, 0.5, 1.0, np.nan) for t in (0.0, 0.5, 1.0, 2.0)),
+    ("cosine_embedding_loss", np.zeros((2, 3)), data(2, 3), ints(1.0, -1.0), {}),
+    ("cross_entropy", data(0, 4), data(0, 4), {}),
+    ("kl_div", X.astype("c16"), X.astype("c16"), {}),
     *(("multilabel_soft_margin_loss", X, R, {**r, **more}) for r in REDUCTIONS for more in ({}, {"weight": data(4)})),
 ]  # fmt: skip
 

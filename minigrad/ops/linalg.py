@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def inv_ex(A: Array, *, check_errors: bool = False) -> tuple[Array, Array]:
         return m.by_columns(np.linalg.inv(A)), np.zeros(A.shape[:-2], np.int32)
     except np.linalg.LinAlgError:
         info = m.zero_pivot(m.lu(A)[0])
-        if check_errors:
+        if check_errors and info.any():
             refuse_singular("linalg.inv", info)
         return m.by_columns(m.solve(A, np.broadcast_to(np.eye(A.shape[-1], dtype=A.dtype), A.shape))), info
 
@@ -75,7 +76,12 @@ def _det_vjp(xp: Any, grad: Any, A: Any, result: Any) -> Any:
 def det(A: Array) -> Array:
     check_square(A, "linalg.det")
     check_type(A, "linalg.det", "lu_cpu")
-    return np.asarray(np.linalg.det(A), A.dtype)
+    return _or_nan(A, np.asarray(np.linalg.det(A), A.dtype), 0)
+
+
+def _or_nan(A: Array, found: Array, singular: float) -> Array:
+    """nan for what LAPACK takes for singular matrices where nan stands in them."""
+    return np.where(np.isnan(A).any((-2, -1)), found.dtype.type(np.nan), found) if (found == singular).any() else found
 
 
 def _slogdet_vjp(xp: Any, given: Any, A: Any, sign: Any) -> Any:
@@ -98,7 +104,7 @@ def _slogdet(A: Array, name: str) -> tuple[Array, Array]:
     check_square(A, name)
     check_type(A, name)
     sign, logabsdet = np.linalg.slogdet(A)
-    return np.asarray(sign, A.dtype), np.asarray(logabsdet, A.real.dtype)
+    return np.asarray(sign, A.dtype), _or_nan(A, np.asarray(logabsdet, A.real.dtype), -np.inf)
 
 
 @composite
@@ -175,7 +181,7 @@ def solve_ex(A: Array, B: Array, *, left: bool = True, check_errors: bool = Fals
         return _solve(A, B, left, np.linalg.solve), np.zeros(A.shape[:-2], np.int32)
     except np.linalg.LinAlgError:
         info = m.zero_pivot(m.lu(A)[0])
-    if check_errors:
+    if check_errors and info.any():
         batch, _ = m.first_bad(info)
         raise LinAlgError(f"torch.linalg.solve: {batch}The solver failed because the input matrix is singular.")
     return _solve(A, B, left), info
@@ -210,7 +216,7 @@ def solve_triangular(A: Array, B: Array, *, upper: bool, left: bool = True, unit
     check_square(A, name)
     check_matrix(B, name, "B")
     check_system(name, A, B, left)
-    m.broadcast_batches(A.shape[:-2], B.shape[:-2])
+    m.broadcast_batches(B.shape[:-2], A.shape[:-2])
     check_type(A, "", "triangular_solve_cpu")
     B = B.astype(A.dtype, copy=False)
     if left:
@@ -336,7 +342,7 @@ def lu(A: Tensor, *, pivot: bool = True) -> Any:
 
 def _order(pivots: Array, rows: int) -> Array:
     """The permutation that LAPACK's row exchanges, counted from 1, amount to."""
-    flat = pivots.reshape(-1, pivots.shape[-1])
+    flat = pivots.reshape(prod(pivots.shape[:-1]), pivots.shape[-1])
     order = np.tile(np.arange(rows), (len(flat), 1))
     each = np.arange(len(flat))
     for j, other in enumerate(flat.T - 1):

@@ -30,13 +30,13 @@ def _dot(first: Array, second: Array, kernel: str) -> Array:
 
 
 def _scaled(self: Array, product: Array, beta: Any, alpha: Any) -> Array:
-    """beta * self + alpha * product, broadcast to the product's shape; self is not looked at where beta is 0."""
+    """beta * self + alpha * product, in the product's memory; self is not looked at where beta is 0."""
     if product.dtype.kind in "iu":
         beta, alpha = int(beta), int(alpha)
     product = product if alpha == 1 else product * product.dtype.type(alpha)
     if beta == 0:
         return product
-    return np.add(product, self if beta == 1 else self * product.dtype.type(beta))
+    return np.add(product, self if beta == 1 else self * product.dtype.type(beta), out=product)
 
 
 def _check_expands(self: Array, shape: tuple[int, ...]) -> None:

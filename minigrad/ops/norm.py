@@ -1,7 +1,7 @@
 """Normalization over a batch, a layer, groups or instances.
 
-They differ only in what is averaged over, so one operation serves all. It has three outputs: the normalized tensor, and
-the mean and the variance that it used. Its gradient is written with these outputs, which depend on the input in turn:
+They differ only in what is averaged over, so one operation serves all. Beside the normalized tensor it has outputs that
+its gradient is written with: the input with mean 0 and variance 1, and the moments. These depend on the input in turn:
 that is how gradients of gradients come out right.
 """
 
@@ -20,14 +20,16 @@ from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import kind, refuse_grad, refuse_kinds
 from minigrad.ops._spatial import Ints
+from minigrad.ops.shape import internal
 
 GROUP = "NativeGroupNormBackward0"
 
 
 class Normalized(NamedTuple):
-    """What a normalization makes, and the moments it used (with dimensions of size 1 for those averaged over)."""
+    """What a normalization makes: with weight and bias, and without, and the moments (with dimensions of size 1)."""
 
     output: Any
+    unit: Any
     mean: Any
     variance: Any
 
@@ -39,64 +41,81 @@ def _tied(xp: Any, grad: Any, *anchors: Any) -> Any:
     return grad
 
 
-def _gradient(xp: Any, grads: Any, input: Any, weight: Any, mean: Any, variance: Any, layout: Any, eps: float) -> Any:
-    """The gradient in the input, from those of the output and of the moments."""
+def _shaped(x: Any, shape: Ints) -> Any:
+    return x if x.shape == shape else x.reshape(shape)
+
+
+@internal(self=lambda grad, other: grad * other, other=lambda grad, self: grad * self)
+def sum_of_products(self: Array, other: Array, axes: Ints) -> Array:
+    """The sum of self * other over some dimensions, which are kept with size 1."""
+    n = self.ndim
+    if axes == (n - 1,):
+        return np.vecdot(self, other)[..., None]
+    if axes == tuple(range(n - 1)):
+        flat = (a.reshape(-1, a.shape[-1]) for a in (self, other))
+        return np.einsum("ij,ij->j", *flat).reshape((1,) * (n - 1) + self.shape[-1:])
+    return np.add.reduce(self * other, axis=axes, keepdims=True)
+
+
+def _gradient(xp: Any, given: Any, weight: Any, unit: Any, variance: Any, layout: Any, eps: float) -> Any:
+    """The gradient in the input, from those of the output, of what it is made of, and of the variance."""
     split, axes, affine = layout
-    count = prod(split[each] for each in axes)
-    centred = xp.reshape(input, split) - mean
-    scale = 1 / xp.sqrt(variance + eps)
-    grad = grads[0] if weight is None else grads[0] * xp.reshape(weight, affine)
-    grad = xp.reshape(grad, split) * scale
-    common = (xp.sum(grad, axes, True) - grads[1]) / count
-    along = (xp.sum(grad * centred, axes, True) * (scale * scale) - 2 * grads[2]) / count
-    return xp.reshape(grad - common - centred * along, tuple(input.shape))
+    output, total, _, spread = given
+    if output is not None:
+        scaled = _shaped(output if weight is None else output * _shaped(weight, affine), split)
+        total = scaled if total is None else total + scaled
+    inverse = 1 / xp.sqrt(variance + eps)
+    count = prod([split[each] for each in axes])
+    along = xp.sum_of_products(total, unit, axes) * inverse
+    along = along / count if spread is None else (along - 2 * spread / inverse) / count
+    return total * inverse - xp.sum(total, axes, True) * (inverse / count) - unit * along
 
 
-def _affine_sum(xp: Any, grad: Any, affine: Ints, shape: Any) -> Any:
-    """A gradient summed over the dimensions in which the affine parameters are repeated."""
-    axes = tuple(i for i, n in enumerate(affine) if n == 1 and grad.shape[i] != 1)
-    return xp.reshape(xp.sum(grad, axes) if axes else grad, tuple(shape))
+def _affine_sum(xp: Any, grad: Any, affine: Ints, shape: Any, unit: Any = None) -> Any:
+    """A gradient (times the normalized input), summed over the dimensions in which affine parameters are repeated."""
+    axes = tuple([i for i, n in enumerate(affine) if n == 1 and grad.shape[i] != 1])
+    if unit is None:
+        return _shaped(xp.sum(grad, axes) if axes else grad, tuple(shape))
+    unit = _shaped(unit, tuple(grad.shape))
+    return _shaped(xp.sum_of_products(grad, unit, axes) if axes else grad * unit, tuple(shape))
 
 
-def _unit(xp: Any, input: Any, mean: Any, variance: Any, split: Ints, eps: float) -> Any:
-    """The input with mean 0 and variance 1."""
-    return xp.reshape((xp.reshape(input, split) - mean) / xp.sqrt(variance + eps), tuple(input.shape))
+def _unit(xp: Any, input: Any, mean: Any, variance: Any, affine: Ints, eps: float) -> Any:
+    """The input less a mean, over the root of a variance."""
+    return (input - xp.reshape(mean, affine)) / xp.sqrt(xp.reshape(variance, affine) + eps)
 
 
 @op(method=False, function=False, returns=Normalized, node=lambda called: called,
-    input=lambda xp, grads, input, weight, mean, variance, tie, layout, eps: _tied(
-        xp, _gradient(xp, grads, input, weight, mean, variance, layout, eps), tie),
-    weight=lambda xp, given, input, mean, variance, weight, tie, layout, eps: _tied(
-        xp, None if given[0] is None else _affine_sum(
-            xp, given[0] * _unit(xp, input, mean, variance, layout[0], eps), layout[2], weight.shape), weight, tie),
+    input=lambda xp, given, input, weight, unit, variance, tie, layout, eps: _shaped(_tied(
+        xp, _gradient(xp, given, weight, unit, variance, layout, eps), input, tie), input.shape),
+    weight=lambda xp, given, input, unit, weight, tie, layout: None if given[0] is None else _tied(
+        xp, _affine_sum(xp, given[0], layout[2], weight.shape, unit), input, weight, tie),
     bias=lambda xp, given, input, weight, tie, bias_shape, layout, called: _tied(
         xp, None if given[0] is None else _affine_sum(xp, given[0], layout[2], bias_shape),
         *(() if called == GROUP else (input, weight, tie))))  # fmt: skip
 def normalized(
     input: Array, weight: Array | None, bias: Array | None, tie: Array | None, layout: Any, eps: float, called: str
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Array, Array, Array]:
     """`layout`: the shape to which the input is brought, the dimensions averaged over, the shape of weight and bias.
 
-    `tie`: what else all gradients depend on.
+    `tie`: what else all gradients depend on. Half precision is normalized in single precision.
     """
     split, axes, affine = layout
-    x = input.astype(np.float32) if input.dtype == np.float16 else input
-    x = x.reshape(split)
-    count = x.dtype.type(prod(split[each] for each in axes))
+    x = (input.astype(np.float32) if input.dtype == np.float16 else input).reshape(split)
+    count = x.dtype.type(prod([split[each] for each in axes]))
     mean = np.add.reduce(x, axis=axes, keepdims=True) / count
-    centred = x - mean
-    variance = np.add.reduce(centred * centred, axis=axes, keepdims=True) / count
-    centred /= np.sqrt(variance + x.dtype.type(eps))
-    output = _scaled(centred.reshape(input.shape), weight, bias, affine)
-    return output.astype(input.dtype, copy=False), mean, variance
+    unit = x - mean
+    variance = RAW.sum_of_products(unit, unit, axes) / count
+    unit *= 1 / np.sqrt(variance + x.dtype.type(eps))
+    output = _scaled(unit.reshape(input.shape), weight, bias, affine)
+    return np.array(output, input.dtype, copy=True if output.base is unit else None), unit, mean, variance
 
 
 @op(method=False, function=False, node="NativeBatchNormBackward0",
     input=lambda xp, grad, input, weight, variance, affine, eps: _tied(xp, grad * xp.reshape(
         (1 if weight is None else weight) / xp.sqrt(variance + eps), affine), input),
     weight=lambda xp, grad, input, weight, mean, variance, affine, eps: _tied(xp, _affine_sum(
-        xp, grad * _unit(xp, input, xp.reshape(mean, affine), xp.reshape(variance, affine), tuple(input.shape), eps),
-        affine, weight.shape), weight),
+        xp, grad, affine, weight.shape, _unit(xp, input, mean, variance, affine, eps)), weight),
     bias=lambda xp, grad, input, weight, bias_shape, affine: _tied(
         xp, _affine_sum(xp, grad, affine, bias_shape), input, weight))  # fmt: skip
 def standardized(
@@ -109,15 +128,20 @@ def standardized(
 
 
 def _scaled(unit: Array, weight: Array | None, bias: Array | None, affine: Ints) -> Array:
-    if weight is not None:
-        unit = unit * weight.reshape(affine)
-    return unit if bias is None else unit + bias.reshape(affine)
+    if weight is None and bias is None:
+        return unit
+    scaled = unit * _shaped(weight, affine) if weight is not None else unit + _shaped(bias, affine)
+    if weight is not None and bias is not None:
+        scaled += _shaped(bias, affine)
+    return scaled
 
 
 # ---- arguments -------------------------------------------------------------------------------------------------------
 
 
 def _check_types(x: Tensor, *parameters: Tensor | None) -> None:
+    if {each._data.dtype for each in parameters if each is not None} <= {x._data.dtype}:
+        return
     kinds = {kind(each) for each in parameters if each is not None} - {kind(x)}
     if kinds - {"Float"}:
         raise RuntimeError("mixed dtype (CPU): expect parameter to have scalar type of Float")
@@ -126,7 +150,7 @@ def _check_types(x: Tensor, *parameters: Tensor | None) -> None:
 
 
 def _check_shape(what: str, parameter: Tensor | None, shape: Ints) -> None:
-    if parameter is not None and tuple(parameter.shape) != shape:
+    if parameter is not None and parameter._data.shape != shape:
         raise RuntimeError(
             f"Expected {what} to be of same shape as normalized_shape, but got {what} of shape"
             f" {list(parameter.shape)} and normalized_shape = {list(shape)}"
@@ -135,13 +159,13 @@ def _check_shape(what: str, parameter: Tensor | None, shape: Ints) -> None:
 
 def _trailing(x: Tensor, shape: Sequence[int], star: str) -> Ints:
     """The dimensions to normalize over, checked against the input."""
-    wanted = tuple(int(each) for each in shape)
+    wanted = tuple(map(int, shape))
     if not wanted:
         raise RuntimeError(
             "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got"
             " normalized_shape = []"
         )
-    if tuple(x.shape[-len(wanted) :]) != wanted or len(wanted) > x.ndim:
+    if x._data.shape[-len(wanted) :] != wanted:
         listed = ", ".join(map(str, wanted))
         raise RuntimeError(
             f"Given normalized_shape={list(wanted)}, expected input with shape [*{star}{listed}], but got input of"
@@ -197,7 +221,7 @@ def _batch_norm(x: Tensor, running_mean: Tensor | None, running_var: Tensor | No
     if not training:
         return F.standardized(x, weight, bias, running_mean, running_var, affine, eps)
     axes = (0, *range(2, len(shape)))
-    result, mean, variance = F.normalized(
+    result, _, mean, variance = F.normalized(
         x, weight, bias, None, (shape, axes, affine), eps, "NativeBatchNormBackward0"
     )
     count = x.numel() // channels
@@ -245,8 +269,8 @@ def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | 
     _check_shape("bias", bias, wanted)
     refuse_kinds("LayerNormKernelImpl", input, "biuc")
     _check_types(input, weight, bias)
-    shape, lead = tuple(input.shape), input.ndim - len(wanted)
-    layout = (shape, tuple(range(lead, len(shape))), (*(1,) * lead, *wanted))
+    lead = input._data.shape[: -len(wanted)]
+    layout = ((prod(lead), prod(wanted)), (1,), (*(1,) * len(lead), *wanted))
     return F.normalized(input, weight, bias, bias, layout, eps, "NativeLayerNormBackward0")[0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor, make
 from minigrad.ops import _matrices as m
-from minigrad.ops._checks import kind
+from minigrad.ops._checks import kind, refuse_grad
 from minigrad.ops._matrices import LinAlgError, adjoint, check_matrix, check_square, check_type
 
 # ---- singular values -------------------------------------------------------------------------------------------------
@@ -224,6 +225,7 @@ op("linalg._pinv", node="LinalgPinvBackward0", function=False, holomorphic=False
 @composite(name="linalg.pinv", raw=_pinv)
 def linalg_pinv(A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Tensor:
     """The pseudo-inverse: (…, m, n) -> (…, n, m). Singular values up to max(atol, rtol * the largest) count as zero."""
+    refuse_grad("linalg_pinv", **{k: v for k, v in (("atol", atol), ("rtol", rtol)) if isinstance(v, Tensor)})
     return F.linalg__pinv(A, _tolerance(atol), _tolerance(rtol if rcond is None else rcond), hermitian)
 
 
@@ -275,9 +277,12 @@ def _lstsq(A: Array, B: Array, rcond: Any, driver: str) -> tuple[Array, ...]:
     right = B[..., None] if vector else B
     lead = m.broadcast_batches(A.shape[:-2], right.shape[:-2])
     (rows, columns), count = A.shape[-2:], right.shape[-1]
-    each_A = np.broadcast_to(A, (*lead, rows, columns)).reshape(-1, rows, columns)
-    each_B = np.broadcast_to(right, (*lead, rows, count)).reshape(-1, rows, count)
-    found = [np.linalg.lstsq(a, b, rcond) for a, b in zip(each_A, each_B, strict=True)]
+    each_A = np.broadcast_to(A, (*lead, rows, columns)).reshape(prod(lead), rows, columns)
+    each_B = np.broadcast_to(right, (*lead, rows, count)).reshape(prod(lead), rows, count)
+    nothing_to_solve = np.zeros((columns, count)), None, 0, np.zeros(0)
+    found = [
+        np.linalg.lstsq(a, b, rcond) if a.size else nothing_to_solve for a, b in zip(each_A, each_B, strict=True)
+    ]
 
     def stacked(parts: list[Any], *shape: int, dtype: Any = A.dtype) -> Array:
         return np.array(parts, dtype).reshape((*lead, *shape))
@@ -313,7 +318,7 @@ def check_lstsq(A: Array, B: Array, driver: str) -> None:
             f"{name}: Expected input and other to have the same dtype, but got input's dtype {kind(A)} and other's"
             f" dtype {kind(B)}"
         )
-    if A.ndim - B.ndim not in (0, 1) and A.ndim > B.ndim:
+    if A.ndim - B.ndim not in (0, 1):
         raise RuntimeError(
             f"{name}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1"
         )
