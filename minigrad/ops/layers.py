@@ -294,7 +294,7 @@ def safe_softmax(self: Array) -> Array:
 def attention(query: Array, key: Array, value: Array, bias: Any, scale: float) -> tuple[Array, Array]:
     if query.dtype == np.float16:
         single = RAW.attention(*(each.astype(np.float32) for each in (query, key, value)), bias, scale)
-        return tuple(each.astype(np.float16) for each in single)  # type: ignore[return-value]
+        return tuple(each.astype(np.float16) for each in single)
     scores = np.matmul(query, np.swapaxes(key, -2, -1))
     scores *= query.dtype.type(scale)
     if bias is not None:

@@ -165,7 +165,7 @@ def _windows(
     if wrong and not (average and n == 2):
         raise RuntimeError(f"non-empty {batched} expected for input")
     wrap_dim(-n - 1, x.ndim)
-    for k, s, p, d in zip(*per.values()):
+    for k, s, p, d in zip(kernels, strides, paddings, dilations):
         if s == 0:
             raise RuntimeError("stride should not be zero")
         if p < 0:
@@ -185,7 +185,8 @@ def _windows(
         raise RuntimeError(
             f"Expected {batched} with optional 0 dim batch size for input, but got:{shape}"
         )
-    count = tuple(_count(*each, ceil) for each in zip(shape[-n:], *per.values()))
+    sizes = zip(shape[-n:], kernels, strides, paddings, dilations)
+    count = tuple(_count(m, k, s, p, d, ceil) for m, k, s, p, d in sizes)
     if min(count) < 1:
         before, after = ("x".join(map(str, (shape[-n - 1], *each))) for each in (shape[-n:], count))
         raise RuntimeError(f"Given input size: ({before}). Calculated output size: ({after}). Output size is too small")
