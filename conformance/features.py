@@ -29,6 +29,7 @@ from conformance.program import (
     RequiresGrad,
     RetainGrad,
     ZeroGrad,
+    array,
     rename_step,
     results,
 )
@@ -365,7 +366,11 @@ def _illegal(d: Decoder, roots: Values, weights: Weights) -> None:
         [Inplace("add_", root, (d.constant((5, 1, 5)),), (changed,))],
     )
     d.observed.clear()
-    d.steps += kinds[d.byte() % len(kinds)]
+    chosen = d.byte() % (len(kinds) + 1)
+    if chosen < len(kinds):
+        d.steps += kinds[chosen]
+    else:  # a leaf whose memory runs backwards
+        d.leaf(array([1.5, -2.0], layout="reversed"), WIDE)
     d.realized = True
 
 
