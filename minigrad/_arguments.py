@@ -39,7 +39,7 @@ def as_method(function: Callable[..., Any], name: str = "") -> Callable[..., Any
 
 def _of_method(text: str, name: str) -> str:
     text = _POSITION.sub(lambda found: f"(position {int(found[1]) - 1})", text)
-    text = _TAKES.sub(functools.partial(_takes, name), text)
+    text = _TAKES.sub(functools.partial(_takes, name), text).replace("got (Tensor, ", "got (")
     return name + text[text.index("(") :] if name and text.startswith(name.removesuffix("_") + "(") else text
 
 
@@ -62,6 +62,14 @@ def explained(name: str, function: Callable[..., Any], args: Sequence[Any], erro
     code = function.__code__
     params = code.co_varnames[: code.co_argcount]
     return _mismatch(name, params, [types.get(each, "") for each in params], args) or error
+
+
+def combination_error(name: str, *args: Any, **kwargs: Any) -> TypeError:
+    """Torch's error for arguments that fit none of several overloads."""
+    got = [type(each).__name__ for each in args] + [f"{key}={type(each).__name__}" for key, each in kwargs.items()]
+    return TypeError(
+        f"{name}() received an invalid combination of arguments - got ({', '.join(got)}), but expected one of:"
+    )
 
 
 def mismatch(op: Op, args: Sequence[Any]) -> TypeError | None:

@@ -264,6 +264,7 @@ def _function(op: Op, quick: Callable[..., Any] | None, of_method: bool) -> Call
     """The public function (or method) of an operation: a fast path for what is usual, `bind` and
     `apply` for the rest."""
     count = len(op.params)
+    exact = not op.holomorphic and not any(many for _, _, many in op.operands)  # what moves elements casts none
     tails, place = op.tails(), op.variadic
     if place is not None and all(each in op.defaults for each in op.params[place + 1 :]):
         tails = {place + 1: tuple(op.defaults[each] for each in op.params[place + 1 :])}
@@ -275,7 +276,7 @@ def _function(op: Op, quick: Callable[..., Any] | None, of_method: bool) -> Call
             tail = tails.get(len(args))
             if tail is not None:
                 return apply(op, args + tail)
-        if of_method and "out" in kwargs:  # as numpy's functions call them
+        if (of_method or op.view) and "out" in kwargs:  # as numpy's functions call methods
             wrong = "axis" if "axis" in kwargs else "out"
             raise TypeError(f"{op.shown}() got an unexpected keyword argument '{wrong}'")
         out = kwargs.pop("out", None)
@@ -287,9 +288,9 @@ def _function(op: Op, quick: Callable[..., Any] | None, of_method: bool) -> Call
         if isinstance(result, tuple):
             if not isinstance(out, (tuple, list)) or len(out) != len(result):
                 raise TypeError(f"{op.shown}(): argument 'out' must be tuple of Tensors, not {type_name(out)}")
-            made = [store_out(op.name, each, new, args) for each, new in zip(out, result, strict=True)]
+            made = [store_out(op.name, each, new, args, True) for each, new in zip(out, result, strict=True)]
             return op.returns(*made) if op.returns is not None else tuple(made)
-        return store_out(op.name, out, result, args)
+        return store_out(op.name, out, result, args, exact)
 
     if of_method:
         general = as_method(general)

@@ -19,6 +19,7 @@ once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from types import FunctionType, SimpleNamespace
 from typing import Any, Final, TypeAlias
@@ -26,7 +27,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from minigrad import _anomaly, _dtype
-from minigrad._arguments import mismatch
+from minigrad._arguments import combination_error, mismatch
 from minigrad._graph import FREED, Edge, Node, Packed, Saved, SavedTensor, _sequence, stale_error
 from minigrad._modes import SPECIAL, state
 from minigrad._tensor import Tensor, infer, make
@@ -57,6 +58,7 @@ OPS: Final[dict[str, Op]] = {}  # every declared operation
 
 Formula: TypeAlias = Callable[..., Any]
 ALIASES: Final = {"axis": "dim", "keepdims": "keepdim", "input": "self", "x": "self", "x2": "other"}
+OVERLOAD: Final = re.compile(r"\.(all|dim|correction|Scalar)$")  # what tells apart the operations of one torch name
 WRAPPING: Final = {"add", "sub", "mul", "div"}  # torch wraps their numbers in tensors: they have one signature
 _NUMBER: Final = (bool, int, float, complex, np.generic)
 UNIFORM: Final = {"fill", "zero"}  # what may write to overlapping memory
@@ -88,7 +90,7 @@ class Op:
     ) -> None:
         self.holomorphic = holomorphic
         self.name, self.forward, self.formulas = name, forward, formulas
-        self.shown = name.removeprefix("nn.functional.").replace(".", "_")  # in errors
+        self.shown = OVERLOAD.sub("", name).removeprefix("nn.functional.").replace(".", "_")  # in errors
         self.promote, self.view, self.returns = promote, view, returns
         self.kinds, self.refusal = kinds, refusal
         if params is None:
@@ -580,11 +582,7 @@ def argument_error(op: Op, i: int, given: Any, wanted: str = "Tensor") -> TypeEr
 
 def _combination_error(op: Op, args: Sequence[Any]) -> TypeError:
     """Torch's error where several overloads might have been meant."""
-    got = ", ".join(type(args[i]).__name__ for i, _, _ in op.operands)
-    return TypeError(
-        f"{op.shown}() received an invalid combination of arguments - got ({got}), but expected one of:\n"
-        f" * ({', '.join(f'Tensor {each}' for each in op.params)})"
-    )
+    return combination_error(op.shown, *[args[i] for i, _, _ in op.operands])
 
 
 def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
@@ -760,8 +758,8 @@ def _is_int(value: object) -> bool:
     return isinstance(value, (int, np.integer)) or isinstance(value, Tensor) and value._data.ndim == 0
 
 
-def store_out(name: str, out: Any, result: Tensor, args: Sequence[Any]) -> Tensor:
-    """Write a result to the tensor given as `out=`."""
+def store_out(name: str, out: Any, result: Tensor, args: Sequence[Any], exact: bool = False) -> Tensor:
+    """Write a result to the tensor given as `out=`; `exact`: which must have its type."""
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type_name(out)}")
     if state.grad_enabled and (out.requires_grad or any(isinstance(a, Tensor) and a.requires_grad for a in args)):
@@ -769,6 +767,9 @@ def store_out(name: str, out: Any, result: Tensor, args: Sequence[Any]) -> Tenso
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the"
             " arguments requires grad."
         )
+    if exact and out._data.dtype != result._data.dtype:
+        wanted, given = (_dtype.from_numpy(each._data.dtype).cpp_name for each in (result, out))
+        raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {given} instead")
     if out._data.shape != result._data.shape:
         if out._data.size:
             import warnings

@@ -82,12 +82,14 @@ def check(
     grad_for: Sequence[int] | None = None,
     grad_fn: bool = True,
     errors: str = "text",
+    atol: float = 0,
 ) -> None:
     """Assert that torch and minigrad agree on a call: `call(engine, *tensors)`, or the dotted name of a function.
 
     numpy arrays become tensors (leaves that require grad, where floating; only those numbered in `grad_for` if given);
     anything else is passed as it is. Values, dtype, shape, requires_grad, the name of grad_fn (unless `grad_fn=False`)
     and gradients to `orders` are compared, or the errors: `errors="text"` by type and first line, "type" by type alone.
+    `atol`: what rounding leaves where terms of the size of the operands cancel.
     """
     if isinstance(call, str):
         name = call
@@ -108,14 +110,14 @@ def check(
     assert len(expected) == len(actual), (expected, actual)
     coarsest = max((TOLERANCE.get(each.dtype.name, 0) for each in arrays if isinstance(each, np.ndarray)), default=0)
     for a, b in zip(expected, actual, strict=True):
-        _compare(a, b, grad_fn, coarsest)
+        _compare(a, b, grad_fn, coarsest, atol)
 
 
-def _compare(expected: Any, actual: Any, grad_fn: bool, coarsest: float = 0) -> None:
+def _compare(expected: Any, actual: Any, grad_fn: bool, coarsest: float = 0, atol: float = 0) -> None:
     if isinstance(expected, list):
         assert len(expected) == len(actual), f"\n  torch:    {expected}\n  minigrad: {actual}"
         for a, b in zip(expected, actual, strict=True):
-            _compare(a, b, grad_fn, coarsest)
+            _compare(a, b, grad_fn, coarsest, atol)
     elif isinstance(expected, tuple) and expected and isinstance(expected[0], np.ndarray):
         assert actual is not None, f"minigrad has no gradient, torch {expected}"
         last = len(expected) if grad_fn else min(4, len(expected))
@@ -123,7 +125,7 @@ def _compare(expected: Any, actual: Any, grad_fn: bool, coarsest: float = 0) -> 
         tolerance = TOLERANCE.get(expected[0].dtype.name, 0) and max(coarsest, TOLERANCE[expected[0].dtype.name])
         scale = np.max(np.abs(expected[0][np.isfinite(expected[0])]), initial=0) if expected[0].size else 0
         np.testing.assert_allclose(
-            actual[0], expected[0], rtol=tolerance, atol=tolerance * float(scale), equal_nan=True
+            actual[0], expected[0], rtol=tolerance, atol=max(tolerance * float(scale), atol), equal_nan=True
         )
     else:
         assert expected == actual, f"\n  torch:    {expected!r}\n  minigrad: {actual!r}"

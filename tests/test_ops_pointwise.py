@@ -298,6 +298,18 @@ def test_where() -> None:
     check(lambda e, c: e.where(c), np.array([[True, False], [True, True]]))
 
 
+@pytest.mark.parametrize("kind", ["?", "u1", "i1", "i4", "f2", "f4", "F"])
+def test_numbers_that_a_type_does_not_have(kind: str) -> None:
+    one = np.ones(1, kind)
+    for number in (300, -3, -300, 2**40, 1e300, -1.5, inf, nan, 1j, 1 + 0j, 2**70):
+        for call in (
+            lambda e, x, n=number: x.masked_fill(x == 1, n), lambda e, x, n=number: x.clone().fill_(n),
+            lambda e, x, n=number: x.scatter(0, e.tensor([0]), n), lambda e, x, n=number: e.add(x, x, alpha=n),
+            lambda e, x, n=number: x.index_add(0, e.tensor([0]), x, alpha=n),
+        ):  # fmt: skip
+            check(call, one, grad_for=[], errors="type")
+
+
 def test_three_operands() -> None:
     x, y, z = EDGES[:8], EDGES[2:10], np.linspace(-1, 2, 8)
     for weight in (0, 0.3, 0.5, 0.7, 1, -2, 1.5):

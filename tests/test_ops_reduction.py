@@ -230,6 +230,11 @@ def test_cdist(p: float) -> None:
 
 
 def test_cdist_arguments() -> None:
+    odd = np.array([[1, 1.0], [inf, 0], [nan, 1], [-inf, 2]])
+    for p in (0.0, inf):
+        check(call("cdist", p), odd, odd)
+    for x, y in (((0, 5), (4, 5)), ((4, 0), (3, 0)), ((30, 5), (0, 5))):
+        check(call("cdist", 2.0, "use_mm_for_euclid_dist"), np.ones(x), np.ones(y), orders=1)
     for mode in ("use_mm_for_euclid_dist", "use_mm_for_euclid_dist_if_necessary", "other"):
         check(call("cdist", compute_mode=mode), A, B)
     check("cdist", rng.normal(size=(30, 2)), A[:, :2])
@@ -262,7 +267,15 @@ def test_ties_are_broken_as_in_torch() -> None:
     for name in ("median", "nanmedian", "max", "min", "cummax", "cummin"):
         check(call(name, 1), many)
     check(call("sort", stable=True), many)
-    check(call("mode"), many[:, :16])
+    long = np.stack([rng.integers(0, 4, 300), np.minimum(np.arange(300), np.arange(300)[::-1])]).astype(float)
+    for values in (rows, many, long, np.where(many == 3, nan, many)):
+        for options in ({}, {"descending": True}):
+            check(call("sort", **options), values)
+        for k in (1, 4, 12):  # of 300, the first two by a heap, the last by partitions
+            for options in ({}, {"largest": False}, {"sorted": False}):
+                check(call("topk", k, **options), values)
+        check(call("mode"), values)
+    check(call("topk", 7, 0), many)
 
 
 def test_third_order() -> None:
@@ -270,6 +283,15 @@ def test_third_order() -> None:
     for function in (call("prod"), call("prod", 1), call("cumprod", 1), call("logsumexp", 0), call("softmax", 1)):
         check(function, zeros, orders=3)
     check(call("std"), A, orders=3)
+
+
+def test_complex_exponentials() -> None:
+    z = np.array([[1 + 2j, -3 + 4j, 0.5 - 7j], [2, -1j, 3 + 9j]])
+    for function in (call("logsumexp", 1), call("logcumsumexp", 0), call("logcumsumexp", -1)):
+        check(function, z)
+    odd = np.array([1 + 2j, complex(inf, 1), complex(-inf, 2), complex(nan, 0), complex(1, 5)])
+    check(call("logaddexp"), z, z[::-1].copy(), atol=1e-14)
+    check(call("logaddexp"), odd, odd[:, None], grad_for=[])
 
 
 def test_unique() -> None:

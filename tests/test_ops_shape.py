@@ -343,6 +343,16 @@ def test_writes(source: str) -> None:
     T.stack([])
     T.stack([x, x[0]])
     x.hsplit(2)
+    x.hsplit(0)
+    x.hsplit("a")
+    T.split(x, 1.5)
+    x.tensor_split(I([[1]]))
+    x.narrow(0, I([0, 1]), 1)
+    x.narrow(0, 0.5, 1)
+    T.max(x, "a")
+    T.gather(x, 0, I([[[0]]]), out=T.zeros(1, 1, 1))
+    T.unsqueeze(x, 0, out=x)
+    x.scatter_reduce(0, I([[[0]]]), w * 1j, "amax")
     T.block_diag(x)
     T.broadcast_tensors(x, x[:, :2])
     T.broadcast_shapes((2,), (3,))
@@ -419,6 +429,10 @@ def test_types(source: str, kind: str) -> None:
     x.masked_fill(x > 1, 3)
     x.masked_select(x > 1)
     x.sum().gather(0, I([0, 0]))
+    x.gather(0, I([]))
+    x.scatter_add(0, I([]), x)
+    x.unsafe_chunk(3) if x.dim() else x
+    x[(slice(0, 9),)] if x.dim() else x
     x.index_select(0, I([0, 0])) if x.numel() else x
     T.diagflat(x)
     T.atleast_2d(x)
@@ -463,6 +477,23 @@ def test_strides_are_torchs() -> None:
         a, b = (eval(source, {"x": engine.from_numpy(CUBE)}) for engine in (torch, minigrad))
         assert a.stride() == b.stride(), source
         assert (a.is_contiguous(), a.storage_offset()) == (b.is_contiguous(), b.storage_offset()), source
+
+
+def test_memory_formats() -> None:
+    sources = [
+        "x.contiguous(memory_format=T.channels_last)", "x.clone(memory_format=T.channels_last)",
+        "x.to(memory_format=T.channels_last)", "x.float(memory_format=T.channels_last)",
+        "x[None].contiguous(memory_format=T.channels_last_3d)", "x[0].clone(memory_format=T.channels_last)",
+        "x.contiguous(memory_format=T.channels_last).clone(memory_format=T.contiguous_format)",
+        "x.clone(memory_format=T.preserve_format)", "x.contiguous(memory_format=T.preserve_format)",
+    ]  # fmt: skip
+    for source in sources:
+
+        def call(engine: Any, x: Any, source: str = source) -> Any:
+            made = eval(source, {"T": engine, "x": x})
+            return made, made.stride(), made.is_contiguous(memory_format=engine.channels_last)
+
+        check(call, np.stack([CUBE, -CUBE]))
 
 
 def test_numpy_shares_memory_and_negative_strides_are_refused() -> None:

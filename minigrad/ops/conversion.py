@@ -30,9 +30,11 @@ def clone(self: Array, *, memory_format: Any = None) -> Array:
 @composite
 def contiguous(self: Tensor, memory_format: Any = contiguous_format) -> Tensor:
     """The tensor itself if its elements lie in memory in that order (C order by default), else a copy that does."""
+    if self.is_contiguous(memory_format=memory_format):
+        return self
     if memory_format is preserve_format:
         raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
-    return self if self.is_contiguous(memory_format=memory_format) else clone(self, memory_format=memory_format)
+    return clone(self, memory_format=memory_format)
 
 
 @internal(inplace=True, node="torch::autograd::CopyBackwards",

@@ -12,8 +12,9 @@ from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim
 from minigrad._modes import no_grad
 from minigrad._op import RECORDED, Array, Dims
-from minigrad.ops._checks import expect_continuous, expect_same_kind, kind
+from minigrad.ops._checks import expect_continuous, expect_same_kind, kind, not_implemented
 from minigrad.ops.reduction import add_of, axes, minimum_of, restore, widened
+from minigrad.ops.shape import broadcast
 
 # ---- norms -----------------------------------------------------------------------------------------------------------
 
@@ -165,7 +166,7 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = _MATRIX_MODES[0]
     if compute_mode not in _MATRIX_MODES:
         raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
     for name, each in (("X1", x1), ("X2", x2)):
-        if each._data.dtype.char not in "fd":
+        if each._data.dtype.kind != "f":
             raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {kind(each)}")
         if each.dim() < 2:
             raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {each.dim()}D")
@@ -173,10 +174,10 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = _MATRIX_MODES[0]
         raise RuntimeError(f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}")
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
-    batch = np.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
+    batch = broadcast(x1.shape[:-2], x2.shape[:-2])
     x1, x2 = (each.expand(*batch, *each.shape[-2:]) for each in (x1, x2))
-    large = x1.shape[-2] > 25 or x2.shape[-2] > 25
-    if p == 2 and (compute_mode == _MATRIX_MODES[1] or compute_mode == _MATRIX_MODES[0] and large):
+    large = compute_mode == _MATRIX_MODES[0] and max(x1.shape[-2], x2.shape[-2]) > 25
+    if p == 2 and (large or compute_mode == _MATRIX_MODES[1]) and x1.numel() and x2.numel():
         return _euclidean_dist(x1, x2).view(*batch, x1.shape[-2], x2.shape[-2])
     return _cdist_forward(x1, x2, p)
 
@@ -187,7 +188,14 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = _MATRIX_MODES[0]
         xp._cdist_backward(xp.transpose(grad, -1, -2), x2, x1, p, xp.transpose(result, -1, -2)))  # fmt: skip
 def _cdist_forward(x1: Array, x2: Array, p: float) -> Array:
     expect_same_kind(x1, x2)
-    return norm_of(x1[..., :, None, :] - x2[..., None, :, :], p, -1, False)
+    if x1.dtype.char == "e":
+        raise not_implemented("cdist", x1)
+    apart = x1[..., :, None, :] - x2[..., None, :, :]
+    if p == 0:
+        return add_of(np.minimum(np.ceil(np.abs(apart)), 1), axis=-1)  # nan stays
+    if p == math.inf:
+        return np.fmax.reduce(np.abs(apart), axis=-1, initial=0)  # nan counts for nothing
+    return norm_of(apart, p, -1, False)
 
 
 def _not_differentiable(xp: Any, grad: Any) -> Any:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from minigrad import _dtype
+from minigrad._arguments import combination_error
 from minigrad._declare import composite
 from minigrad._device import contiguous_format
 from minigrad._dims import wrap_dim, wrap_dims
 from minigrad._op import Array, Arrays, Size
 from minigrad._tensor import Tensor, make
 from minigrad._tensor_str import Size as TorchSize
-from minigrad.ops._checks import not_implemented
+from minigrad.ops._checks import kind, not_implemented
 from minigrad.ops.shape import at, broadcast, expand, integers, internal, linear, reshape, slice_, unsqueeze, view
 
 # ---- cutting ---------------------------------------------------------------------------------------------------------
@@ -44,7 +45,10 @@ def _split_by(self: Array, split_size: int, dim: int = 0) -> tuple[Array, ...]:
 def _split_with_sizes(self: Array, split_sizes: Any, dim: int = 0) -> tuple[Array, ...]:
     if not self.ndim:
         raise RuntimeError("split_with_sizes expects at least a 1-dimensional tensor")
-    dim = wrap_dim(dim, self.ndim)
+    if not isinstance(split_sizes, (list, tuple)):
+        given = type(split_sizes).__name__
+        raise TypeError(f"split_with_sizes(): argument 'split_sizes' (position 2) must be tuple of ints, not {given}")
+    dim, split_sizes = wrap_dim(dim, self.ndim), integers((split_sizes,), "split_with_sizes", "split_sizes", 2)
     if min(split_sizes, default=0) < 0:
         raise RuntimeError(
             "split_with_sizes expects split_sizes have only non-negative entries, but got"
@@ -72,7 +76,9 @@ def split(
 ) -> tuple[Tensor, ...]:
     """Views of consecutive parts, of one size or of the sizes listed."""
     sizes = split_size_or_sections if split_size is None else split_size
-    return split_by(self, sizes, dim) if isinstance(sizes, int) else split_with_sizes(self, tuple(sizes), dim)
+    if isinstance(sizes, int):
+        return split_by(self, sizes, dim)
+    return split_with_sizes(self, sizes, dim)
 
 
 def _chunk(name: str, by: Any, with_sizes: Any) -> None:
@@ -157,26 +163,49 @@ def narrow_copy(self: Array, dim: int, start: int, length: int) -> Array:
 # ---- cutting at places -----------------------------------------------------------------------------------------------
 
 
+def _cuts(name: str, self: Tensor, given: Any, dim: int) -> list[int]:
+    """Where to cut a dimension: at the places given, or into as many parts of nearly one size."""
+    if isinstance(given, Tensor):
+        if given._data.dtype != np.int64:
+            wanted = "tensor_indices_or_sections to have dtype of long"
+            raise RuntimeError(f"{name} expected {wanted}, but got {kind(given)}")
+        if given.dim() > 1:
+            raise RuntimeError(
+                f"{name} expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but"
+                f" got a tensor with {given.dim()} dims"
+            )
+        given = given.tolist()
+    if isinstance(given, (list, tuple)) and (not given or isinstance(given[0], int)):
+        return list(integers((given,), name, "indices", 2))
+    if not isinstance(given, int):
+        raise combination_error(name, self, given)
+    if given <= 0:
+        raise RuntimeError(f"number of sections must be larger than 0, got {given}")
+    each, more = divmod(self._data.shape[dim], given)
+    return list(itertools.accumulate(each + (i < more) for i in range(given - 1)))
+
+
+def _cut_at(self: Tensor, places: list[int], dim: int) -> tuple[Tensor, ...]:
+    ends = [*places, self._data.shape[dim]]
+    return tuple(slice_(self, dim, start, end, 1) for start, end in zip([0, *places], ends, strict=True))
+
+
 @composite
-def tensor_split(self: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+def tensor_split(
+    self: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None,
+    tensor_indices_or_sections: Any = None,
+) -> tuple[Tensor, ...]:  # fmt: skip
     """Views of consecutive parts: as many as asked for, of nearly one size, or cut at the places listed."""
     if not self._data.ndim:
         raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
-    dim = wrap_dim(dim, self._data.ndim)
-    size, places = self._data.shape[dim], indices_or_sections
-    if isinstance(places, Tensor):
-        places = places.tolist()
-    if isinstance(places, int):
-        if places <= 0:
-            raise RuntimeError(f"number of sections must be larger than 0, got {places}")
-        each, more = divmod(size, places)
-        places = list(itertools.accumulate(each + (i < more) for i in range(places - 1)))
-    starts, ends = [0, *places], [*places, size]
-    return tuple(slice_(self, dim, start, end, 1) for start, end in zip(starts, ends, strict=True))
+    dim, ways = wrap_dim(dim, self._data.ndim), (indices_or_sections, indices, sections, tensor_indices_or_sections)
+    return _cut_at(self, _cuts("tensor_split", self, next((each for each in ways if each is not None), None), dim), dim)
 
 
 def _split_along(name: str, least: int) -> None:
-    def function(self: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    def function(
+        self: Tensor, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None
+    ) -> tuple[Tensor, ...]:
         ndim = self._data.ndim
         if ndim < least:
             raise RuntimeError(
@@ -184,12 +213,13 @@ def _split_along(name: str, least: int) -> None:
                 " dimensions!"
             )
         dim = {"hsplit": int(ndim > 1), "vsplit": 0, "dsplit": 2}[name]
-        if isinstance(indices_or_sections, int) and self._data.shape[dim] % indices_or_sections:
+        given = next((each for each in (indices_or_sections, indices, sections) if each is not None), None)
+        if isinstance(given, int) and (not given or self._data.shape[dim] % given):
             raise RuntimeError(
                 f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension"
-                f" {self._data.shape[dim]} is not divisible by the split_size {indices_or_sections}!"
+                f" {self._data.shape[dim]} is not divisible by the split_size {given}!"
             )
-        return tensor_split(self, indices_or_sections, dim)
+        return _cut_at(self, _cuts(name, self, given, dim), dim)
 
     function.__doc__ = f"As `tensor_split` along the dimension that torch's {name} means, into equal parts."
     composite(name=name)(function)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from minigrad._arguments import combination_error
 from minigrad._declare import PUBLIC, binary, composite, op, unary
 from minigrad._dtype import complex128 as COMPLEX
 from minigrad._dtype import float64 as DOUBLE
@@ -457,8 +458,7 @@ def bounds(self: Tensor, min: Any, max: Any) -> str:
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if min is not None and max is not None and isinstance(min, Tensor) != isinstance(max, Tensor):
-        got = f"Tensor, {type(min).__name__}, {type(max).__name__}"
-        raise TypeError(f"clamp() received an invalid combination of arguments - got ({got}), but expected one of:")
+        raise combination_error("clamp", self, min, max)
     check_fits(self, min, max)
     return "keep"
 

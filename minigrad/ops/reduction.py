@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import _dtype, return_types
+from minigrad._arguments import combination_error
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim, wrap_dims
 from minigrad._op import RECORDED, Array, Dims, Size
@@ -85,8 +86,15 @@ def overloaded(name: str, whole: Any, along: Any, pair: str | None = None) -> No
 
     def function(*args: Any, **kwargs: Any) -> Any:
         if pair is not None and ("other" in kwargs or len(args) > 1 and isinstance(args[1], Tensor)):
-            return getattr(RECORDED, pair)(*args, **kwargs)
-        return (along if len(args) > 1 or "dim" in kwargs or "axis" in kwargs else whole)(*args, **kwargs)
+            chosen = getattr(RECORDED, pair)
+        else:
+            chosen = along if len(args) > 1 or "dim" in kwargs or "axis" in kwargs else whole
+        try:
+            return chosen(*args, **kwargs)
+        except TypeError:
+            if pair is None or len(args) + len(kwargs) == 1:
+                raise
+            raise combination_error(name, *args, **kwargs) from None
 
     composite(name=name)(function)
 

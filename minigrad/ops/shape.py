@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided as _as_strided
 
 from minigrad import _dtype
+from minigrad._arguments import combination_error
 from minigrad._declare import composite, method, op, unary
 from minigrad._device import contiguous_format
 from minigrad._dims import wrap_dim, wrap_dims
@@ -348,11 +349,7 @@ def movedim(self: Tensor, source: Any, destination: Any) -> Tensor:
     """The tensor with some dimensions moved to other places, the rest in order."""
     ndim = self._data.ndim
     if isinstance(source, int) != isinstance(destination, int):
-        names = ", ".join(type(each).__name__ for each in (source, destination))
-        raise TypeError(
-            f"movedim() received an invalid combination of arguments - got ({names}), but expected one of:\n"
-            " * (int source, int destination)\n * (tuple of ints source, tuple of ints destination)"
-        )
+        raise combination_error("movedim", source, destination)
     given = [(each,) if isinstance(each, int) else tuple(each) for each in (source, destination)]
     if len(given[0]) != len(given[1]):
         raise RuntimeError(
@@ -452,6 +449,10 @@ def narrow(self: Tensor, dim: int, start: Any, length: int) -> Tensor:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
+    if isinstance(start, Tensor) and (start._data.ndim or start._data.dtype.kind not in "iu"):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
+    if isinstance(start, bool) or not isinstance(start, (int, np.integer, Tensor)):
+        raise combination_error("narrow", self, dim, start, length)
     size, start = self._data.shape[wrap_dim(dim, self._data.ndim)], int(start)
     if not -size <= start <= size:
         raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")

@@ -108,8 +108,9 @@ binary("igammac", special("gammaincc", "igammac"), kinds="f", refusal="igammac_c
        self=refuse(NotImplementedError("the derivative for 'igammac: input' is not implemented.")),
        other=lambda xp, grad, self, other: -grad * gamma_density(xp, self, other))  # fmt: skip
 def hurwitz(self: Any, other: Any) -> Any:
-    """The Hurwitz zeta function, nan at infinity as torch has it."""
-    return np.where(np.isinf(other) & (self != 1), self.dtype.type(np.nan), zeta(self, other))
+    """The Hurwitz zeta function, at infinity as torch has it: nan, and a pole on the side of the other poles."""
+    inside = np.where((other == math.inf) & (self != 1), math.nan, zeta(self, other))
+    return np.where(other == -math.inf, np.where(self < 1, math.nan, math.inf), inside).astype(self.dtype)
 
 
 binary("special.zeta", hurwitz, promote="float", numbers=BOTH, kinds="f", refusal="zeta_cpu",
