@@ -420,6 +420,8 @@ def check(
         raise ValueError(f"examples must be at least 1, got {examples}")
     if time is not None and not time > 0:
         raise ValueError(f"time must be more than 0 seconds, got {time}")
+    if level is not None and level not in engines.LEVELS:
+        raise ValueError(f"level must be one of {', '.join(engines.LEVELS)}, got {level!r}")
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     if shard is not None and not 1 <= shard[0] <= shard[1]:

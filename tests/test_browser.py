@@ -282,9 +282,9 @@ def test_known_findings_are_folded_and_a_link_unfolds_them(browser: sync_api.Bro
 def test_the_corpus_shows_both_sides_beside_each_other(browser: sync_api.Browser, files: dict[str, Path]) -> None:
     with Opened(browser, files["small"]) as page:
         ours, theirs = page.locator(".recited", has_text="views/differs").locator(".beside > div").all()
-        ours.scroll_into_view_if_needed()
-        assert ours.locator("pre").inner_text() == "tensor([1., 1.])"
-        assert theirs.locator("pre").inner_text() == "<x>"
+        ours.scroll_into_view_if_needed()  # only what is near the window is laid out
+        sync_api.expect(ours.locator("pre")).to_have_text("tensor([1., 1.])", use_inner_text=True)
+        sync_api.expect(theirs.locator("pre")).to_have_text("<x>", use_inner_text=True)
         one, other = ours.bounding_box(), theirs.bounding_box()
         assert one
         assert other
