@@ -20,7 +20,7 @@ once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from types import FunctionType, SimpleNamespace
 from typing import Any, Final, TypeAlias
 
@@ -742,16 +742,22 @@ def bind(op: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
     for key, value in kwargs.items():
         name = key if key in params else ALIASES.get(key, key)
         if name not in params:
+            _check_missing(op, {*bound, *(ALIASES.get(each, each) for each in kwargs), *kwargs})  # torch looks first
             raise TypeError(f"{op.shown}() got an unexpected keyword argument '{key}'")
         if name in bound:
             raise TypeError(f"{op.shown}() got multiple values for argument '{key}'")
         bound[name] = value
-    missing = [name for name in params if name not in bound and name not in op.defaults]
+    _check_missing(op, bound)
+    return [bound[name] if name in bound else op.defaults[name] for name in params]
+
+
+def _check_missing(op: Op, given: Container[str]) -> None:
+    """TypeError for parameters that have no default and are not given."""
+    missing = [name for name in op.params if name not in given and name not in op.defaults]
     if missing:
         listed = ", ".join(f'"{"input" if name == "self" else name}"' for name in missing)
         plural = "s" if len(missing) == 1 else ""  # so it is in torch
         raise TypeError(f"{op.shown}() missing {len(missing)} required positional argument{plural}: {listed}")
-    return [bound[name] if name in bound else op.defaults[name] for name in params]
 
 
 def _is_int(value: object) -> bool:

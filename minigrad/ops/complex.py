@@ -195,8 +195,12 @@ def _whole(size: Any) -> bool:
 
 
 @method()
-def view(self: Tensor, *size: Any, dtype: Any = None) -> Tensor:
+def view(self: Tensor, *size: Any, dtype: Any = None, **named: Any) -> Tensor:
     """A view in another shape, `view(2, 3)`, or of the same bytes as another type, `view(torch.int32)`."""
+    if "size" in named and not size:
+        size = (named.pop("size"),)
+    if named:
+        raise TypeError(f"view() got an unexpected keyword argument '{next(iter(named))}'")
     if dtype is None:
         if len(size) != 1 or not isinstance(size[0], (_dtype.dtype, type)):
             whole = size and (isinstance(size[0], (tuple, list)) or all(map(_whole, size)))
