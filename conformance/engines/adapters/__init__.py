@@ -16,6 +16,8 @@ ADAPTERS: dict[str, tuple[str, str]] = {
     "jax": ("jax", "jax:Jax"),
     "mlx": ("mlx", "mlx:Mlx"),
     "mygrad": ("mygrad", "mygrad:MyGrad"),
+    "paddle": ("paddle", "paddle:Paddle"),
+    "tensorflow": ("tensorflow", "tensorflow:TensorFlow"),
     "tinygrad": ("tinygrad", "tinygrad:TinyGrad"),
     "micrograd": ("micrograd", "micrograd:MicroGrad"),
     "torch:func": ("torch", "torch_transforms:Func"),

@@ -226,12 +226,14 @@ class Recording(Engine):
     def _gradients(
         self, outputs: Sequence[Node], inputs: Sequence[Node], gradients: Sequence[Node | None], create_graph: bool
     ) -> list[Node]:
-        ones = [self.constant(np.ones_like(self.array(node.value))) for node in outputs]
-        weights = [one if g is None else g.value for one, g in zip(ones, gradients, strict=True)]
+        weights = [self._one(node) if g is None else g.value for node, g in zip(outputs, gradients, strict=True)]
         step = Pulled(self, outputs, inputs, weights)
         with _offered():
             found = step.run(_value)
         return [Node(value, create_graph, step if create_graph else None, i) for i, value in enumerate(found)]
+
+    def _one(self, node: Node) -> Any:
+        return self.constant(np.ones(tuple(node.value.shape), self.dtype_name(node.value)))
 
     def _sum(self, a: Node, b: Node) -> Node:
         return Node(a.value + b.value, a.tracked or b.tracked, Applied(lambda x, y: x + y, (a, b), {}))

@@ -13,6 +13,7 @@ from conformance.engines.adapters.numpy_names import unsupported
 from conformance.engines.adapters.recording import Recording
 
 os.environ.setdefault("DEV", "PYTHON")  # its interpreter: compiling each small program takes a hundred times as long
+os.environ.setdefault("NOOPT", "1")  # nor is there time to optimise what runs once
 from tinygrad import Tensor, dtypes
 from tinygrad.dtype import _to_np_dtype
 
