@@ -15,7 +15,8 @@ from conformance.engines.protocol import Engine, Unsupported
 
 #: Functions and methods that take torch's arguments under torch's names.
 SAME = """
-neg abs exp expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh sigmoid sqrt rsqrt reciprocal square erf
+neg abs exp expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh sigmoid sqrt rsqrt reciprocal square
+erf
 floor ceil round trunc frac sign acosh asinh atanh angle conj deg2rad rad2deg positive sgn sinc nan_to_num clone
 mul maximum minimum atan2 hypot remainder logaddexp fmax fmin copysign ldexp lerp digamma lgamma erfinv i0
 floor_divide logical_and logical_or logical_xor logical_not heaviside nextafter signbit isnan isinf isfinite isreal
@@ -25,7 +26,7 @@ count_nonzero argmax argmin all any reshape transpose permute t squeeze unsqueez
 cat stack unbind flip roll tril triu diagonal diag T mT ravel broadcast_to expand_as
 view_as column_stack dstack hstack vstack combinations meshgrid diag_embed diagflat hsplit
 vsplit dsplit tensor_split rot90 tile repeat_interleave unflatten topk
-index_select gather take masked_fill masked_select take_along_dim index_add index_put 
+index_select gather take masked_fill masked_select take_along_dim index_add index_put
 matmul mm mv bmm dot outer inner einsum trace kron cross inverse matrix_power
 cholesky qr msort narrow where
 linalg.cholesky linalg.cond linalg.cross linalg.det linalg.diagonal linalg.eigh linalg.eigvalsh linalg.inv
@@ -39,7 +40,7 @@ nn.functional.relu6 nn.functional.selu nn.functional.silu nn.functional.softshri
 nn.functional.softsign nn.functional.tanhshrink nn.functional.softplus
 nn.functional.binary_cross_entropy nn.functional.binary_cross_entropy_with_logits nn.functional.cosine_embedding_loss
 nn.functional.gaussian_nll_loss nn.functional.hinge_embedding_loss nn.functional.kl_div nn.functional.l1_loss
-nn.functional.margin_ranking_loss nn.functional.multi_margin_loss nn.functional.mse_loss 
+nn.functional.margin_ranking_loss nn.functional.multi_margin_loss nn.functional.mse_loss
 nn.functional.poisson_nll_loss nn.functional.soft_margin_loss
 nn.functional.triplet_margin_loss nn.functional.embedding
 nn.functional.pixel_shuffle
