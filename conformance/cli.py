@@ -162,7 +162,8 @@ def run(arguments: argparse.Namespace) -> int:
     from conformance.merge import merge as beside
     from conformance.reporting.progress import progress_on
 
-    replayed = [replay_witnesses(known, load(spec), spec, arguments.level) for spec in specs] if known else []
+    apart = arguments.all_engines  # one that ends its process must not end the others' run
+    replayed = [replay_witnesses(known, load(spec), spec, arguments.level, apart=apart) for spec in specs if known]
     expected = [one for some in replayed for one in some]
     parts: list[Results] = []
     for spec in specs:

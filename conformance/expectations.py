@@ -202,30 +202,36 @@ def replay(
     spec: str = "",
     level: Level | None = None,
     today: datetime.date | None = None,
+    *,
+    apart: bool = False,
 ) -> list[Expected]:
     """What has become of the expectations for this engine: each witness is run in this process and in a fresh one.
 
     `spec` is how a fresh process loads the engine; without one, there is none. `level` is the run's: no deeper is
-    looked.
+    looked. `apart` runs all in fresh processes, for engines that may end theirs.
     """
     mine = [k for k in known if k.expectation.engine == engine.name]
     asked = [k for k in mine if applies(k.expectation)]
     programs = [k.program for k in asked]
-    runs = [causes(engine, programs, level) for _ in range(REPEATS if programs else 0)]
-    fresh = _fresh(spec, programs, level) if spec and programs else runs[:1]
+    here = 0 if apart and spec else REPEATS
+    runs = [causes(engine, programs, level) for _ in range(here if programs else 0)]
+    processes = 1 if here else REPEATS - 1
+    fresh = [_fresh(spec, programs, level) for _ in range(processes)] if spec and programs else runs[:1]
     seen = {k.expectation.id: [run[i] for run in [*runs, *fresh]] for i, k in enumerate(asked)}
     return [_expected(k.expectation, seen.get(k.expectation.id), today or datetime.date.today()) for k in mine]
 
 
-def _fresh(spec: str, programs: Sequence[Program], level: Level | None) -> list[list[str | None]]:
+def _fresh(spec: str, programs: Sequence[Program], level: Level | None) -> list[str | None]:
+    """`causes` in a fresh process; in more of them when it does not survive all programs."""
     command = [sys.executable, "-m", "conformance.expectations", spec, *([level] if level else [])]
     given = json.dumps([to_json(program).decode() for program in programs])
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     if done.returncode or not lines:
-        return [[None] * len(programs)]
+        half = len(programs) // 2
+        return [*_fresh(spec, programs[:half], level), *_fresh(spec, programs[half:], level)] if half else [None]
     answers: list[str | None] = json.loads(lines[-1])
-    return [answers]
+    return answers
 
 
 def _expected(entry: Expectation, seen: Sequence[str | None] | None, today: datetime.date) -> Expected:
