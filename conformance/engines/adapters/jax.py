@@ -41,9 +41,10 @@ class Jax(Recording):
             found: Sequence[Any] = back(by)
             return found
 
-        # One compilation instead of many, by the emitters that take less time over it.
-        compiled = jax.jit(gradients, compiler_options={"xla_cpu_use_fusion_emitters": False})
-        found: Sequence[Any] = compiled(list(at), list(weights))
+        # One compilation instead of many; at the top level, by the emitters that take less time over it.
+        nested = any(isinstance(value, jax.core.Tracer) for value in (*at, *weights))
+        options = None if nested else {"xla_cpu_use_fusion_emitters": False}
+        found: Sequence[Any] = jax.jit(gradients, compiler_options=options)(list(at), list(weights))
         return found
 
 
