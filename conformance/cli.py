@@ -476,6 +476,65 @@ def metamorphic(arguments: argparse.Namespace) -> int:
     return int(Exit.FINDING if checked.broken else Exit.PASSED if checked.ok else Exit.EVIDENCE)
 
 
+@_command(
+    _argument("faults", nargs="*", metavar="FAULT", help="beginnings of the names of faults (default: all faults)"),
+    _argument("--engine", default="torch", metavar="ENGINE", help="what faults are planted into (default: torch)"),
+    _argument("--list", action="store_true", help="name the faults, with what must be blamed for each"),
+    _argument("--seed", type=_whole, default=0, metavar="N", help="seed of the programs (default: 0)"),
+    _argument(
+        "--examples", type=_positive(int), metavar="N", help="programs of the search (default: those of half a minute)"
+    ),
+    _argument("--jobs", type=_positive(int), metavar="N", help="processes to use (default: one for each CPU)"),
+    _argument(
+        "--mutants", action="store_true", help="only change the formulas of minigrad's declarations, each by itself"
+    ),
+    _argument("--no-gradcheck", action="store_true", help="leave out what torch's gradcheck says of the same faults"),
+    _argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("conformance-selftest"),
+        metavar="DIR",
+        help="folder for selftest.json and selftest.md",
+    ),
+)
+def selftest(arguments: argparse.Namespace) -> int:
+    """Plant faults into an engine, one at a time, and say which the suite finds, blames and judges rightly."""
+    from tabulate import tabulate
+
+    from conformance.selftest import faults
+
+    if arguments.list:
+        rows = [(f.name, f.family, ", ".join(f.blamed)) for f in faults.chosen(arguments.faults)]
+        _say(tabulate(rows, headers=["fault", "family", "must be blamed"], disable_numparse=True))
+        _say(f"{len(rows)} faults")
+        return 0
+    _require_writable(arguments.output)
+
+    from conformance.isolation import processors
+    from conformance.reporting.progress import counting_on
+    from conformance.reporting.selftests import summary, write_selftest
+    from conformance.selftest.corpus import EXAMPLES
+    from conformance.selftest.run import selftest as test
+
+    with counting_on(sys.stderr, "faults") as progress:
+        found = test(
+            "minigrad" if arguments.mutants else arguments.engine,
+            planted=not arguments.mutants,
+            mutation=arguments.mutants or not arguments.faults,
+            seed=arguments.seed,
+            examples=arguments.examples or EXAMPLES,
+            names=arguments.faults,
+            jobs=arguments.jobs or processors(),
+            gradcheck=not arguments.no_gradcheck,
+            progress=lambda done, total, last: progress(done, total, "" if last is None else last.fault),
+        )
+    written = write_selftest(found, arguments.output)
+    _say(summary(found))
+    _say(f"report: {written[-1]}")
+    return found.exit_code
+
+
 @_command(_argument("code", nargs="?", metavar="CODE", help="an exit code, or the code before the colon of a reason"))
 def explain(arguments: argparse.Namespace) -> int:
     """Say what an exit code or a reason of the gate means, and what to do."""

@@ -232,7 +232,7 @@ def _arrays(
                 narrower = min(1.0, unit / float(np.finfo(m.dtype).eps)) if m.dtype.kind == "f" else 1.0
                 spread = np.abs(m.astype(np.float64) - a.astype(np.float64)) * narrower
                 noise = max(noise, float(np.fmax.reduce(spread, axis=None, initial=0.0)))
-                if largest <= TIGHT * unit * scale + MARGIN * noise:
+                if largest <= MARGIN * noise:
                     limit = ILL * unit * max(scale, float(np.finfo(a.dtype).tiny))
                     return Judgement(None, scale > 0 and noise > limit, ulps)
     at = tuple(int(k) for k in np.unravel_index(int(np.argmax(gap)), gap.shape))

@@ -30,6 +30,7 @@ from conformance.program import (
     Ref,
     Seq,
     array,
+    lay_out,
     refs,
     to_numpy,
 )
@@ -255,8 +256,8 @@ class Decoder:
         if self.feature == "strided" and shape and 0 not in shape:
             layouts: tuple[Layout, ...] = ("transposed", "strided", "expanded") if len(shape) > 1 else ("strided",)
             layout = self.pick(layouts)
-            self.realized = True
         made = _filled(shape, dtype, pool, self.byte() % len(pool), layout)
+        self.realized |= layout != "contiguous" and _scattered(shape, layout)
         interval = (min(pool), max(pool)) if all(map(math.isfinite, pool)) else (-math.inf, math.inf)
         return self.leaf(made, interval, requires_grad and made.dtype[0] == "f")
 
@@ -322,8 +323,7 @@ class Decoder:
 
     def _within(self, value: int, domain: Interval) -> int:
         """The value moved into a domain by an exact scale and shift."""
-        low, high = self.infos[value].interval
-        if domain[0] <= low and high <= domain[1]:
+        if _inside(self.infos[value].interval, domain):
             return value
         return self._once((value, domain), lambda: self._moved(value, domain))
 
@@ -353,7 +353,7 @@ class Decoder:
         domain = domain or self._domain
         shape = self.shape(other)
         b = self.byte()
-        if self.feature == "reuse" and (b % 2 or not self.slots) and domain == self._domain:
+        if self.feature == "reuse" and not self.slots and _inside(self.infos[other.id].interval, domain):
             return other
         if self.slots and b % 4 == 1:
             near = [
@@ -405,7 +405,11 @@ class Decoder:
         value = self.fit((2, n, n) if batch and self.upto(4) == 3 else (n, n), (-0.5, 0.5))
         made = np.eye(n) * np.arange(3.0, 3.0 * n + 1, 3.0)
         spread = self.leaf(array(made, self.infos[value.id].dtype), (0.0, 9.0), False)
-        return Ref(self.plain("add", (value, Ref(spread))))
+        matrix = self.plain("add", (value, Ref(spread)))
+        if self.feature == "strided":  # a sum has memory of its own
+            matrix = self.plain("transpose", (Ref(matrix), -1, -2))
+            self.realized = n > 1
+        return Ref(matrix)
 
     def constant(self, shape: tuple[int, ...], domain: Interval | None = None) -> Ref:
         pool = _pool(domain or self._domain)
@@ -616,6 +620,15 @@ class Decoder:
         info = self.infos[value]
         dtype: Any = info.dtype
         return _filled(info.shape, dtype, _WEIGHTS, start % len(_WEIGHTS), "contiguous")
+
+
+def _scattered(shape: tuple[int, ...], layout: Layout) -> bool:
+    """Whether an array of this shape and layout lies otherwise in memory than a plain one."""
+    return not lay_out(np.zeros(shape), layout).flags.c_contiguous
+
+
+def _inside(interval: Interval, domain: Interval) -> bool:
+    return domain[0] <= interval[0] and interval[1] <= domain[1]
 
 
 def _interval(operation: Operation | None, read: Sequence[Info]) -> Interval:

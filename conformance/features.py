@@ -30,6 +30,7 @@ from conformance.program import (
     RetainGrad,
     ZeroGrad,
     array,
+    operands,
     rename_step,
     results,
 )
@@ -71,12 +72,26 @@ def _reuse(d: Decoder) -> None:
     _, d.extra = interior(d)
 
 
+def _on_interior(d: Decoder) -> None:
+    interior(d)
+
+
 def _detach(d: Decoder) -> None:
     _, value = interior(d)
     info = d.infos[value]
     d.forced, d.extra = d.new(replace(info, leaves=frozenset())), value
     d.steps.append(Detach(value, (d.forced,)))
     d.used.append(value)
+
+
+def _detached_used(d: Decoder, out: Values) -> None:
+    """What went into the operation detached is used with its history, sometimes after it was changed through it."""
+    source = next((s for s in d.steps if isinstance(s, Detach)), None)
+    if source is not None and d.upto(4) == 3:
+        changed = d.new(d.infos[source.out[0]])
+        d.steps.append(Inplace("mul_", source.out[0], (3.0,), (changed,)))
+        d.used.append(changed)
+    _used_again(d, out)
 
 
 def _retain_grad(d: Decoder) -> None:
@@ -216,6 +231,13 @@ def _deep(d: Decoder, out: Values) -> None:
         d.realized = True
 
 
+def _curved(d: Decoder, out: Values) -> None:
+    """A square of each result, so that what arrives at the operation depends on its operands: else the gradient of a
+    linear operation has no gradient."""
+    for i in _floating(d, out):
+        d.plain("square", (Ref(i),))
+
+
 def _wide_sum(d: Decoder, out: Values) -> None:
     for i in _floating(d, out)[:1]:
         total = d.times(i, 0.5)
@@ -243,7 +265,9 @@ def _accumulate(d: Decoder, roots: Values, weights: Weights) -> None:
 def _zeroed(d: Decoder, roots: Values, weights: Weights) -> None:
     leaves = tuple(sorted(d.dependence(roots)))
     zero = ZeroGrad(leaves, "zero" if d.upto(2) else "none")
-    d.steps += [Backward(roots, weights, retain_graph=True), zero, Backward(roots, weights)]
+    d.steps += [Backward(roots, weights, retain_graph=True), zero]
+    if d.upto(3):
+        d.steps.append(Backward(roots, weights))
     d.realized = True
 
 
@@ -276,6 +300,7 @@ def _read_back(d: Decoder, roots: Values, weights: Weights) -> None:
         gradient = d.new(Info(info.shape, info.dtype, WIDE, frozenset()))
         d.steps.append(ReadGrad(leaf, (gradient,)))
         d.plain("mul", (Ref(gradient), 2.0))
+        d.observed.append(gradient)  # to which the next backward adds
     d.steps.append(Backward(roots, weights))
     d.realized = True
     return None
@@ -337,6 +362,26 @@ def higher(order: int) -> Callable[[Decoder, Values, Weights], None]:
 # -- what torch refuses ------------------------------------------------------------------------------------------------
 
 
+def _operand_changed(d: Decoder, roots: Values, weights: Weights) -> None:
+    """An operand is changed before the backward, which torch refuses when the operation has saved it."""
+    applied = [s for s in d.steps if isinstance(s, Apply) and s.op == d.latest.name]
+    leaves = {leaf.id for leaf in d.leaves}
+    changed = next((i for s in applied for i in operands(s) if d.infos[i].floating and i not in leaves), None)
+    if changed is None:
+        d.realized = False
+        return
+    d.observed.clear()
+    d.steps += [Inplace("mul_", changed, (2.0,), (d.new(d.infos[changed]),)), Backward(roots, weights)]
+
+
+def _result_changed(d: Decoder, roots: Values, weights: Weights) -> None:
+    """A result is changed before the backward, which torch refuses when the operation has saved it."""
+    changed = d.new(d.infos[roots[0]])
+    d.observed.clear()
+    d.steps += [Inplace("mul_", roots[0], (2.0,), (changed,)), Backward(roots, weights)]
+    d.realized = True
+
+
 def _illegal(d: Decoder, roots: Values, weights: Weights) -> None:
     """One of the things that torch refuses, at least after some operations: the engine must refuse the same."""
     leaves = tuple(sorted(d.dependence(roots)))
@@ -349,8 +394,6 @@ def _illegal(d: Decoder, roots: Values, weights: Weights) -> None:
     again = Backward(roots, weights)
     kinds: tuple[list[AnyStep], ...] = (
         [again, again],
-        [Inplace("mul_", root, (2.0,), (changed,)), again],
-        [Inplace("mul_", d.source if d.source is not None else root, (2.0,), (changed,)), again],
         [Inplace("mul_", leaf, (2.0,), (changed,))],
         [Backward((root,), (d.array(shape),))],
         [Grad((root,), (unused,), (one,), (gradient,), allow_unused=False)],
@@ -436,14 +479,14 @@ FEATURES: Final[dict[str, Feature]] = {
     feature.name: feature
     for feature in (
         Feature("float64"),
-        Feature("order 2", "higher", end=higher(2)),
+        Feature("order 2", "higher", after=_curved, end=higher(2)),
         *(Feature(name) for name in ("broadcast", "mixed", "0-d", "kink")),
         Feature("reuse", before=_reuse, after=_used_again),
         *(Feature(name) for name in ("float32", "empty", "strided")),
         Feature("method", "behaviour"),
         Feature("operator", "behaviour"),
         *(Feature(name) for name in ("integer", "bool", "float16", "wide", "nan or inf")),
-        Feature("order 3", "higher", end=higher(3)),
+        Feature("order 3", "higher", after=_curved, end=higher(3)),
         Feature("diamond", before=_reuse, after=_diamond),
         Feature("dead branch", after=_dead),
         Feature("deep chain", after=_deep),
@@ -451,7 +494,7 @@ FEATURES: Final[dict[str, Feature]] = {
         Feature("no_grad", "behaviour", after=_multiplied),
         Feature("enable_grad", "behaviour"),
         Feature("requires_grad_", "behaviour", before=_switched_on),
-        Feature("detach", "behaviour", before=_detach, after=_used_again),
+        Feature("detach", "behaviour", before=_detach, after=_detached_used, may_fail=True),
         Feature("retain_grad", "behaviour", before=_retain_grad),
         Feature("hook", "behaviour", before=_hook),
         Feature("replacing hook", "behaviour", before=_replacing_hook),
@@ -468,6 +511,8 @@ FEATURES: Final[dict[str, Feature]] = {
         Feature("item assignment", "behaviour", after=_set_item),
         Feature("in-place", "behaviour", before=_in_place, may_fail=True),
         Feature("write through", "behaviour", before=_through, after=_write_through, may_fail=True),
+        Feature("operand changed", "behaviour", before=_on_interior, end=_operand_changed, may_fail=True),
+        Feature("result changed", "behaviour", end=_result_changed, may_fail=True),
         Feature("illegal", "behaviour", before=_through, end=_illegal, may_fail=True),
     )
 }

@@ -110,9 +110,8 @@ class Evaluation:
         self._leaves = {leaf.id: _exact(leaf.array) for leaf in program.leaves}
         self._weights: dict[Array, Arr] = {}
         changed = any(isinstance(s, Inplace) for s in program.steps)
+        self._scales = _scales(program)
         for step in program.steps:
-            if isinstance(step, Hook) and step.scale is not None:
-                raise UndecidedError("a hook changes the gradient")
             if isinstance(step, RequiresGrad) and not step.value:
                 raise UndecidedError("requires_grad is switched off")
             if changed and (isinstance(step, Detach) or getattr(step, "mode", "grad") != "grad"):
@@ -123,12 +122,18 @@ class Evaluation:
         """All values, with some elements moved, of the steps before position `until`."""
         values = {i: a.copy() for i, a in self._leaves.items()}
         for i in values:
-            _move(values, i, moves)
+            self._moved(values, i, moves)
         for position, step in enumerate(self.program.steps[:until]):
             for i, made in self._step(position, step, values, moves):
                 values[i] = made
-                _move(values, i, moves)
+                self._moved(values, i, moves)
         return values
+
+    def _moved(self, values: dict[int, Arr], i: int, moves: Moves) -> None:
+        """Move the value; where a hook scales its gradient, what follows moves so much more."""
+        _move(values, i, moves)
+        if moves and i in self._scales:
+            values[i] = arr(self.base[i] + self._scales[i] * (values[i] - self.base[i]))
 
     def pulled(self, positions: Sequence[int], moves: Moves) -> list[Any]:
         """Terms of <cotangents, roots> of the backward or grad steps at these positions: what is differentiated."""
@@ -220,6 +225,20 @@ class Evaluation:
             h = self.size(target, where) * MP.mpf(2) ** -40 if hasattr(self, "base") else STEP * MP.mpf(2) ** -40
             out[where] = central(lambda t, at=where: self.pulled(positions, (*moves, (target, at, t))), h)  # type: ignore[misc]
         return out
+
+
+def _scales(program: Program, until: int | None = None) -> dict[int, Any]:
+    """By how much the hooks of each value scale its gradient, those registered before position `until`."""
+    hooks = [(k, s) for k, s in enumerate(program.steps[:until]) if isinstance(s, Hook) and s.scale is not None]
+    if not hooks:
+        return {}
+    backward = next((k for k, s in enumerate(program.steps) if isinstance(s, Backward)), len(program.steps))
+    if hooks[-1][0] > backward or any(isinstance(s, (Grad, Inplace)) for s in program.steps):
+        raise UndecidedError("a hook changes the gradient of a gradient, or of some backwards only")
+    found: dict[int, Any] = {}
+    for _, step in hooks:
+        found[step.target] = found.get(step.target, MP.mpf(1)) * MP.mpf(step.scale or 0.0)
+    return found
 
 
 def _exact(a: Array) -> Arr:
@@ -321,9 +340,20 @@ def _settled(quotient: Callable[[Any], Any]) -> Any:
 
 def judge(program: Program, mismatch: Mismatch) -> Ruling:
     """Who is right about this mismatch of this program. Never raises; what cannot be decided says why."""
-    if mismatch.kind in ("error", "none", "dtype", "shape", "requires_grad", "is_leaf", "crash", "hang") or (
-        mismatch.kind == "hook" and mismatch.difference.where is None
-    ):
+    if mismatch.kind in (
+        "error",
+        "none",
+        "dtype",
+        "shape",
+        "requires_grad",
+        "is_leaf",
+        "grad_fn",
+        "contiguity",
+        "version",
+        "alias",
+        "crash",
+        "hang",
+    ) or (mismatch.kind == "hook" and mismatch.difference.where is None):
         what = {
             "error": "which programs raise, and what",
             "none": "which gradients are None",
@@ -332,6 +362,10 @@ def judge(program: Program, mismatch: Mismatch) -> Ruling:
             "requires_grad": "requires_grad",
             "is_leaf": "is_leaf",
             "hook": "which hooks are called, and when",
+            "grad_fn": "the names of nodes",
+            "contiguity": "how results lie in memory",
+            "version": "which changes are counted",
+            "alias": "which gradients share memory",
         }.get(mismatch.kind, f"the {mismatch.kind}")
         return Ruling("engine wrong", "", f"torch is the specification of {what}")
     seconds = any(isinstance(step, (Grad, ReadGrad)) for step in program.steps)
@@ -386,22 +420,33 @@ def _rule(exact: Evaluation, mismatch: Mismatch) -> Ruling:
         raise UndecidedError("no element to judge")
     torch, engine = (_number(side) for side in (difference.expected, difference.actual))
     target, steps = mismatch.value, None
-    if mismatch.kind == "value":
+    read = next((s.target for s in program.steps if isinstance(s, ReadGrad) and target in s.out), None)
+    if mismatch.kind == "value" and read is not None:  # what is read of `.grad` is added to by what follows
+        target = read
+    elif mismatch.kind == "value":
         number = exact.base[target][where]
         if is_int(exact.base[target]):
             return _integers(int(number), torch, engine)
         if MP.isnan(number):
             return Ruling("convention differs", "nan", "the operation is not defined here")
         return _near(exact, number, torch, engine, "value", lambda e: e.base[target][where])
+    factor = MP.mpf(1)
     if mismatch.kind == "hook":
-        target, steps = _hooked(program, difference.what)
+        target, steps, factor = _hooked(program, difference.what)
     for position, step in enumerate(program.steps):
         if isinstance(step, Grad) and target in step.out:
             target, steps = step.inputs[step.out.index(target)], [position]
     _require_specified(exact)
     found = _sides(exact, target, where, steps)
     if found.both is not None:
-        return _near(exact, found.both, torch, engine, "derivative", lambda e: _sides(e, target, where, steps).both)
+
+        def again(moved: Evaluation) -> Any:
+            both = _sides(moved, target, where, steps).both
+            return None if both is None else both * factor
+
+        return _near(exact, found.both * factor, torch, engine, "derivative", again)
+    if factor != 1:
+        raise UndecidedError("a hook changes the gradient at a kink")
     return _at_kink(found, torch, engine)
 
 
@@ -415,13 +460,19 @@ def _require_specified(exact: Evaluation) -> None:
             raise UnspecifiedError(f"the gradient of {step.op} for a matrix that is not symmetric")
 
 
-def _hooked(program: Program, what: str) -> tuple[int, list[int]]:
+def _hooked(program: Program, what: str) -> tuple[int, list[int], Any]:
+    """The value of a hook, the backwards that it sees, and how its argument goes with the gradient as it ends up."""
     backwards = [i for i, s in enumerate(program.steps) if isinstance(s, Backward)]
     position = re.search(r"of step (\d+)$", what)
     step = program.steps[int(position[1])] if position else None
     if not isinstance(step, Hook) or len(backwards) != 1:
         raise UndecidedError("a hook that is called more than once")
-    return step.target, backwards
+    if step.kind == "post_accumulate" or not _scales(program):
+        return step.target, backwards, MP.mpf(1)
+    before, every = (_scales(program, until).get(step.target, MP.mpf(1)) for until in (int(position[1]), None))  # type: ignore[index]
+    if not every:
+        raise UndecidedError("a hook makes the gradient zero")
+    return step.target, backwards, before / every
 
 
 def _number(side: str) -> Any:

@@ -17,19 +17,19 @@ from conformance.engines import EngineError, load
 from conformance.engines.torchlike import Torch
 from conformance.noise import Jittered, measure
 from conformance.program import Apply, Backward, Leaf, Program, Ref, array
-from tests.faults import FAULTS, Planted, bent
+from tests.faults import FAULTS, Planted, bent, first
 
 
-@pytest.mark.parametrize(("engine", "blamed", "kind"), FAULTS, ids=[f[0].__name__ for f in FAULTS])
-def test_a_planted_fault_is_found_reduced_blamed_and_replayed(
-    engine: type[Planted], blamed: str, kind: str, tmp_path: Path
-) -> None:
-    report = conformance.check(engine, examples=2500)
+@pytest.mark.parametrize(("name", "kind"), FAULTS, ids=[name for name, _ in FAULTS])
+def test_a_planted_fault_is_found_reduced_blamed_and_replayed(name: str, kind: str, tmp_path: Path) -> None:
+    fault = first(name)
+    engine = fault.plant(Torch())
+    report = conformance.check(engine, examples=1200)
     assert not report.ok
     assert report.results.exit_code == 1
-    assert [(f.blamed, f.kind) for f in report.findings] == [(blamed, kind)]
+    assert (report.findings[0].blamed, report.findings[0].kind) in [(blamed, kind) for blamed in fault.blamed]
     report.to_json(tmp_path / "results.json")
-    (finding,) = results.load(tmp_path / "results.json").findings
+    finding = results.load(tmp_path / "results.json").findings[0]
     assert len(finding.operations) <= 3
     assert conformance.replay(finding, engine) == "FAILED"
     assert conformance.replay(finding, "torch") == "FIXED"

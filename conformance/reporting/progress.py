@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Protocol
@@ -90,3 +90,27 @@ def _plain(stream: IO[str], lead: str) -> Show:
         stream.flush()
 
     return show
+
+
+@contextmanager
+def counting_on(stream: IO[str], things: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show how many of how many things are done, and the last of them: live on a terminal, now and then elsewhere."""
+    out = console(stream)
+    if out.is_terminal:
+        bars = Bars(SpinnerColumn(), BarColumn(24), TextColumn("{task.description}"), console=out, transient=True)
+        task = bars.add_task("loading", total=1.0)
+        with bars:
+            yield lambda done, total, last: bars.update(
+                task, completed=done, total=total, description=f"{done} of {total} {things} {last}"
+            )
+        return
+    due = 0.0
+
+    def show(done: int, total: int, _: str) -> None:
+        nonlocal due
+        if monotonic() >= due or done == total:
+            due = monotonic() + 10 * EVERY
+            stream.write(f"{done} of {total} {things}\n")
+            stream.flush()
+
+    yield show

@@ -1,0 +1,147 @@
+"""What a selftest came to: typed, with one way into a file and out of it, and the figures that follow from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from conformance.results import ResultsError, Verdict, Versions, write
+
+FORMAT: Literal["minigrad-conformance-selftest/1"] = "minigrad-conformance-selftest/1"
+
+#: Shares (in per cent) below which the suite has failed its own test.
+FOUND, BLAMED, JUDGED = 98.0, 95.0, 95.0
+#: Operations that a reduced program has at most.
+OPERATIONS = 3
+
+Check: TypeAlias = Literal["found", "missed", "does not apply"]
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """One fault, and what the suite made of it.
+
+    `programs` is how many programs of the default search ran until the first that showed it; `seconds` what the search
+    took among those that concern it, with blame, reduction and verdict. `named` is what was blamed for the programs
+    that were looked at, in their order, and `expected` what may rightly be. `operations` counts those of the reduced
+    program, `gradcheck` holds what torch's own checks say of the same fault, and `reason` why it was missed.
+    """
+
+    fault: str
+    kind: str
+    family: str
+    expected: tuple[str, ...]
+    found: bool
+    tried: int = 0
+    programs: int = 0
+    seconds: float = 0.0
+    feature: str = ""
+    shows: str = ""
+    named: tuple[str, ...] = ()
+    operations: int = 0
+    verdict: Verdict | None = None
+    rightly_judged: bool = False
+    message: str = ""
+    script: str = ""
+    reason: str = ""
+    gradcheck: dict[str, Check] = {}
+
+    @property
+    def rightly_blamed(self) -> bool:
+        """Whether the finding names what is wrong."""
+        return bool(self.named) and self.named[0] in self.expected
+
+
+class Share(msgspec.Struct, frozen=True):
+    """So many of so many."""
+
+    part: int
+    whole: int
+
+    @property
+    def percent(self) -> float:
+        """As a percentage; of nothing it is all."""
+        return 100.0 * self.part / self.whole if self.whole else 100.0
+
+    def __str__(self) -> str:
+        return f"{self.part} of {self.whole} ({self.percent:.1f} %)"
+
+
+class Selftest(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole selftest: the faults of the table, and (for minigrad) those derived from its declarations."""
+
+    format: Literal["minigrad-conformance-selftest/1"] = FORMAT
+    versions: Versions
+    engine: str
+    seed: int
+    examples: int
+    total: int
+    planted: tuple[Tried, ...] = ()
+    mutants: tuple[Tried, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    seconds: float = 0.0
+    complete: bool = True
+
+    def reasons(self) -> list[str]:
+        """Why the suite has failed its own test; nothing when it has passed."""
+        found = []
+        for what, tried in (("planted faults", self.planted), ("changed formulas", self.mutants)):
+            for share, least, verb in (
+                (found_of(tried), FOUND, "found"),
+                (blamed_of(tried), BLAMED, "blamed on the right thing"),
+                (judged_of(tried), JUDGED, "judged rightly"),
+            ):
+                if share.percent < least:
+                    found.append(f"{share} of the {what} were {verb}, {least:g} % are asked for")
+        if self.unchecked:
+            found.append(f"{len(self.unchecked)} formulas are used by no program: {', '.join(self.unchecked)}")
+        return found
+
+    @property
+    def exit_code(self) -> int:
+        """130 when it was interrupted, 1 when a share is too low, 4 when nothing was tried, else 0."""
+        if not self.complete:
+            return 130
+        return 4 if not (self.planted or self.mutants) else 1 if self.reasons() else 0
+
+
+def found_of(tried: Iterable[Tried]) -> Share:
+    """How many were found."""
+    every = list(tried)
+    return Share(sum(t.found for t in every), len(every))
+
+
+def blamed_of(tried: Iterable[Tried]) -> Share:
+    """How many of those found were blamed on what is wrong."""
+    every = [t for t in tried if t.found]
+    return Share(sum(t.rightly_blamed for t in every), len(every))
+
+
+def judged_of(tried: Iterable[Tried]) -> Share:
+    """How many of those found, and judged at all, have a right verdict."""
+    every = [t for t in tried if t.verdict is not None]
+    return Share(sum(t.rightly_judged for t in every), len(every))
+
+
+def small_of(tried: Iterable[Tried]) -> Share:
+    """How many of those reduced have at most three operations."""
+    every = [t for t in tried if t.verdict is not None]
+    return Share(sum(t.operations <= OPERATIONS for t in every), len(every))
+
+
+def save(selftest: Selftest, path: Path) -> None:
+    """Write a selftest to a file, replacing it as a whole. Raises `ResultsError`."""
+    write(path, msgspec.json.format(msgspec.json.encode(selftest), indent=1) + b"\n")
+
+
+def load(path: str | os.PathLike[str]) -> Selftest:
+    """A selftest from a file. Raises `ResultsError` with one line when it is none."""
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=Selftest)
+    except OSError as error:
+        raise ResultsError(f"{os.fspath(path)}: cannot be read: {error.strerror or error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{os.fspath(path)}: no selftest ({error}); run `conformance selftest` again") from None
