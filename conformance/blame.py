@@ -300,7 +300,11 @@ class Bench:
         return self._probed[probe]
 
     def _context(self, state: _State, mismatch: Mismatch) -> Blame:
-        """What differs only in company: the operation with those that make its operands, or the whole program."""
+        """What differs only in company: the operation that one side refuses, one with those that make its operands, or
+        the whole program."""
+        refused = self._refused(state.program) if mismatch.kind == "error" else None
+        if refused is not None:
+            return Blame(refused, mismatch.kind, state.program)
         for step in reversed(state.applications):
             company = state.with_producers(step)
             if company is None:
@@ -309,10 +313,16 @@ class Bench:
             found = self._differs("", program) or self._differs("", self._weighted(program))
             if found is not None:
                 return replace(found, blamed=f"{step.op} after {', '.join(producers)}")
-        named = dict.fromkeys(s.op for s in (*state.applications, *state.changes))
+        named = dict.fromkeys(s.op for s in state.applications) or dict.fromkeys(s.op for s in state.changes)
         if len(named) == 1:
             return Blame(next(iter(named)), mismatch.kind, state.program)
         return Blame("engine", mismatch.kind, state.program)
+
+    def _refused(self, program: Program) -> str | None:
+        """The operation at which one side raises an error and the other goes on."""
+        failures = [f.step for f in (self.expected(program).failure, self.actual(program).failure) if f is not None]
+        step = program.steps[min(failures)] if failures and 0 <= min(failures) < len(program.steps) else None
+        return step.op if isinstance(step, (Apply, Inplace)) else None
 
 
 class _State:

@@ -527,7 +527,7 @@ def selftest(arguments: argparse.Namespace) -> int:
             names=arguments.faults,
             jobs=arguments.jobs or processors(),
             gradcheck=not arguments.no_gradcheck,
-            progress=lambda done, total, last: progress(done, total, "" if last is None else last.fault),
+            progress=lambda done, total, last: progress(done, total, "" if last is None else last.name),
         )
     written = write_selftest(found, arguments.output)
     _say(summary(found))

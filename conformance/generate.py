@@ -234,13 +234,22 @@ def cells(operations: Sequence[Operation], shapes: Shapes, level: Level = "look"
     """The cells that make sense: those whose feature some of a few fixed byte strings bring about.
 
     `decode` falls back on the same strings, so that every cell is exercised by the first program that is drawn for it.
+    They are worked out once: it takes seconds, and what the reference says of shapes does not change.
     """
-    return [
-        (operation.name, feature)
-        for operation in operations
-        for feature in within(level)
-        if _possible(operation, feature) and _attempts(PROBE, Target("cell", operation.name, feature), shapes)[1]
-    ]
+    wanted = within(level)
+    for operation in operations:
+        if operation not in _REALIZED:
+            _REALIZED[operation] = [
+                feature
+                for feature in FEATURES
+                if _possible(operation, feature)
+                and _attempts(PROBE, Target("cell", operation.name, feature), shapes)[1]
+            ]
+    return [(o.name, feature) for o in operations for feature in _REALIZED[o] if feature in wanted]
+
+
+#: The features that each operation can have.
+_REALIZED: dict[Operation, list[str]] = {}
 
 
 def _possible(operation: Operation, feature: str) -> bool:

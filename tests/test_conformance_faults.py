@@ -24,7 +24,9 @@ from tests.faults import FAULTS, Planted, bent, first
 def test_a_planted_fault_is_found_reduced_blamed_and_replayed(name: str, kind: str, tmp_path: Path) -> None:
     fault = first(name)
     engine = fault.plant(Torch())
-    report = conformance.check(engine, examples=1200)
+    some = {"sin", "mul", "add", "sum", "matmul", *fault.operations}
+    engine.supports = lambda op: op in some  # type: ignore[method-assign]
+    report = conformance.check(engine, examples=400)
     assert not report.ok
     assert report.results.exit_code == 1
     assert (report.findings[0].blamed, report.findings[0].kind) in [(blamed, kind) for blamed in fault.blamed]

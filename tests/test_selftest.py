@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import sample_results
 
 import conformance
 from conformance import engines
 from conformance.cli import main
+from conformance.results import ResultsError, with_selftest
 from conformance.selftest import faults, mutants, record
 from conformance.selftest.corpus import Corpus, draw
 from conformance.selftest.gradchecks import judge
@@ -44,10 +46,10 @@ def test_a_sample_of_all_kinds_is_found_blamed_and_judged(bureau: Bureau) -> Non
             sample.append(faults.Fault(kind.name, "", (name,), blamed, kind.methods(name), kind.verdicts))
     sample += [fault for fault in faults.table() if fault.family == faults.ENGINE][::3]
     tried = [bureau.attempt(fault, describe=k % 4 == 0) for k, fault in enumerate(sample)]
-    missed = [t.fault for t in tried if not t.found]
-    astray = [(t.fault, t.named) for t in tried if t.found and not t.rightly_blamed]
-    misjudged = [(t.fault, t.verdict) for t in tried if t.verdict is not None and not t.rightly_judged]
-    large = [t.fault for t in tried if t.operations > record.OPERATIONS]
+    missed = [t.name for t in tried if not t.found]
+    astray = [(t.name, t.said) for t in tried if t.found and not t.named]
+    misjudged = [(t.name, t.verdict) for t in tried if t.verdict is not None and not t.rightly_judged]
+    large = [t.name for t in tried if t.operations > record.OPERATIONS]
     assert len(tried) > 50
     assert len(missed) <= 0.06 * len(tried), missed
     assert len(astray) <= 0.05 * len(tried), astray
@@ -85,12 +87,12 @@ def test_changed_formulas_of_minigrad_are_found() -> None:
     reference = engines.load("torch")
     few = Corpus(list(draw(reference, 0, 220, ("sin", "mul", "hypot"))), reference)
     bureau = Bureau(engines.load("minigrad"), reference, few)
-    tried = {t.fault: t for t in mutants.attempts(bureau)}
+    tried = {t.name: t for t in mutants.attempts(bureau)}
     for name in ("sin.self", "mul.self", "mul.other", "hypot.self", "hypot.other"):
         for change in mutants.CHANGES:
             found = tried[f"{change}: {name}"]
-            assert found.found, found.fault
-            assert found.rightly_blamed, (found.fault, found.named)
+            assert found.found, found.name
+            assert found.named, (found.name, found.said)
     honest = conformance.check("minigrad", examples=50, seed=3, expectations=())
     assert not [f for f in honest.findings if f.blamed in ("sin", "mul", "hypot")]  # all changes are undone
 
@@ -104,21 +106,23 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_the_record_is_typed(tmp_path: Path) -> None:
-    from conformance.campaign import versions
     from conformance.reporting.selftests import write_selftest
 
     tried = record.Tried(
-        fault="a", kind="a", family="f", expected=("sin",), found=True, named=("sin",), verdict="engine wrong",
+        name="a", kind="a", family="f", expected=("sin",), found=True, named=True, said="sin", verdict="engine wrong",
         rightly_judged=True, operations=1, gradcheck={"gradcheck": "missed"},
     )  # fmt: skip
-    missed = record.Tried(fault="b", kind="b", family="f", expected=("sin",), found=False, reason="why")
-    made = record.Selftest(versions=versions(), engine="torch", seed=0, examples=1, total=2, planted=(tried, missed))
+    missed = record.Tried(name="b", kind="b", family="f", expected=("sin",), found=False, reason="why")
+    made = record.Selftest(suite="1", torch="2", engine="torch", seed=0, examples=1, total=2, faults=(tried, missed))
     paths = write_selftest(made, tmp_path)
     assert record.load(paths[0]) == made
     assert "- b: why" in paths[1].read_text()
     assert made.exit_code == 1
+    shown = with_selftest(sample_results.results(), paths[0]).selftest  # what the reports of a run show of it
+    assert shown is not None
+    assert [(f.name, f.found, f.named) for f in shown.faults] == [("a", True, True), ("b", False, False)]
     assert json.loads(paths[0].read_text())["format"] == record.FORMAT
     (tmp_path / "x.json").write_text("{")
-    with pytest.raises(conformance.results.ResultsError) as caught:
+    with pytest.raises(ResultsError) as caught:
         record.load(tmp_path / "x.json")
     assert "\n" not in str(caught.value)

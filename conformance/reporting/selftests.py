@@ -40,45 +40,42 @@ def summary(selftest: Selftest) -> str:
     headers = ["", "faults", "found", "rightly blamed", "rightly judged", f"at most {record.OPERATIONS} operations"]
     lines = [tabulate(rows, headers=headers, disable_numparse=True)]
     missed = [t for _, tried in _parts(selftest) for t in tried if not t.found]
-    lines += [f"missed: {t.fault}: {t.reason}" for t in missed]
+    lines += [f"missed: {t.name}: {t.reason}" for t in missed]
     if not selftest.complete:
-        lines.append(f"interrupted after {len(selftest.planted)} of {selftest.total} faults")
+        lines.append(f"interrupted after {len(selftest.faults)} of {selftest.total} faults")
     lines += [f"failed: {reason}" for reason in selftest.reasons()]
     return "\n".join(lines)
 
 
 def _parts(selftest: Selftest) -> list[tuple[str, Sequence[Tried]]]:
-    parts = [("planted faults", selftest.planted), ("changed formulas", selftest.mutants)]
+    parts = [("planted faults", selftest.faults), ("changed formulas", selftest.mutants)]
     return [(name, tried) for name, tried in parts if tried]
 
 
 def to_markdown(selftest: Selftest) -> str:
     """The whole report."""
-    versions = selftest.versions
     lines = [
         "# The suite, tested by faults",
         "",
         f"Each fault is planted by itself into {selftest.engine}, and is searched for among the first "
         f"{selftest.examples:,} programs of the default search (seed {selftest.seed}), as `conformance run` has them. "
-        f"Made by `conformance selftest --engine {selftest.engine}` with torch {versions.torch} in "
+        f"Made by `conformance selftest --engine {selftest.engine}` with torch {selftest.torch} in "
         f"{selftest.seconds / 60:.0f} minutes."
-        + (
-            "" if selftest.complete else f" Interrupted: {len(selftest.planted)} of {selftest.total} faults were tried."
-        ),
+        + ("" if selftest.complete else f" Interrupted: {len(selftest.faults)} of {selftest.total} faults were tried."),
         "",
     ]
     for name, tried in _parts(selftest):
         lines += [f"## {name.capitalize()}", "", *_figures(tried), ""]
-    if selftest.planted:
-        lines += ["## By kind of fault", "", _table(_by(selftest.planted, lambda t: t.kind), "kind"), ""]
-        lines += ["## By family of operations", "", _table(_by(selftest.planted, lambda t: t.family), "family"), ""]
-        lines += _compared(selftest.planted)
-        lines += _examples(selftest.planted)
+    if selftest.faults:
+        lines += ["## By kind of fault", "", _table(_by(selftest.faults, lambda t: t.kind), "kind"), ""]
+        lines += ["## By family of operations", "", _table(_by(selftest.faults, lambda t: t.family), "family"), ""]
+        lines += _compared(selftest.faults)
+        lines += _examples(selftest.faults)
     lines += _listed("Missed", [t for t in _all(selftest) if not t.found], lambda t: t.reason)
     lines += _listed(
         "Blamed on something else",
-        [t for t in _all(selftest) if t.found and not t.rightly_blamed],
-        lambda t: f"named {t.named[0]}, not {' or '.join(t.expected)}",
+        [t for t in _all(selftest) if t.found and not t.named],
+        lambda t: f"named {t.said}, not {' or '.join(t.expected)}",
     )
     lines += _listed(
         "Judged wrongly, or not",
@@ -126,7 +123,7 @@ def _table(groups: dict[str, list[Tried]], what: str) -> str:
             _escaped(name),
             len(tried),
             sum(t.found for t in tried),
-            sum(t.rightly_blamed for t in tried),
+            sum(t.named for t in tried),
             sum(t.rightly_judged for t in tried),
             f"{median([t.programs for t in tried if t.found] or [0]):,.0f}",
             max((t.operations for t in tried), default=0),
@@ -178,12 +175,12 @@ def _examples(tried: Sequence[Tried]) -> list[str]:
     """One fault of each family, with its program."""
     lines = ["## One of each family", ""]
     for family, some in _by(tried, lambda t: t.family).items():
-        shown = [t for t in some if t.rightly_blamed and t.rightly_judged and t.operations <= record.OPERATIONS]
+        shown = [t for t in some if t.named and t.rightly_judged and t.operations <= record.OPERATIONS]
         if not shown:
             continue
         t = min(shown, key=lambda t: (t.kind in ("scaled", "zeroed"), len(t.script)))
         lines += [
-            f"**{family}: {_escaped(t.fault)}** · blamed: {_escaped(t.named[0])} · {t.verdict} · {t.operations} "
+            f"**{family}: {_escaped(t.name)}** · blamed: {_escaped(t.said)} · {t.verdict} · {t.operations} "
             f"operation{'' if t.operations == 1 else 's'} · after {t.programs:,} programs",
             "",
             f"{_escaped(t.message)}",
@@ -209,7 +206,7 @@ def _body(script: str) -> list[str]:
 def _listed(title: str, tried: Sequence[Tried], why: Callable[[Tried], str]) -> list[str]:
     if not tried:
         return []
-    return [f"## {title}", "", *(f"- {_escaped(t.fault)}: {_escaped(why(t))}" for t in tried), ""]
+    return [f"## {title}", "", *(f"- {_escaped(t.name)}: {_escaped(why(t))}" for t in tried), ""]
 
 
 def _escaped(text: str) -> str:

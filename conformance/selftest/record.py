@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from conformance.results import ResultsError, Verdict, Versions, write
+from conformance.results import ResultsError, Verdict, write
 
 FORMAT: Literal["minigrad-conformance-selftest/1"] = "minigrad-conformance-selftest/1"
 
@@ -25,22 +25,25 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     """One fault, and what the suite made of it.
 
     `programs` is how many programs of the default search ran until the first that showed it; `seconds` what the search
-    took among those that concern it, with blame, reduction and verdict. `named` is what was blamed for the programs
-    that were looked at, in their order, and `expected` what may rightly be. `operations` counts those of the reduced
-    program, `gradcheck` holds what torch's own checks say of the same fault, and `reason` why it was missed.
+    took among those that concern it, with blame, reduction and verdict. `said` is what was blamed for the first program
+    that showed it, `blames` for each that was looked at, `expected` what may rightly be, and `named` says whether it
+    was. `operations` counts those of the reduced program, `gradcheck` holds what torch's own checks say of the same
+    fault, and `reason` why it was missed.
     """
 
-    fault: str
+    name: str
     kind: str
     family: str
     expected: tuple[str, ...]
     found: bool
+    named: bool = False
+    said: str = ""
     tried: int = 0
     programs: int = 0
     seconds: float = 0.0
     feature: str = ""
     shows: str = ""
-    named: tuple[str, ...] = ()
+    blames: tuple[str, ...] = ()
     operations: int = 0
     verdict: Verdict | None = None
     rightly_judged: bool = False
@@ -48,11 +51,6 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     script: str = ""
     reason: str = ""
     gradcheck: dict[str, Check] = {}
-
-    @property
-    def rightly_blamed(self) -> bool:
-        """Whether the finding names what is wrong."""
-        return bool(self.named) and self.named[0] in self.expected
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -71,24 +69,29 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class Selftest(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole selftest: the faults of the table, and (for minigrad) those derived from its declarations."""
+    """A whole selftest: the faults of the table, and (for minigrad) those derived from its declarations.
+
+    What a report of a run shows of it is `results.SelfTest`, which reads the same file.
+    """
 
     format: Literal["minigrad-conformance-selftest/1"] = FORMAT
-    versions: Versions
+    suite: str
+    torch: str
     engine: str
     seed: int
     examples: int
     total: int
-    planted: tuple[Tried, ...] = ()
+    faults: tuple[Tried, ...] = ()
     mutants: tuple[Tried, ...] = ()
     unchecked: tuple[str, ...] = ()
     seconds: float = 0.0
+    started: str = ""
     complete: bool = True
 
     def reasons(self) -> list[str]:
         """Why the suite has failed its own test; nothing when it has passed."""
         found = []
-        for what, tried in (("planted faults", self.planted), ("changed formulas", self.mutants)):
+        for what, tried in (("planted faults", self.faults), ("changed formulas", self.mutants)):
             for share, least, verb in (
                 (found_of(tried), FOUND, "found"),
                 (blamed_of(tried), BLAMED, "blamed on the right thing"),
@@ -105,7 +108,7 @@ class Selftest(msgspec.Struct, frozen=True, kw_only=True):
         """130 when it was interrupted, 1 when a share is too low, 4 when nothing was tried, else 0."""
         if not self.complete:
             return 130
-        return 4 if not (self.planted or self.mutants) else 1 if self.reasons() else 0
+        return 4 if not (self.faults or self.mutants) else 1 if self.reasons() else 0
 
 
 def found_of(tried: Iterable[Tried]) -> Share:
@@ -117,7 +120,7 @@ def found_of(tried: Iterable[Tried]) -> Share:
 def blamed_of(tried: Iterable[Tried]) -> Share:
     """How many of those found were blamed on what is wrong."""
     every = [t for t in tried if t.found]
-    return Share(sum(t.rightly_blamed for t in every), len(every))
+    return Share(sum(t.named for t in every), len(every))
 
 
 def judged_of(tried: Iterable[Tried]) -> Share:

@@ -8,10 +8,11 @@ import tempfile
 import time as clock
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from conformance import engines
+from conformance import __version__, engines
 from conformance.engines import EngineError
 from conformance.selftest import faults, gradchecks, mutants, planting
 from conformance.selftest.corpus import EXAMPLES, Corpus, Drawn, draw
@@ -45,7 +46,7 @@ def selftest(
     """
     from conformance.campaign import versions
 
-    start = clock.perf_counter()
+    start, when = clock.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     engine = engines.load(spec)
     planting.require_plantable(engine)
     wanted = [fault.name for fault in faults.chosen(names) if planted]
@@ -59,7 +60,7 @@ def selftest(
     try:
         drawn = list(draw(engines.load("torch"), seed, examples))
         for tried in _tried(spec, drawn, wanted, jobs, gradcheck=gradcheck):
-            done[tried.fault] = tried
+            done[tried.name] = tried
             progress(len(done), len(wanted), tried)
         if mutation and engine.name == mutants.ENGINE:
             reference = engines.load("torch")
@@ -72,15 +73,17 @@ def selftest(
     except KeyboardInterrupt:
         complete = False
     return Selftest(
-        versions=versions(),
+        suite=__version__,
+        torch=versions().torch,
         engine=engine.name,
         seed=seed,
         examples=examples,
         total=len(wanted),
-        planted=tuple(done[name] for name in wanted if name in done),
+        faults=tuple(done[name] for name in wanted if name in done),
         mutants=tuple(mutated),
         unchecked=unchecked,
         seconds=clock.perf_counter() - start,
+        started=when,
         complete=complete,
     )
 

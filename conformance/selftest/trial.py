@@ -77,7 +77,7 @@ class Bureau:
             searcher = Searcher(faulty, self.reference)
             causes = [searcher.bench.blame(drawn.program, mismatch) for drawn, mismatch in shown]
             common = {
-                "fault": fault.name,
+                "name": fault.name,
                 "kind": fault.kind,
                 "family": fault.family,
                 "expected": fault.blamed,
@@ -106,7 +106,9 @@ class Bureau:
             seconds=clock.perf_counter() - start,
             feature=drawn.target.feature or drawn.target.kind,
             shows=causes[0].kind,
-            named=tuple(cause.blamed for cause in causes),
+            named=causes[0].blamed in common["expected"],  # type: ignore[operator]
+            said=causes[0].blamed,
+            blames=tuple(cause.blamed for cause in causes),
             operations=len(finding.operations) if finding else 0,
             verdict=finding.verdict if finding else None,
             rightly_judged=finding is not None and finding.verdict in fault.verdicts,
