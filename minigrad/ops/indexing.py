@@ -563,7 +563,7 @@ def _fits(index: Size, other: Size, dim: int | None) -> bool:
     return all(i <= n or d == dim for d, (i, n) in enumerate(zip(index, other, strict=True)))
 
 
-@linear(self=lambda xp, grad, self_shape, dim, index: xp.gather_backward(grad, self_shape, dim, index))
+@linear(self=lambda xp, grad, self, dim, index: xp.gather_backward(grad, self.shape, dim, index))
 def gather(self: Array, dim: int, index: Array, *, sparse_grad: bool = False) -> Array:
     self, index = np.asarray(self), np.asarray(index)
     dim = wrap_dim(dim, self.ndim)
@@ -768,7 +768,7 @@ def _identity(reduce: str, dtype: np.dtype[Any]) -> Any:
 # ---- by flat indices, by masks ---------------------------------------------------------------------------------------
 
 
-@linear(self=lambda xp, grad, index, self_shape: xp.take_backward(grad, self_shape, index))
+@linear(self=lambda xp, grad, self, index: xp.take_backward(grad, self.shape, index))
 def take(self: Array, index: Array) -> Array:
     index = np.asarray(index)
     if index.dtype != np.int64:
@@ -813,7 +813,7 @@ def _mask(mask: Array, text: str) -> None:
         raise RuntimeError(text)
 
 
-@linear(self=lambda xp, grad, mask, self_shape: xp.masked_select_backward(grad, self_shape, mask))
+@linear(self=lambda xp, grad, self, mask: xp.masked_select_backward(grad, self.shape, mask))
 def masked_select(self: Array, mask: Array) -> Array:
     _mask(mask, "masked_select: expected BoolTensor for mask")
     try:
