@@ -161,7 +161,11 @@ def _definite(d: Draw) -> Arguments:
 def _system(d: Draw) -> Arguments:
     a = d.square()
     *batch, n, _ = d.shape(a)
-    return (a, d.shaped((*batch, n, d.pick((1, 2))) if batch or d.upto(3) else (n,))), {}
+    matrix = bool(batch) or d.upto(3) > 0
+    right = d.shaped((*batch, n, d.pick((1, 2))) if matrix else (n,))
+    if matrix and d.shape(right)[-1] == n and d.upto(2):
+        return (a, right), {"left": False}
+    return (a, right), {}
 
 
 def _triangular(d: Draw) -> Arguments:
@@ -179,7 +183,7 @@ def _triangular(d: Draw) -> Arguments:
 def _least_squares(d: Draw) -> Arguments:
     a = d.square()
     *batch, n, _ = d.shape(a)
-    return (a, d.shaped((*batch, n, 2))), {}
+    return (a, d.shaped((*batch, n, 2))), keywords(d, {"driver": (..., "gels", "gelsd", "gelss")})
 
 
 def _multi(d: Draw) -> Arguments:
@@ -290,10 +294,10 @@ OPERATIONS = (
     linalg("matrix_exp", _square(batch=False)),
     linalg("matrix_norm", _square(NORMS, keepdim=(..., True))),
     linalg("matrix_power", _square((2, 3, 1, 0, -1))),
-    linalg("matrix_rank", _square(), gradient=False),
+    linalg("matrix_rank", _square(atol=(..., 0.01), hermitian=(...,)), gradient=False),
     linalg("multi_dot", _multi),
-    linalg("norm", _square((None, *NORMS), batch=False)),
-    linalg("pinv", _square()),
+    linalg("norm", _square((None, *NORMS), batch=False, keepdim=(..., True))),
+    linalg("pinv", _square(atol=(..., 0.01), rtol=(..., 1e-9))),
     linalg("qr", _square(mode=(..., "complete"))),
     linalg("slogdet", _square()),
     linalg("solve", _system),

@@ -134,6 +134,7 @@ def _margins(d: Draw) -> Arguments:
     n, classes = d.shape(x)
     return (x, d.index((n,), classes)), {
         "reduction": d.pick(REDUCTIONS),
+        **({"weight": d.constant((classes,), PROBABILITY)} if d.upto(3) == 2 else {}),
         **keywords(d, {"p": (..., 2), "margin": (..., 0.5)}),
     }
 
@@ -168,13 +169,13 @@ def _ranking(d: Draw) -> Arguments:
 def _gaussian(d: Draw) -> Arguments:
     x = d.x(nonempty=True)
     y, var = d.shaped(d.shape(x)), d.shaped(d.shape(x), (0.5, 4.0))
-    return (x, y, var), {"reduction": d.pick(REDUCTIONS), **keywords(d, {"full": (..., True)})}
+    return (x, y, var), {"reduction": d.pick(REDUCTIONS), **keywords(d, {"full": (..., True), "eps": (..., 0.75)})}
 
 
 def _triplet(d: Draw) -> Arguments:
     x = d.x(ndim=2, nonempty=True)
     y, z = d.shaped(d.shape(x)), d.shaped(d.shape(x))
-    options = {"margin": (..., 2.0), "p": (..., 1.0, 3.0), "swap": (..., True)}
+    options = {"margin": (..., 2.0), "p": (..., 1.0, 3.0), "swap": (..., True), "eps": (..., 0.25)}
     return (x, y, z), {"reduction": d.pick(REDUCTIONS), **keywords(d, options)}
 
 
@@ -192,7 +193,11 @@ LOSSES = (
     nn("multi_margin_loss", _margins, kinks=(1.0, 0.0), orders=1),
     nn("mse_loss", _loss(), kinks=(1.0,)),
     nn("nll_loss", _classes(logits=False)),
-    nn("poisson_nll_loss", _loss((0.5, 4.0), log_input=(True, False), full=(..., True)), domain=(0.5, 4.0)),
+    nn(
+        "poisson_nll_loss",
+        _loss((0.5, 4.0), log_input=(True, False), full=(..., True), eps=(..., 0.25)),
+        domain=(0.5, 4.0),
+    ),
     nn("smooth_l1_loss", _loss(beta=(..., 0.5)), kinks=(1.0, 0.0)),
     nn("soft_margin_loss", _soft),
     nn("multilabel_soft_margin_loss", _labels),
@@ -256,7 +261,12 @@ def _instance_norm(d: Draw) -> Arguments:
 
 def _group_norm(d: Draw) -> Arguments:
     x = d.fit(d.pick(((2, 4), (1, 4, 3), (1, 4, 2, 2))))
-    return (x, d.pick((2, 1))), _scaled(d, 4)
+    return (x, d.pick((2, 1))), {**_scaled(d, 4), **keywords(d, {"eps": (..., 0.5)})}
+
+
+def _local_response(d: Draw) -> Arguments:
+    options = {"alpha": (..., 0.5), "beta": (..., 0.5), "k": (..., 2.0)}
+    return (d.fit((1, 3, 2)), d.pick((2, 3))), keywords(d, options)
 
 
 def _normalize(d: Draw) -> Arguments:
@@ -265,13 +275,18 @@ def _normalize(d: Draw) -> Arguments:
 
 
 def _attention(d: Draw) -> Arguments:
-    q = d.fit(d.pick(((1, 2, 3), (2, 2, 2), (1, 1, 2, 3))))
+    q = d.fit(d.pick(((1, 2, 3), (2, 2, 2), (1, 1, 2, 3), (1, 2, 2, 3))))
     *batch, n, k = d.shape(q)
     m = d.pick((2, 3))
+    grouped: dict[str, Arg] = {"enable_gqa": True} if len(batch) == 2 and batch[1] == 2 and d.upto(2) else {}
+    if grouped:
+        batch = [1, 1]
     causal: dict[str, Arg] = {"is_causal": True} if d.upto(3) == 2 else {}
     if not causal and d.upto(3) == 2:
         causal["attn_mask"] = d.shaped((n, m))
-    return (q, d.shaped((*batch, m, k)), d.shaped((*batch, m, 2))), {**causal, **keywords(d, {"scale": (..., 0.5)})}
+    return (q, d.shaped((*batch, m, k)), d.shaped((*batch, m, 2))), {
+        **causal, **grouped, **keywords(d, {"scale": (..., 0.5)}),
+    }  # fmt: skip
 
 
 LAYERS = (
@@ -283,7 +298,7 @@ LAYERS = (
     nn("batch_norm", _batch_norm),
     nn("instance_norm", _instance_norm),
     nn("group_norm", _group_norm),
-    nn("local_response_norm", lambda d: ((d.fit((1, 3, 2)), d.pick((2, 3))), {})),
+    nn("local_response_norm", _local_response),
     nn("normalize", _normalize, within(-1.5, 1.5), (0.25, 8.0)),
     nn("scaled_dot_product_attention", _attention, domain=(-2.0, 2.0)),
 )
@@ -328,7 +343,11 @@ def _conv(n: int, transposed: bool) -> Callable[[Draw], Arguments]:
 
 def _max_pool(n: int) -> Callable[[Draw], Arguments]:
     def draw(d: Draw) -> Arguments:
-        options = {"stride": (..., 1), "padding": (..., 1), "ceil_mode": (..., True), "return_indices": (..., True)}
+        options: dict[str, tuple[Any, ...]] = {
+            "stride": (..., 1), "padding": (..., 1), "ceil_mode": (..., True), "return_indices": (..., True),
+        }  # fmt: skip
+        if n < 3:  # the last dimension has room for it
+            options["dilation"] = (..., ..., argument((*(1,) * (n - 1), 2)))
         return (_planes(d, n), 2), keywords(d, options)
 
     return draw
@@ -359,7 +378,8 @@ def _avg_pool(n: int) -> Callable[[Draw], Arguments]:
 
 
 def _lp_pool(n: int) -> Callable[[Draw], Arguments]:
-    return lambda d: ((_planes(d, n), d.pick((2.0, 1.0, 3.0)), 2), keywords(d, {"stride": (..., 1)}))
+    options = {"stride": (..., 1), "ceil_mode": (..., True)}
+    return lambda d: ((_planes(d, n), d.pick((2.0, 1.0, 3.0)), 2), keywords(d, options))
 
 
 def _adaptive(n: int, most: bool) -> Callable[[Draw], Arguments]:
@@ -382,10 +402,14 @@ def _interpolate(d: Draw) -> Arguments:
             *(["bicubic"] if n == 2 else []),
         )
     )
-    smooth = mode.endswith(("linear", "cubic"))
-    more = keywords(d, {"align_corners": (..., True)} if smooth else {})
+    options: dict[str, tuple[Any, ...]] = {"align_corners": (..., True)} if mode.endswith(("linear", "cubic")) else {}
+    if mode in ("bilinear", "bicubic"):
+        options["antialias"] = (..., ..., True)
     size: Arg = argument(tuple(d.pick((3, 2, 4)) for _ in range(n)))
-    return (x,), {**({"size": size} if d.upto(2) else {"scale_factor": d.pick((2.0, 1.5))}), "mode": mode, **more}
+    if d.upto(2):
+        return (x,), {"size": size, "mode": mode, **keywords(d, options)}
+    options["recompute_scale_factor"] = (..., ..., True)
+    return (x,), {"scale_factor": d.pick((2.0, 1.5)), "mode": mode, **keywords(d, options)}
 
 
 def _pad(d: Draw) -> Arguments:
