@@ -79,13 +79,15 @@ def gradient(
         spacing = spacing.item()
     steps = list(spacing) if isinstance(spacing, (list, tuple)) else [1.0 if spacing is None else spacing] * len(dims)
     if len(steps) != len(dims):
-        wanted = (
-            f"'self.dim() = {input.dim()}', since dim argument was not given" if dim is None
-            else f"dim={len(dims)}, since dim argument was given"
-        )  # fmt: skip
+        if dim is not None:
+            raise RuntimeError(
+                "torch.gradient expected spacing to be unspecified, a scalar or it's spacing and dim arguments to have"
+                f" the same length, but got a spacing argument of length {len(steps)} and a dim argument of length"
+                f" {len(dims)}."
+            )
         raise RuntimeError(
-            f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to {wanted},"
-            f" but got a list of length {len(steps)}"
+            "torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to 'self.dim() ="
+            f" {input.dim()}', since dim argument was not given, but got a list of length {len(steps)}"
         )
     if not input.dim() and dims:
         raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions")
