@@ -454,7 +454,7 @@ def _all_checked(hook: Any, new: Any, old: Sequence[Any]) -> list[Any]:
     if not isinstance(new, tuple):
         raise TypeError(f"expected tuple, but hook returned '{type(new).__name__}'")
     if len(new) != len(old):
-        name = getattr(hook, "__name__", type(hook).__name__)
+        name = getattr(hook, "__name__", "<unknown>")
         raise RuntimeError(
             f"hook '{name}' has returned an incorrect number of values (got {len(new)}, but expected {len(old)})"
         )
@@ -465,7 +465,7 @@ def _checked(hook: Any, new: Any, old: Any) -> Any:
     """A hook's answer: the old gradient for None; errors as torch's for another type, dtype or shape."""
     if new is None or new is old:
         return old
-    name = getattr(hook, "__name__", type(hook).__name__)
+    name = getattr(hook, "__name__", "<unknown>")
     if not isinstance(new, Tensor):
         raise TypeError(f"expected Variable, but hook returned '{type(new).__name__}'")
     if old is None:

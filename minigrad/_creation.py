@@ -88,7 +88,9 @@ def _store(array: np.ndarray[Any, Any], data: Any, dim: int = 0) -> None:
 
 def _element(value: Any, dtype: np.dtype[Any]) -> Any:
     """One number as an element of a type."""
-    if isinstance(value, (Tensor, np.ndarray)):
+    if isinstance(value, Tensor):
+        value = value._number()
+    elif isinstance(value, np.ndarray):
         if math.prod(value.shape) != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
         value = value.item()
@@ -115,6 +117,13 @@ def _overflow(dtype: np.dtype[Any]) -> RuntimeError:
     return RuntimeError(f"value cannot be converted to type {dtype.name} without overflow")
 
 
+def _arrays_among(data: Any) -> int:
+    """How many numpy arrays nested sequences hold: torch warns of each."""
+    if not isinstance(data, (list, tuple)):
+        return 0
+    return sum(isinstance(each, np.ndarray) or _arrays_among(each) for each in data)
+
+
 def _array(data: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """Nested Python numbers as an array of a type."""
     if isinstance(data, Tensor):
@@ -124,21 +133,24 @@ def _array(data: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
         return np.array(state.run(data.astype, dtype))
     if isinstance(data, str):
         raise TypeError("new(): invalid data type 'str'")
-    if isinstance(data, _SEQUENCES) and data and isinstance(data[0], np.ndarray):
+    for _ in range(_arrays_among(data)):
         warnings.warn(
             "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider"
             " converting the list to a"
             " single numpy.ndarray with numpy.array() before converting to a tensor.",
             stacklevel=3,
         )
+    shape = _shape(data)
     try:
         found = np.array(data)
-    except ValueError:
+    except (ValueError, RuntimeError):  # ragged, or with tensors that require grad
+        found = None
+    if found is not None and found.shape != shape:  # numpy takes tensors for more rows
         found = None
     usual = found is not None and (found.dtype == dtype or found.dtype.kind == "f" and dtype.kind == "f")
     if found is not None and usual and (found.size or found.ndim < 2):
         return state.run(found.astype, dtype, copy=False)
-    result = np.zeros(_shape(data), dtype)
+    result = np.zeros(shape, dtype)
     state.run(_store, result, data)
     return result
 
@@ -373,6 +385,8 @@ def arange(
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if dtype is not None:
         kind = as_numpy(dtype, "arange")
+        if kind.kind in "bc":
+            raise NotImplementedError(f"\"arange_cpu\" not implemented for '{_dtype.from_numpy(kind).legacy_name}'")
     else:
         kind = default_float() if any(isinstance(v, float) for v in (start, end, step)) else np.dtype(np.int64)
     count = math.ceil((end - start) / step)
