@@ -53,7 +53,7 @@ class Report:
         return self.results.finding(id)
 
     def raise_for_findings(self) -> None:
-        """Raise `FindingsError`, an AssertionError that names every reason and finding, unless the gate passes."""
+        """Raise `FindingsError`, an AssertionError that names every reason and each finding that is not known, unless the gate passes."""
         if not self.ok:
             raise FindingsError(self)
 
@@ -107,5 +107,7 @@ def compare(old: Report, new: Report) -> Changes:
 def _told(results: Results) -> str:
     lines = [*results.reasons]
     for finding in results.findings:
+        if finding.known:
+            continue
         lines += ["", f"{finding.id} ({finding.verdict}): {finding.message}", body(finding.program)]
     return "\n".join(lines) or f"exit code {results.exit_code}"
