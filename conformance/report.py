@@ -53,7 +53,7 @@ class Report:
         return self.results.finding(id)
 
     def raise_for_findings(self) -> None:
-        """Raise `FindingsError`, an AssertionError that names every reason and each finding that is not known, unless the gate passes."""
+        """Raise `FindingsError`, an AssertionError with every reason and unknown finding, unless the gate passes."""
         if not self.ok:
             raise FindingsError(self)
 

@@ -113,6 +113,6 @@ class Bureau:
             verdict=finding.verdict if finding else None,
             rightly_judged=finding is not None and finding.verdict in fault.verdicts,
             message=finding.message if finding else "",
-            script=finding.script if finding else "",
+            script=finding.script() if finding else "",
             **common,  # type: ignore[arg-type]
         )
