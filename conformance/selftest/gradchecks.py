@@ -113,9 +113,9 @@ def _through(engine: Engine) -> Iterator[None]:
                 )
             )
         finally:
-            torch.autograd.grad = grad
+            torch.autograd.grad = grad  # type: ignore[assignment]
 
-    torch.autograd.grad = grad
+    torch.autograd.grad = grad  # type: ignore[assignment]
     try:
         yield
     finally:
