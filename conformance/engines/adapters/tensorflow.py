@@ -203,8 +203,8 @@ def _spread(function: Callable[..., Any], x: Any, dim: Any, correction: Any, kee
 
 def _conv(x: Any, w: Any, b: Any, n: int, stride: int = 1, padding: Any = 0, dilation: int = 1, groups: int = 1) -> Any:
     """TensorFlow's channels come last."""
-    if x.ndim != n + 2 or padding == "same" or (stride > 1 and dilation > 1):
-        unsupported("no batch, padding of unequal sides, or strides and dilation together")
+    if x.ndim != n + 2 or padding == "same" or groups > 1 or (stride > 1 and dilation > 1):
+        unsupported("no batch, padding of unequal sides, groups, or strides and dilation together")
     middle = range(2, n + 2)
     wide = tf.pad(tf.transpose(x, (0, *middle, 1)), [(0, 0), *[(padding, padding)] * n, (0, 0)])
     made = tf.nn.convolution(wide, tf.transpose(w, (*middle, 1, 0)), [stride] * n, "VALID", dilations=[dilation] * n)
