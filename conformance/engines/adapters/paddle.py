@@ -193,7 +193,7 @@ def _sections(n: int, size: Any) -> list[int]:
 
 def _unbiased(correction: Any) -> bool:
     """Paddle divides by n or by n − 1."""
-    return bool(correction) if correction in (0, 1) else unsupported("another correction")  # type: ignore[no-any-return]
+    return bool(correction) if correction in (0, 1) else unsupported("another correction")
 
 
 _MORE: dict[str, Callable[..., Any]] = {
