@@ -44,12 +44,15 @@ def main() -> int:
     found.imports = processes.imports([each.name for each in engines])
     print("imports", found.imports, flush=True)
     found.growth = list(growth.measure(engines, asked.seconds / 5, asked.largest))
+    found.growth.append(growth.of_memory(engines))
     if asked.programs:
-        amounts = [asked.programs // 16, asked.programs // 4, asked.programs]
+        amounts = [f"--examples {asked.programs // part}" for part in (16, 4, 1)]
         found.runs = [processes.conformance(each) for each in amounts]
         found.growth.append(growth.of_programs(found.runs))
-        found.runs.append(processes.conformance(asked.programs, jobs=2))
-        print("programs", [(run.programs, run.jobs, run.clock) for run in found.runs], flush=True)
+        found.runs.append(processes.conformance(amounts[-1], jobs=2))
+        found.runs.append(processes.conformance(amounts[-1], level="gradient"))
+        found.runs.append(processes.conformance("--time 30"))
+        print("programs", [(run.what, run.programs, run.clock) for run in found.runs], flush=True)
     report.write(found, cases, asked.output)
     print(asked.output / "README.md")
     return 0

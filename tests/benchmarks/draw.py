@@ -90,7 +90,7 @@ class _Scale:
 
 
 def growth(panels: Sequence[Series]) -> str:
-    """Seconds by amount, a logarithmic panel for each series."""
+    """Seconds or megabytes by amount, a logarithmic panel for each series."""
     wide, high, gap = 300.0, 200.0, 74.0
     parts: list[str] = []
     for number, panel in enumerate(panels):
@@ -103,13 +103,14 @@ def growth(panels: Sequence[Series]) -> str:
         (a, b), (c, d) = [(low, max(up, low + 1)) for low, up in spans]
 
         place = _Scale(x0, y0 + high, wide / (b - a), high / (d - c), a, c)
-        parts.append(_text(x0, y0 - 12, f"Time by {panel.title}"))
+        parts.append(_text(x0, y0 - 12, f"{'Time' if panel.unit == 's' else 'Memory'} by {panel.title}"))
         for power in range(a, b + 1):
             x, _ = place.at(10.0**power, 10.0**c)
             parts += [_line(x, y0, x, y0 + high, "grid"), _text(x, y0 + high + 15, _power(power), "middle", "note")]
         for power in range(c, d + 1):
             _, y = place.at(10.0**a, 10.0**power)
-            parts += [_line(x0, y, x0 + wide, y, "grid"), _text(x0 - 6, y + 4, _seconds(power), "end", "note")]
+            parts.append(_line(x0, y, x0 + wide, y, "grid"))
+            parts.append(_text(x0 - 6, y + 4, _amount(power, panel.unit), "end", "note"))
         parts.append(_text(x0 + wide / 2, y0 + high + 32, panel.axis, "middle", "note"))
         for row, (engine, line) in enumerate(panel.lines.items()):
             kind = CLASSES.get(engine, "minigrad")
@@ -118,13 +119,15 @@ def growth(panels: Sequence[Series]) -> str:
             parts.append(f'<polyline points="{path}" class="{kind} line" style="fill:none"{dash}/>')
             parts.append(_text(x0 + 10, y0 + 18 + 16 * row, ("╌ " if dash else "─ ") + engine, kind=kind))
     rows = (len(panels) + 1) // 2
-    return _svg(62 + 2 * wide + gap + 20, 40 + rows * (high + gap), "Growth of time", parts)
+    return _svg(62 + 2 * wide + gap + 20, 40 + rows * (high + gap), "Growth of time and memory", parts)
 
 
 def _power(power: int) -> str:
     return "1" if power == 0 else f"10{str(power).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
-def _seconds(power: int) -> str:
-    unit = {-6: "1 µs", -5: "10 µs", -4: "0.1 ms", -3: "1 ms", -2: "10 ms", -1: "0.1 s", 0: "1 s", 1: "10 s"}
-    return unit.get(power, f"{_power(power)} s")
+def _amount(power: int, unit: str) -> str:
+    if unit != "s":
+        return f"{10**power:g} {unit}"
+    names = {-6: "1 µs", -5: "10 µs", -4: "0.1 ms", -3: "1 ms", -2: "10 ms", -1: "0.1 s", 0: "1 s", 1: "10 s"}
+    return names.get(power, f"{_power(power)} s")

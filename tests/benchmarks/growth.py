@@ -1,11 +1,11 @@
-"""How time grows with depth, width, size, and the number of programs."""
+"""How time grows with depth, width, size and the number of programs, and memory with depth."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.benchmarks import processes
+from tests.benchmarks import memory, processes
 from tests.benchmarks.cases import Case, chain, chain_leaves, deep, scalar, wide
 from tests.benchmarks.engines import Engine
 from tests.benchmarks.timing import interleaved
@@ -15,7 +15,8 @@ from tests.benchmarks.timing import interleaved
 class Series:
     title: str
     axis: str
-    lines: dict[str, list[tuple[float, float]]]  # engine -> (how much, seconds)
+    lines: dict[str, list[tuple[float, float]]]  # engine -> (how much, seconds or megabytes)
+    unit: str = "s"
 
 
 def _depth(n: int) -> Case:
@@ -47,6 +48,17 @@ def measure(engines: list[Engine], seconds: float, largest: int) -> Iterator[Ser
             for engine, measured in zip(engines, found, strict=False):
                 lines[engine.name].append((amount, measured.seconds))
         yield Series(title, axis, lines)
+
+
+def of_memory(engines: list[Engine]) -> Series:
+    """The most memory of minigrad and torch in backward, by depth."""
+    lines: dict[str, list[tuple[float, float]]] = {each.name: [] for each in engines[:2]}
+    for depth in (10, 100, 1000):
+        for engine in engines[:2]:
+            found = memory.measure(engine, depth)
+            assert found is not None
+            lines[engine.name].append((depth, found.peak))
+    return Series("depth, at most in backward", f"sines of {memory.SIZE:,} numbers", lines, "MB")
 
 
 def of_programs(runs: list[processes.Run]) -> Series:

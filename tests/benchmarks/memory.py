@@ -26,17 +26,17 @@ class Memory:
     after: float  # when backward is done: the leaf's gradient
 
 
-def chain(m: Any, x: Any) -> Any:
-    for _ in range(DEPTH):
+def chain(m: Any, x: Any, depth: int) -> Any:
+    for _ in range(depth):
         x = m.sin(x)
     return x
 
 
-def measure(engine: Engine) -> Memory | None:
-    """What a chain of `DEPTH` sines of `SIZE` float32 numbers takes; None where the engine keeps no such figures."""
+def measure(engine: Engine, depth: int = DEPTH) -> Memory | None:
+    """What a chain of `depth` sines of `SIZE` float32 numbers takes; None where the engine keeps no such figures."""
     (array,) = normal((SIZE,))
     if engine.name == "torch":
-        return _torch(engine.module, array)
+        return _torch(engine.module, array, depth)
     if not isinstance(engine, Torchlike):
         return None
     module, leaf = engine.module, engine.module.from_numpy(array).requires_grad_()
@@ -44,7 +44,7 @@ def measure(engine: Engine) -> Memory | None:
     for _ in range(2):  # once to make what is made once
         leaf.grad = None
         tracemalloc.start()
-        result = chain(module, leaf)
+        result = chain(module, leaf, depth)
         live, _ = tracemalloc.get_traced_memory()
         tracemalloc.reset_peak()
         result.backward(start)
@@ -54,10 +54,10 @@ def measure(engine: Engine) -> Memory | None:
     return Memory(live / 1e6, peak / 1e6, after / 1e6)
 
 
-def _torch(torch: Any, array: Any) -> Memory:
+def _torch(torch: Any, array: Any, depth: int) -> Memory:
     leaf, start = torch.from_numpy(array).requires_grad_(), torch.ones(SIZE)
     with torch.autograd.profiler.profile(profile_memory=True) as profile:
-        result = chain(torch, leaf)
+        result = chain(torch, leaf, depth)
         with torch.autograd.profiler.record_function("backward"):
             result.backward(start)
         del result

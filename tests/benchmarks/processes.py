@@ -27,7 +27,9 @@ def imports(names: list[str], rounds: int = 5) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Run:
-    """One `conformance run minigrad` of so many programs, in its own words. Times are in seconds."""
+    """One `conformance run minigrad`, in its own words. Times are in seconds."""
+
+    what: str  # its options
 
     programs: int
     operations: int
@@ -38,23 +40,23 @@ class Run:
     parts: dict[str, float]
 
 
-def conformance(programs: int, jobs: int = 1) -> Run:
-    """Search through `programs` programs, and read what the results file says of the time."""
+def conformance(budget: str, jobs: int = 1, level: str = "") -> Run:
+    """Search through so many programs or seconds (`--examples N`, `--time S`), and read what the results file says of
+    the time; `level`: how much of torch is looked at, such as "gradient" (first order alone)."""
     import time
 
     from conformance import results
 
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        _python(
-            *("-m", "conformance", "run", "minigrad", "--examples", str(programs), "--jobs", str(jobs), "-o", folder),
-            check=False,
-        )
+        options = [*budget.split(), "--jobs", str(jobs), *(["--level", level] if level else [])]
+        _python("-m", "conformance", "run", "minigrad", *options, "-o", folder, check=False)
         clock = time.perf_counter() - start
         found = results.load(Path(folder) / "results.json")
     spent, counts = found.timings, found.statistics
     return Run(
-        counts.programs, counts.operations, jobs, clock, spent.search, spent.engine + spent.reference,
+        " ".join(options), counts.programs, counts.operations, jobs, clock, spent.search,
+        spent.engine + spent.reference,
         {name: float(getattr(spent, name)) for name in
          ("startup", "generate", "engine", "reference", "compare", "reduce")},
     )  # fmt: skip
