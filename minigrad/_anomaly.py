@@ -21,7 +21,7 @@ def capture(parent: Any) -> Trace:
 
 def warn(node: Any) -> None:
     """Say where the forward call of `node` stands, and that of the nodes it comes from."""
-    name, trace = node.name(), node.trace
+    name, trace = node.name(), node._trace
     if trace is None:
         warnings.warn(
             f"Error detected in {name}. No forward pass information available. Enable detect anomaly during forward"
@@ -35,7 +35,7 @@ def warn(node: Any) -> None:
     )
     while trace is not None and trace.parent is not None:
         parent = trace.parent
-        trace = parent.trace
+        trace = parent._trace
         warnings.warn(
             f"\n\nPrevious calculation was induced by {parent.name()}. "
             + ("Traceback of forward call that induced the previous calculation:\n" + "".join(trace.lines)

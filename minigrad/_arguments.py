@@ -1,21 +1,20 @@
-"""Torch's words for arguments that do not fit; they are looked for once something went wrong, and cost nothing before.
+"""The arguments of a call in declared order, and torch's words for those that do not fit.
 
-The errors of functions count the tensor among the arguments, those of methods do not.
+The words are looked for once something went wrong, and cost nothing before. The errors of functions count the tensor
+among the arguments, those of methods do not.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Container, Sequence
+from typing import Any, Final
 
 import numpy as np
 
+from minigrad._op import ALIASES, Op
 from minigrad._text import type_name
-
-if TYPE_CHECKING:
-    from minigrad._op import Op
 
 _POSITION: Final = re.compile(r"\(position (\d+)\)")
 _MISSING: Final = re.compile(r"(\w+)\(\) missing (\d+) required positional arguments?: (.*)")
@@ -104,3 +103,53 @@ def _mismatch(name: str, params: Sequence[str], kinds: Sequence[str], args: Sequ
 
 def _whole(value: object) -> bool:
     return isinstance(value, (int, np.integer)) or getattr(value, "shape", None) == () and hasattr(value, "__index__")
+
+
+def argument_error(op: Op, i: int, given: Any, wanted: str = "Tensor") -> TypeError:
+    """Torch's error for an argument of the wrong type."""
+    param = "input" if op.params[i] == "self" else op.params[i]
+    return TypeError(
+        f"{op.shown}(): argument '{param}' (position {i + 1}) must be {wanted}, not {type_name(given)}"
+    )
+
+
+def bind(op: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
+    """All arguments of a call in declared order; TypeError with torch's texts."""
+    params = op.params
+    positional = len(params) - op.keyword_only
+    if op.required <= len(args) <= positional and (op.variadic is None or op.variadic >= len(args)):
+        values = [*args, *op.tail[len(args) :]]
+        named = 0
+        for key, value in kwargs.items():
+            place = op.places_by_name.get(key, -1)
+            if place < len(args) or named >> place & 1:
+                break  # the errors are below
+            named |= 1 << place
+            values[place] = value
+        else:
+            return values
+    if op.variadic is not None and len(args) > op.variadic and _whole(args[op.variadic]):
+        args = (*args[: op.variadic], tuple(args[op.variadic :]))
+    if len(args) > positional:
+        plural = "" if positional == 1 else "s"
+        raise TypeError(f"{op.shown}() takes {positional} positional argument{plural} but {len(args)} were given")
+    bound = dict(zip(params, args))
+    for key, value in kwargs.items():
+        name = key if key in params else ALIASES.get(key, key)
+        if name not in params:
+            _check_missing(op, {*bound, *(ALIASES.get(each, each) for each in kwargs), *kwargs})  # torch looks first
+            raise TypeError(f"{op.shown}() got an unexpected keyword argument '{key}'")
+        if name in bound:
+            raise TypeError(f"{op.shown}() got multiple values for argument '{key}'")
+        bound[name] = value
+    _check_missing(op, bound)
+    return [bound[name] if name in bound else op.defaults[name] for name in params]
+
+
+def _check_missing(op: Op, given: Container[str]) -> None:
+    """TypeError for parameters that have no default and are not given."""
+    missing = [name for name in op.params if name not in given and name not in op.defaults]
+    if missing:
+        listed = ", ".join(f'"{"input" if name == "self" else name}"' for name in missing)
+        plural = "s" if len(missing) == 1 else ""  # so it is in torch
+        raise TypeError(f"{op.shown}() missing {len(missing)} required positional argument{plural}: {listed}")

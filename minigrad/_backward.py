@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from heapq import heappop, heappush
 from typing import Any, Final
@@ -16,10 +16,11 @@ from typing import Any, Final
 import numpy as np
 
 from minigrad import _anomaly
+from minigrad._dims import broadcast_error
 from minigrad._dtype import from_numpy
-from minigrad._graph import AccumulateGrad, Edge, Hooks, Meta, Node, Saved
+from minigrad._graph import AccumulateGrad, Edge, Hooks, Meta, Node, Output
 from minigrad._modes import state
-from minigrad._op import RAW, RECORDED, broadcast_error
+from minigrad._op import RAW, RECORDED
 from minigrad._tensor import Tensor, infer, make
 
 
@@ -28,10 +29,6 @@ class Arrays:
 
     xp = RAW
     recording = False
-
-    @staticmethod
-    def load(saved: Tensor | Saved, node: Node) -> Any:
-        return saved._data
 
     @staticmethod
     def wrap(grad: Any) -> Any:
@@ -58,7 +55,7 @@ class Arrays:
         return grad if grad.dtype == dtype else RAW.cast(grad, dtype)
 
 
-Node.arrays = Arrays
+Node._arrays = Arrays
 
 
 class Tensors(Arrays):
@@ -66,10 +63,6 @@ class Tensors(Arrays):
 
     xp = RECORDED
     recording = True
-
-    @staticmethod
-    def load(saved: Tensor | Saved, node: Node) -> Any:
-        return saved if isinstance(saved, Tensor) else saved.unpack(node)
 
     @staticmethod
     def wrap(grad: Any) -> Any:
@@ -95,11 +88,13 @@ class Tensors(Arrays):
         return grad if grad._data.dtype == dtype else RECORDED.cast(grad, dtype)
 
 
+_NONE: Final[frozenset[Node]] = frozenset()
 _accumulating: Final = threading.Lock()  # threads may share leaves
 
 
 def run(
-    roots: Sequence[tuple[Edge, Tensor]],
+    roots: Sequence[Edge],
+    gradients: Sequence[Any],
     keep_graph: bool,
     create_graph: bool,
     targets: Sequence[Edge] | None = None,
@@ -109,13 +104,14 @@ def run(
 
     With `targets` only what leads to them is computed. A returned gradient is a tensor, or None where nothing arrived.
     """
-    enabled, node, outer = state.grad_enabled, state.backward_node, state.backward_pass
-    state.set_grad_enabled(create_graph)
+    made = _Pass(Tensors if create_graph else Arrays, keep_graph, targets, accumulate)
+    if create_graph:
+        made.enter()
     try:
-        return _Pass(Tensors if create_graph else Arrays, keep_graph, targets, accumulate).run(roots)
+        return made.run(roots, gradients)
     finally:
-        state.set_grad_enabled(enabled)
-        state.backward_node, state.backward_pass = node, outer
+        if made.outside is not None:
+            made.leave()
 
 
 class _Pass:
@@ -128,120 +124,153 @@ class _Pass:
     """
 
     pending: dict[Node, int] | None = None
-    wanted: set[Node] | None = None  # the nodes that lead to a target
+    wanted: set[Node] | None = None  # the nodes that lead to a target, unless all do
     reachable: AbstractSet[Node] = frozenset()  # what is left to run, when `pending` was counted
+    outside: tuple[bool, Any, Any] | None = None  # the thread's modes as they were
+    computed: Sequence[Any] = ()  # gradients that `advance` is to hand on
 
     def __init__(
         self, calculus: type[Arrays], keep_graph: bool, targets: Sequence[Edge] | None, accumulate: bool
     ) -> None:
         self.calculus = calculus
+        self.recording = calculus.recording
         self.keep_graph = keep_graph
         self.targets = targets
+        self.targeted = _NONE if targets is None else {edge._node for edge in targets}
         self.accumulate = accumulate
         self.buffers: dict[Node, Any] = {}  # node -> gradient of its output, or list of them when it has several
-        self.heap: list[tuple[int, Node]] = []
+        self.owned: set[Node] = set()  # whose buffer is an array made here, so that it can be added to in place
+        self.heap: list[tuple[float, Node]] = []
         self.captured: dict[Edge, Any] = {}
 
-    def run(self, roots: Sequence[tuple[Edge, Tensor]]) -> list[Any]:  # noqa: C901, PLR0915  (one loop, in one place)
-        calculus, heap, buffers, keep_graph = self.calculus, self.heap, self.buffers, self.keep_graph
-        recording, quietly = calculus.recording, state.run
+    def enter(self) -> None:
+        """Set the modes that recorded operations and somebody's code are to see; formulas on arrays ask for none."""
+        if self.outside is None:
+            self.outside = state.grad_enabled, state.backward_node, state.backward_pass
+            state.set_grad_enabled(self.recording)
+
+    def leave(self) -> None:
+        """Put back the modes of before."""
+        assert self.outside is not None
+        enabled, state.backward_node, state.backward_pass = self.outside
+        state.set_grad_enabled(enabled)
+
+    def run(self, roots: Sequence[Edge], gradients: Sequence[Any]) -> list[Any]:
+        calculus, heap, buffers = self.calculus, self.heap, self.buffers
         if self.targets is not None:
-            self.wanted = _leading_to([edge[0] for edge, _ in roots], {edge[0] for edge in self.targets})
-        wanted = self.wanted
-        usual = wanted is None and not recording and not state.anomaly
-        owned: set[Node] = set()  # whose buffer is an array made here, so that it can be added to in place
-        for root, gradient in roots:
-            self.send(root, calculus.unwrap(gradient))
-        while heap:
-            node = heappop(heap)[1]
-            grads = buffers.pop(node)
-            if usual and node.plain and node.hooks is None:
-                results = quietly(node.first, grads)
+            self.wanted = _leading_to(roots, self.targeted)
+        # Recorded operations enter numpy's quiet context themselves, and somebody's code is to be called outside of it.
+        quietly = _directly if self.recording else state.run
+        source: Node | None = None
+        edges: Sequence[Edge | None] = roots
+        self.computed = gradients if self.recording else [each._data for each in gradients]
+        while True:
+            looked_at = quietly(self.advance, source, edges)
+            source, edges = None, ()
+            if looked_at is not None:
+                self.enter()
+                self.look_after_leaves(looked_at)
+            elif heap:
+                node = heappop(heap)[1]
+                results = self.visit(node, buffers.pop(node))
+                if results is not None:
+                    source, edges, self.computed = node, node._next, results
+                    if not self.keep_graph:
+                        node._release()
+                    del results
             else:
-                found = self.visit(node, grads)
-                if found is None:
+                break
+        while (leaf := quietly(self.finish_all)) is not None:
+            self.finish(leaf)
+        if self.targets is None:
+            return []
+        return [calculus.wrap(self.captured.get(edge)) for edge in self.targets]
+
+    def advance(self, source: Any, edges: Sequence[Edge | None]) -> Node | None:  # noqa: C901, PLR0915  (one loop)
+        """Hand on to `edges` what `source` computed (`self.computed`), then run nodes as long as they are usual.
+
+        Ends when all are done, before a node that is unusual, or after one (which is returned) that sent a gradient to
+        a leaf that somebody watches. This loop takes most of the time of small graphs.
+        """
+        heap, buffers, owned, wanted, keep_graph = self.heap, self.buffers, self.owned, self.wanted, self.keep_graph
+        calculus, recording, targeted = self.calculus, self.recording, self.targeted
+        watching = self.pending is not None
+        usual = not (watching or state.anomaly)
+        by_formula = recording or wanted is not None
+        results, self.computed, trusted = self.computed, (), False
+        while True:
+            for target, grad in zip(edges, results):
+                if target is None or wanted is not None and target not in wanted:
                     continue
-                results = found
-            del grads
-            if not keep_graph:
-                node.release()
-            for edge, grad in zip(node.next, results):
-                if edge is None:
-                    continue
-                target, output = edge
-                if wanted is not None and target not in wanted:
-                    continue
-                meta = target.meta
                 if grad is not None:
-                    data = grad._data if recording else grad
-                    shape, dtype = meta[output]
-                    if data.shape != shape or data.dtype is not dtype:
-                        grad = self.fit(grad, meta[output], node, results)
-                if len(meta) > 1:
-                    self.send(edge, grad)
-                elif target not in buffers:
+                    if trusted:
+                        fits = source._shape == target._shape and source._dtype is target._dtype
+                    else:
+                        data = grad._data if recording else grad
+                        fits = data.shape == target._shape and data.dtype is target._dtype
+                    if not fits:
+                        grad = self.fit(grad, target, source, results)
+                if target not in buffers:
                     buffers[target] = grad
-                    if target.sequence <= 0:
-                        heappush(heap, (target.sequence, target))
-                    elif target.hooks is not None and self.pending is None:
-                        self.watch(node)
+                    if target._sequence <= 0:
+                        heappush(heap, (target._sequence, target))
+                    elif target._notes is not None and source is not None:
+                        watching = True
                 elif grad is not None:
                     buffer = buffers[target]
                     if buffer is None:
                         buffers[target] = grad
                     elif target in owned:
-                        quietly(np.add, buffer, grad, buffer)
+                        np.add(buffer, grad, buffer)
                     else:
-                        buffers[target] = buffer = self.sum(buffer, grad)
+                        buffers[target] = buffer = buffer + grad
                         if type(buffer) is np.ndarray:
                             owned.add(target)
             results = ()
             grad = data = buffer = None  # what nobody needs any more is free before the next node runs
-            if self.pending is not None:
-                for edge in node.next:
-                    if edge is not None and type(edge[0]) is AccumulateGrad:
-                        self.arrived(edge[0])
-        for leaf in list(buffers):
-            self.finish(leaf)  # type: ignore[arg-type]  # only leaves are left
-        if self.targets is None:
-            return []
-        return [calculus.wrap(self.captured.get(edge)) for edge in self.targets]
+            if watching:
+                looked_at: Node | None = source
+                return looked_at
+            if not heap:
+                return None
+            source = heap[0][1]
+            if not usual or source._notes is not None or targeted and source in targeted:
+                return None
+            heappop(heap)
+            edges = source._next
+            if by_formula:
+                results = source._vjp(buffers.pop(source), calculus, wanted)
+                if not keep_graph:
+                    source._release()
+                trusted = False
+            else:
+                plan = source._plan
+                trusted = plan.trusted
+                first = plan.first
+                results = first(source, buffers.pop(source), keep_graph)
 
-    def sum(self, first: Any, second: Any) -> Any:
-        return first + second if self.calculus.recording else state.run(np.add, first, second)
-
-    def send(self, edge: Edge, grad: Any) -> None:
-        """Add a gradient to what waits at an edge's node; None means that there is none, but the node still runs."""
-        node, output = edge
-        if node not in self.buffers:
-            self.buffers[node] = None if len(node.meta) == 1 else [None] * len(node.meta)
-            if node.sequence <= 0:
-                heappush(self.heap, (node.sequence, node))
-        if grad is None:
-            return
-        if len(node.meta) == 1:
-            self.buffers[node] = grad if self.buffers[node] is None else self.sum(self.buffers[node], grad)
-        else:
-            slots = self.buffers[node]
-            slots[output] = grad if slots[output] is None else self.sum(slots[output], grad)
-
-    def fit(self, grad: Any, meta: Meta, source: Node, results: Sequence[Any]) -> Any:
+    def fit(self, grad: Any, target: Edge, source: Node | None, results: Sequence[Any]) -> Any:
         """A gradient in the shape and type of what it is the gradient of: what broadcasting and casts did, undone."""
-        shape = (grad._data if self.calculus.recording else grad).shape
-        if not _expandable(meta[0], shape):
+        shape, meta = (grad._data if self.recording else grad).shape, (target._shape, target._dtype)
+        lead = len(shape) - len(meta[0])
+        if source is not None and shape[lead:] != meta[0] and not _expandable(meta[0], shape):
             number = next(i for i, each in enumerate(results) if each is grad)
             raise RuntimeError(
                 f"Function {source.name()} returned an invalid gradient at index {number} - got {list(shape)} but"
                 f" expected shape compatible with {list(meta[0])}"
             )
-        return self.calculus.fit(grad, meta) if self.calculus.recording else state.run(self.calculus.fit, grad, meta)
+        return self.calculus.fit(grad, meta)
 
     def visit(self, node: Node, grads: Any) -> Sequence[Any] | None:
         """A node's gradients where more than its formulas is at work; None if it need not run."""
-        hooks = node.hooks
-        if self.pending is None and (hooks is not None or not node.plain):
+        if type(node) is Output:
+            self.collect(node, grads)
+            return None
+        self.enter()
+        hooks = node._hooks
+        if self.pending is None and (hooks is not None or not node._plain):
             self.watch(node)
-        if self.targets is not None and not self.must_run(node):
+        if node in self.targeted and not self.must_run(node):
             self.capture(node, grads if hooks is None else self.call_tensor_hooks(node, hooks, grads))
             return None
         if self.targets is not None:
@@ -251,15 +280,34 @@ class _Pass:
         state.backward_node = node
         if state.anomaly:
             results = self.guarded(node, grads)
-        elif node.plain and not self.calculus.recording:
-            results = state.run(node.vjp, grads, self.calculus, self.wanted)
+        elif node._plain and not self.recording:
+            results = state.run(node._vjp, grads, self.calculus, self.wanted)
         else:
-            results = node.vjp(grads, self.calculus, self.wanted)
+            results = node._vjp(grads, self.calculus, self.wanted)
         if hooks is not None and hooks.post:
             results = self.call_after(node, hooks, results, grads)
         return results
 
+    def collect(self, output: Output, grad: Any) -> None:
+        """Put the gradient of one of a node's outputs beside those of the others."""
+        node = output._node
+        if node not in self.buffers:
+            self.buffers[node] = [None] * len(node._meta)
+            heappush(self.heap, (node._sequence, node))
+        self.buffers[node][output._number] = grad
+
     # -- leaves --------------------------------------------------------------------------------------------------------
+
+    def look_after_leaves(self, source: Node) -> None:
+        """Finish the leaves that wait for nothing else, now that `source` has handed on its gradients."""
+        if self.pending is None:
+            self.watch(source)
+        assert self.pending is not None
+        for edge in source._next:
+            if type(edge) is AccumulateGrad and edge in self.pending:
+                self.pending[edge] -= 1
+                if not self.pending[edge] and edge in self.buffers:
+                    self.finish(edge)
 
     def watch(self, current: Node) -> None:
         """Begin to count what each leaf still waits for, and finish those that wait for nothing."""
@@ -271,37 +319,50 @@ class _Pass:
             if node in seen or self.wanted is not None and node not in self.wanted:
                 continue
             seen.add(node)
-            for edge in node.next:
-                if edge is not None:
-                    if type(edge[0]) is AccumulateGrad:
-                        pending[edge[0]] = pending.get(edge[0], 0) + 1
-                    else:
-                        stack.append(edge[0])
+            for edge in node._next:
+                if type(edge) is AccumulateGrad:
+                    pending[edge] = pending.get(edge, 0) + 1
+                elif edge is not None:
+                    stack.append(edge)
         self.reachable = seen | pending.keys()
         state.backward_pass = self
         for leaf in [node for node in self.buffers if type(node) is AccumulateGrad and node not in pending]:
             self.finish(leaf)
 
-    def arrived(self, leaf: AccumulateGrad) -> None:
-        """Count one contribution to a leaf; finish it after the last."""
-        assert self.pending is not None
-        self.pending[leaf] -= 1
-        if not self.pending[leaf] and leaf in self.buffers:
-            self.finish(leaf)
+    def finish_all(self) -> AccumulateGrad | None:
+        """Store the gradients of the leaves that are left, up to one that has hooks."""
+        buffers: dict[Any, Any] = self.buffers
+        capturing = self.targets is not None and not self.accumulate
+        with _accumulating:
+            while buffers:
+                leaf, grad = buffers.popitem()
+                if leaf._notes is not None:
+                    buffers[leaf] = grad
+                    found: AccumulateGrad = leaf
+                    return found
+                if capturing:
+                    self.captured[leaf] = grad
+                elif grad is not None and leaf.enabled:
+                    self.store(leaf, grad)
+        return None
 
     def finish(self, leaf: AccumulateGrad) -> None:
         """Call the leaf's hooks, and capture its gradient or add it to `.grad`."""
+        self.enter()
         grad = self.buffers.pop(leaf)
-        hooks = leaf.hooks
+        hooks = leaf._hooks
         if self.targets is not None and not self.accumulate:
-            self.captured[leaf, 0] = grad if hooks is None else self.call_tensor_hooks(leaf, hooks, grad)
+            self.captured[leaf] = grad if hooks is None else self.call_tensor_hooks(leaf, hooks, grad)
             return
         if hooks is not None:
             grad = self.call_before(leaf, hooks, grad)
         if grad is None or not leaf.enabled:
             return
         with _accumulating:
-            self.store(leaf, grad)
+            if self.recording:
+                self.store(leaf, grad)
+            else:
+                state.run(self.store, leaf, grad)
         if hooks is not None:
             for hook in list(hooks.post_accumulate.values()):
                 _checked(hook, hook(leaf.variable), None)
@@ -309,46 +370,43 @@ class _Pass:
                 self.call_after(leaf, hooks, [], grad)
 
     def store(self, leaf: AccumulateGrad, grad: Any) -> None:
-        old = leaf.grad
-        if self.calculus.recording:
-            leaf.grad = make(np.empty_like(leaf.data), None).copy_(grad) if old is None else old + grad
-        elif old is None:
-            # Taken as it is when nobody else holds it: the references are this frame's two and the argument's.
-            if not (
-                type(grad) is np.ndarray
-                and _alone(grad)
-                and sys.getrefcount(grad) <= 3
-                and grad.strides == leaf.data.strides
-            ):
-                kept = make(np.empty_like(leaf.data, dtype=grad.dtype), None)
-                kept._data[...] = grad
-                kept._cell[0] += 1  # torch copies into a new tensor, which counts as a write
-                leaf.grad = kept
+        """Add to a leaf's `.grad`, or make it."""
+        old, data = leaf.grad, leaf.data
+        if self.recording:
+            leaf.grad = make(np.empty_like(data), None).copy_(grad) if old is None else old + grad
+        elif old is not None:
+            array = old.materialize()
+            if array.shape != grad.shape:  # the leaf's data were replaced by others since
+                raise broadcast_error(array.shape, grad.shape)
+            np.add(array, grad, array)
+            if not old._inference:
+                old._cell[0] += 1
+        else:
+            # Taken as it is when nobody else holds it: the references are two frames' and the argument's.
+            taken = type(grad) is np.ndarray and sys.getrefcount(grad) <= 3 and _alone(grad)
+            if not taken or grad.strides != data.strides:
+                kept = np.empty_like(data, dtype=grad.dtype)
+                kept[...] = grad
+                leaf.grad = make(kept, None)
+                leaf.grad._writes = [1]  # torch copies into a new tensor, which counts as a write
             else:
                 leaf.grad = make(grad, None)
             if state.inference:
                 infer(leaf.grad)
-        else:
-            data = old.materialize()
-            if data.shape != grad.shape:  # the leaf's data were replaced by others since
-                raise broadcast_error([data.shape, grad.shape])
-            state.run(np.add, data, grad, data)
-            if not old._inference:
-                old._cell[0] += 1
 
     # -- hooks ---------------------------------------------------------------------------------------------------------
 
     def call_before(self, node: Node, hooks: Hooks, grads: Any) -> Any:
         """The tensor, retain_grad and pre hooks of a node; they may replace its gradients."""
         wrap, unwrap = self.calculus.wrap, self.calculus.unwrap
-        single = len(node.meta) == 1
+        single = len(node._meta) == 1
         grads = self.call_tensor_hooks(node, hooks, grads)
         tensors = [wrap(grads)] if single else [wrap(each) for each in grads]
         for number, reference in hooks.retain.items():
             tensor, grad = reference(), tensors[number]
             if tensor is not None and grad is not None:
                 if tensor._grad is None:
-                    tensor._grad = grad.clone() if self.calculus.recording else make(np.array(grad._data), None)
+                    tensor._grad = grad.clone() if self.recording else make(np.array(grad._data), None)
                 else:
                     tensor._grad = tensor._grad + grad
         for prehook in list(hooks.pre.values()):
@@ -362,7 +420,7 @@ class _Pass:
         if not hooks.tensor:
             return grads
         wrap, unwrap = self.calculus.wrap, self.calculus.unwrap
-        single = len(node.meta) == 1
+        single = len(node._meta) == 1
         tensors = [wrap(grads)] if single else [wrap(each) for each in grads]
         for number, hook in list(hooks.tensor.values()):
             tensors[number] = _checked(hook, hook(tensors[number]), tensors[number])
@@ -371,7 +429,7 @@ class _Pass:
     def call_after(self, node: Node, hooks: Hooks, results: Sequence[Any], grads: Any) -> Sequence[Any]:
         """The post hooks of a node; they may replace the gradients it computed."""
         wrap, unwrap = self.calculus.wrap, self.calculus.unwrap
-        outputs = (wrap(grads),) if len(node.meta) == 1 else tuple(wrap(each) for each in grads)
+        outputs = (wrap(grads),) if len(node._meta) == 1 else tuple(wrap(each) for each in grads)
         inputs = tuple(wrap(each) for each in results)
         for hook in list(hooks.post.values()):
             changed = hook(inputs, outputs)
@@ -386,23 +444,22 @@ class _Pass:
         assert self.targets is not None
         if not self.accumulate:
             for edge in self.targets:
-                if edge[0] is node:
-                    self.captured[edge] = grads if len(node.meta) == 1 else grads[edge[1]]
+                if edge._node is node:
+                    self.captured[edge] = grads if len(node._meta) == 1 else grads[edge._number]
 
     def must_run(self, node: Node) -> bool:
         """Whether the node leads on to a target (or is one whose `.grad` is kept by its hooks)."""
-        assert self.wanted is not None
-        if self.accumulate and self.targets is not None and any(edge[0] is node for edge in self.targets):
+        if self.accumulate or self.wanted is None:
             return True
-        return any(edge is not None and edge[0] in self.wanted for edge in node.next)
+        return any(edge is not None and edge in self.wanted for edge in node._next)
 
     def guarded(self, node: Node, grads: Any) -> Sequence[Any]:
         """The node's gradients, with anomaly mode's reports."""
         try:
-            if node.plain and not self.calculus.recording:
-                results = state.run(node.vjp, grads, self.calculus, self.wanted)
+            if node._plain and not self.recording:
+                results = state.run(node._vjp, grads, self.calculus, self.wanted)
             else:
-                results = node.vjp(grads, self.calculus, self.wanted)
+                results = node._vjp(grads, self.calculus, self.wanted)
         except Exception:
             _anomaly.warn(node)
             raise
@@ -426,19 +483,33 @@ def _alone(grad: np.ndarray[Any, Any]) -> bool:
     )
 
 
-def _leading_to(roots: Sequence[Node], targets: set[Node]) -> set[Node]:
-    """The nodes reachable from the roots from which a target can be reached, targets included."""
-    oldest = max(target.sequence for target in targets)
+def _directly(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
+
+
+def _leading_to(roots: Sequence[Node], targets: AbstractSet[Node]) -> set[Node] | None:
+    """The nodes reachable from the roots from which a target can be reached, targets included; None if all are."""
+    oldest = max(target._sequence for target in targets)
     found: set[Node] = set(roots)
-    stack = list(roots)
+    stack, elsewhere = list(roots), False
     while stack:
-        for edge in stack.pop().next:
-            if edge is not None and edge[0] not in found and edge[0].sequence <= oldest:
-                found.add(edge[0])
-                stack.append(edge[0])
+        node = stack.pop()
+        ends = True
+        for edge in node._next:
+            if edge is not None:
+                ends = False
+                if edge not in found:
+                    if edge._sequence <= oldest:
+                        found.add(edge)
+                        stack.append(edge)
+                    else:
+                        elsewhere = True
+        elsewhere = elsewhere or ends and node not in targets
+    if not elsewhere:
+        return None
     leading = found & targets
-    for node in sorted(found, key=lambda node: node.sequence, reverse=True):
-        if node not in leading and any(edge is not None and edge[0] in leading for edge in node.next):
+    for node in sorted(found, key=lambda node: node._sequence, reverse=True):
+        if node not in leading and any(edge is not None and edge in leading for edge in node._next):
             leading.add(node)
     return leading
 

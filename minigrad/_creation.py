@@ -24,7 +24,7 @@ def finish(data: Any, requires_grad: bool = False, out: Tensor | None = None, de
     if device is not None:
         check_device(device)
     if out is not None:
-        from minigrad._op import store_out
+        from minigrad._apply import store_out
 
         return store_out("out", out, make(data, None), ())
     result = make(np.asarray(data), None)

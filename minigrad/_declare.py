@@ -11,19 +11,9 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, overload
 
-from minigrad._arguments import as_method, explained
-from minigrad._op import (
-    ALIASES,
-    OPS,
-    RAW,
-    RECORDED,
-    Formula,
-    Op,
-    apply,
-    apply_inplace,
-    bind,
-    store_out,
-)
+from minigrad._apply import apply, apply_inplace, store_out
+from minigrad._arguments import as_method, bind, explained
+from minigrad._op import ALIASES, OPS, RAW, RECORDED, Formula, Op
 from minigrad._quick import quick_binary, quick_unary
 from minigrad._tensor import Tensor
 from minigrad._text import type_name
@@ -98,13 +88,13 @@ def unary(
     params = {"self": "Array"}
     found = Op(
         name, forward, formulas, promote=promote, kinds=kinds, refusal=refusal, node=node, holomorphic=holomorphic,
-        params=params,
+        params=params, elementwise=True,
     )  # fmt: skip
     written: bool | Op = bool(inplace)
     if callable(inplace):
         written = Op(
             name, forward, {"self": inplace}, promote=promote, kinds=kinds, refusal=refusal, params=params,
-            node=f"{name.capitalize()}Backward1",
+            node=f"{name.capitalize()}Backward1", elementwise=True,
         )  # fmt: skip
     return _publish(found, method, True, written, aliases, forward)
 
@@ -126,7 +116,8 @@ def binary(
     """Declare an operation on the elements of two tensors, broadcast; `numbers` lists which may be Python numbers."""
     params = {each: "ArrayOrNumber" if each in numbers else "Array" for each in ("self", "other")}
     found = Op(
-        name, forward, formulas, promote=promote, kinds=kinds, refusal=refusal, node=node, params=params
+        name, forward, formulas, promote=promote, kinds=kinds, refusal=refusal, node=node, params=params,
+        elementwise=True,
     )  # fmt: skip
     return _publish(found, method, True, inplace, aliases, forward)
 
@@ -217,9 +208,11 @@ def _publish(
     quick: Callable[..., Any] | None,
 ) -> Callable[..., Any]:
     OPS[op.name] = op
+    if "f" in op.kinds and not 0 < len(op.formulas) < len(op.operands):
+        op.quick = quick
     setattr(RAW, op.name.replace(".", "_"), op.forward)
-    made = _function(op, quick, of_method=False)
-    _expose(op.name, made, method, function, aliases, _function(op, quick, of_method=True))
+    made = _function(op, of_method=False)
+    _expose(op.name, made, method, function, aliases, _function(op, of_method=True))
     if inplace:
         written = op if inplace is True else inplace
 
@@ -260,7 +253,7 @@ def _expose_inplace(name: str, made: Callable[..., Any], aliases: Sequence[str])
 # ---- functions -------------------------------------------------------------------------------------------------------
 
 
-def _function(op: Op, quick: Callable[..., Any] | None, of_method: bool) -> Callable[..., Any]:
+def _function(op: Op, of_method: bool) -> Callable[..., Any]:
     """The public function (or method) of an operation: a fast path for what is usual, `bind` and
     `apply` for the rest."""
     count = len(op.params)
@@ -294,9 +287,9 @@ def _function(op: Op, quick: Callable[..., Any] | None, of_method: bool) -> Call
 
     if of_method:
         general = as_method(general)
-    if quick is None or "f" not in op.kinds or 0 < len(op.formulas) < len(op.operands):
+    if op.quick is None:
         return general
-    return quick_unary(op, quick, general) if len(op.operands) == 1 else quick_binary(op, quick, general)
+    return quick_unary(op, op.quick, general) if len(op.operands) == 1 else quick_binary(op, op.quick, general)
 
 
 __all__ = ["PUBLIC", "binary", "composite", "method", "op", "unary"]

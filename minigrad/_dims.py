@@ -1,8 +1,13 @@
-"""Dimension numbers: negative ones count from the end, and a 0-d tensor has dimensions -1 and 0."""
+"""Dimension numbers: negative ones count from the end, and a 0-d tensor has dimensions -1 and 0.
+
+And what torch says of shapes that do not broadcast.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 
 def wrap_dim(dim: int, ndim: int) -> int:
@@ -25,3 +30,17 @@ def wrap_dims(dim: int | Iterable[int] | None, ndim: int) -> tuple[int, ...]:
         if found.count(each) > 1:
             raise RuntimeError(f"dim {each} appears multiple times in the list of dims")
     return found or tuple(range(ndim))
+
+
+def broadcast_error(*shapes: Sequence[int]) -> RuntimeError:
+    """Torch's error for shapes of which two do not broadcast; it looks from the last dimension on."""
+    found: Sequence[int] = ()
+    for shape in shapes:
+        for back, (a, b) in enumerate(zip(reversed(found), reversed(shape), strict=False), 1):
+            if a != b and 1 not in (a, b):
+                return RuntimeError(
+                    f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension"
+                    f" {max(len(found), len(shape)) - back}"
+                )
+        found = np.broadcast_shapes(tuple(found), tuple(shape))
+    return RuntimeError(f"output with shape {[*shapes[0]]} doesn't match the broadcast shape {[*shapes[-1]]}")

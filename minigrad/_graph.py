@@ -1,8 +1,8 @@
 """The recorded graph: nodes, the edges between them, and what they save.
 
-An edge is `(node, number)`: the node that computes the gradient of something, and which of the node's outputs it is. A
-tensor that requires grad holds its edge; a node holds one edge per input (`next`). So nodes point to older nodes, down
-to the `AccumulateGrad` of each leaf, and nothing points back: no reference cycles.
+An edge is the node that computes the gradient of something; where that node has several outputs, it is an `Output` of
+it. A tensor that requires grad holds its edge; a node holds one edge per input (`_next`). So nodes point to older
+nodes, down to the `AccumulateGrad` of each leaf, and nothing points back: no reference cycles.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from minigrad.utils.hooks import RemovableHandle
 if TYPE_CHECKING:
     from minigrad._tensor import Tensor
 
-Edge: TypeAlias = "tuple[Node, int]"
+Edge: TypeAlias = "Node"
 Meta: TypeAlias = "tuple[tuple[int, ...], np.dtype[Any]]"  # the shape and dtype that a gradient must have
 
 # Decreasing numbers: a smaller one is younger. A node is younger than every node it points to, so visiting nodes in
 # ascending order meets each after all that contributes to it; it is also the order in which torch visits them.
-_sequence = itertools.count(0, -1)
+next_sequence = itertools.count(0, -1).__next__
 
 FREED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already been"
@@ -50,13 +50,38 @@ class Hooks:
         self.post_accumulate: dict[int, Callable[..., Any]] = {}
 
 
-class Node:
-    """One recorded operation: how the gradients of its outputs become those of its inputs (torch's `Node`)."""
+class Notes:
+    """What few nodes have: backward calls those that have none without looking further."""
 
-    hooks: Hooks | None = None
-    trace: Any = None  # in anomaly mode: the stack of the forward call
-    arrays: Any  # the calculus of first order; `_backward`, which knows the operations, sets it
-    plain = False  # calls nobody's code, so that when a leaf's gradient is stored meanwhile cannot be observed
+    __slots__ = ("hooks", "metadata", "plain", "trace")
+
+    def __init__(self, plain: bool = True) -> None:
+        self.plain = plain  # calls nobody's code, so that when a leaf's gradient is stored meanwhile cannot be observed
+        self.hooks: Hooks | None = None
+        self.trace: Any = None  # in anomaly mode: the stack of the forward call
+        self.metadata: dict[str, Any] = {}
+
+
+class Node:
+    """One recorded operation: how the gradients of its outputs become those of its inputs (torch's `Node`).
+
+    Nodes are many, and the garbage collector visits each: so they have slots, and whatever is rare is in `_notes`.
+    Python reads an attribute several times faster where all objects that come by are of one class: so nodes of
+    operations are of one class, `_plan.OpNode`, until `_shown` gives them the one that torch's users expect. The names
+    begin with an underscore where torch has no such attribute: a custom Function's `ctx` is a node too, and
+    belongs to its author.
+    """
+
+    __slots__ = ("__weakref__", "_dtype", "_next", "_notes", "_plan", "_sequence", "_shape")
+
+    _sequence: float
+    _next: Sequence[Edge | None]
+    _shape: tuple[int, ...]  # of the output, and so of its gradient; () and None where there are several
+    _dtype: np.dtype[Any]
+    _notes: Notes | None
+    _plan: Any  # says how backward of first order is called: `_plan.first`
+    _arrays: Any  # the calculus of first order; `_backward`, which knows the operations, sets it
+    _number = 0  # which output of `_node` this edge is
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Node:
@@ -66,33 +91,67 @@ class Node:
             )
         return object.__new__(cls)
 
-    def __init__(self, next: Sequence[Edge | None], meta: tuple[Meta, ...]) -> None:
-        self.sequence = _sequence.__next__()
-        self.next = next
-        self.meta = meta
+    def __init__(self, next: Sequence[Edge | None], meta: Sequence[Meta], plain: bool = True) -> None:
+        self._sequence = next_sequence()
+        self._next = next
+        self._plan = BY_VJP
+        self._notes = None if plain else Notes(plain)
+        self._shape, self._dtype = meta[0] if len(meta) == 1 else NO_META
         if state.anomaly:
-            self.trace = _anomaly.capture(state.backward_node)
+            self._make_notes().trace = _anomaly.capture(state.backward_node)
 
-    def vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
-        """Gradients of the inputs, one per edge of `next` (None: undefined), from those of the outputs.
+    @property
+    def _node(self) -> Node:
+        """The node that this edge leads to: itself, as it has one output."""
+        return self
+
+    @property
+    def _meta(self) -> Sequence[Meta]:
+        """Shape and dtype of each output."""
+        return ((self._shape, self._dtype),)
+
+    def _vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
+        """Gradients of the inputs, one per edge of `_next` (None: undefined), from those of the outputs.
 
         `grads` is the gradient itself when the node has one output, else a list. `calculus` says whether they are
         arrays or tensors; `wanted`, unless None, holds the nodes that need a gradient.
         """
         raise NotImplementedError
 
-    def first(self, grads: Any) -> Sequence[Any]:
-        """The `vjp` of first order, on arrays, of all inputs: what a plain backward calls."""
-        return self.vjp(grads, self.arrays, None)
-
-    def release(self) -> None:
+    def _release(self) -> None:
         """Free what was saved for backward."""
 
-    def make_hooks(self) -> Hooks:
+    def _shown(self) -> Node:
+        """This node, as users are to see it."""
+        return self
+
+    def _make_notes(self) -> Notes:
+        """This node's notes, made when there is something to note."""
+        if self._notes is None:
+            self._notes = Notes()
+        return self._notes
+
+    def _make_hooks(self) -> Hooks:
         """This node's hooks, made when the first is registered."""
-        if self.hooks is None:
-            self.hooks = Hooks()
-        return self.hooks
+        notes = self._make_notes()
+        if notes.hooks is None:
+            notes.hooks = Hooks()
+        return notes.hooks
+
+    @property
+    def _hooks(self) -> Hooks | None:
+        """The hooks registered on the node, if there are any."""
+        return None if self._notes is None else self._notes.hooks
+
+    @property
+    def _trace(self) -> Any:
+        """In anomaly mode, the stack of the forward call."""
+        return None if self._notes is None else self._notes.trace
+
+    @property
+    def _plain(self) -> bool:
+        """Whether the node's backward calls nobody's code."""
+        return self._notes is None or self._notes.plain
 
     # -- what torch shows of a node ------------------------------------------------------------------------------
 
@@ -103,15 +162,15 @@ class Node:
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """The nodes that this node hands gradients to, with the number of the output concerned."""
-        return tuple((None, 0) if edge is None else edge for edge in self.next)
+        return tuple((None, 0) if edge is None else (edge._node._shown(), edge._number) for edge in self._next)
 
     @property
     def metadata(self) -> dict[str, Any]:
         """A dictionary for the user's own notes on the node."""
-        found: dict[str, Any] = self.__dict__.setdefault("_metadata", {})
-        if self.trace is not None:
-            found.setdefault("traceback_", self.trace.lines)
-        return found
+        notes = self._make_notes()
+        if notes.trace is not None:
+            notes.metadata.setdefault("traceback_", notes.trace.lines)
+        return notes.metadata
 
     @property
     def requires_grad(self) -> bool:
@@ -123,27 +182,27 @@ class Node:
         from minigrad._backward import Tensors
 
         self._check_count(grads)
-        results = tuple(self.vjp(grads[0] if len(self.meta) == 1 else list(grads), Tensors, None))
+        results = tuple(self._vjp(grads[0] if len(self._meta) == 1 else list(grads), Tensors, None))
         return results[0] if len(results) == 1 else results
 
     def _check_count(self, grads: Sequence[Any]) -> None:
-        if len(grads) != len(self.meta):
-            raise TypeError(f"expected {len(self.meta)} arguments, got {len(grads)} instead")
+        if len(grads) != len(self._meta):
+            raise TypeError(f"expected {len(self._meta)} arguments, got {len(grads)} instead")
 
     def _sequence_nr(self) -> int:
-        return -self.sequence
+        return -int(self._sequence)
 
     @property
     def _input_metadata(self) -> tuple[_InputMetadata, ...]:
-        return tuple(map(_InputMetadata, self.meta))
+        return tuple(map(_InputMetadata, self._meta))
 
     def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(grad_inputs, grad_outputs)` after the node's backward; it may return other grad_inputs."""
-        return RemovableHandle(self.make_hooks().post, hook)
+        return RemovableHandle(self._make_hooks().post, hook)
 
     def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(grad_outputs)` before the node's backward; it may return other grad_outputs."""
-        return RemovableHandle(self.make_hooks().pre, hook)
+        return RemovableHandle(self._make_hooks().pre, hook)
 
     def __dir__(self) -> list[str]:
         return sorted([*_SHOWN, *(each for each in object.__dir__(self) if each.startswith("__"))])
@@ -172,10 +231,61 @@ class _InputMetadata:
         return f"<torch._C._autograd._InputMetadata object at {id(self):#x}>"
 
 
+class ByVjp:
+    """The plan of nodes that are none of declared operations."""
+
+    trusted = False  # whether gradients are known to have the output's shape and type
+
+    @staticmethod
+    def first(node: Node, grads: Any, keep_graph: bool) -> Sequence[Any]:
+        """The `_vjp` of first order, on arrays, of all inputs, and what is saved freed: what a plain backward calls."""
+        results = node._vjp(grads, node._arrays, None)
+        if not keep_graph:
+            node._release()
+        return results
+
+
+BY_VJP: Final = ByVjp()
 _SHOWN: Final = (  # what torch shows of a node
     "_input_metadata", "_register_hook_dict", "_sequence_nr", "_set_sequence_nr", "metadata", "name", "next_functions",
     "register_hook", "register_prehook", "requires_grad",
 )  # fmt: skip
+
+NO_META: Final[Any] = ((), None)  # instead of a shape and type, where there is no tensor or more than one
+
+
+class Output(Node):
+    """The edge to one output of a node that has several: in backward it collects that output's gradient.
+
+    It comes to the top of the heap after all that contributes to it, and just before its node. Equal to any other edge
+    to the same output.
+    """
+
+    __slots__ = ("_node", "_number")
+
+    _node: Node
+    _number: int
+
+    def __init__(self, node: Node, number: int) -> None:
+        self._node, self._number = node, number
+        self._sequence = node._sequence - (number + 1) / (len(node._meta) + 1)
+        self._next = (node,)
+        self._shape, self._dtype = node._meta[number]
+        self._notes = _HANDS_ON
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Output) and (self._node, self._number) == (other._node, other._number)
+
+    def __hash__(self) -> int:
+        return hash((self._node, self._number))
+
+
+_HANDS_ON: Final = Notes()  # makes backward look at what kind of node it is
+
+
+def edge_to(node: Node, number: int) -> Edge:
+    """The edge to an output of a node."""
+    return node if len(node._meta) == 1 else Output(node, number)
 
 
 class AccumulateGrad(Node):
@@ -184,14 +294,13 @@ class AccumulateGrad(Node):
     The leaf points here and not the other way round, so that dropping the last tensor frees everything at once.
     """
 
-    plain = True
-
     def name(self) -> str:
         return "torch::autograd::AccumulateGrad"
 
     def __init__(self, leaf: Tensor) -> None:
-        self.sequence = 1  # older than all
-        self.next = ()
+        self._sequence = 1  # older than all
+        self._next = ()
+        self._notes = None
         self.grad: Tensor | None = None
         self.enabled = True  # the leaf's requires_grad
         self.adopt(leaf)
@@ -208,7 +317,8 @@ class AccumulateGrad(Node):
         self.leaf = weakref.ref(leaf)
         self.data, self.cell = leaf._data, leaf._cell
         wanted = leaf._grad_dtype
-        self.meta = ((self.data.shape, self.data.dtype if wanted in ("own", None) else wanted.numpy),)
+        self._shape = self.data.shape
+        self._dtype = self.data.dtype if wanted in ("own", None) else wanted.numpy
 
     def __dir__(self) -> list[str]:
         return sorted([*super().__dir__(), "variable"])
@@ -220,7 +330,7 @@ class AccumulateGrad(Node):
         if leaf is None:
             from minigrad._tensor import make
 
-            leaf = make(self.data, (self, 0) if self.enabled else None)
+            leaf = make(self.data, self if self.enabled else None)
             leaf._cell, leaf._accumulator = self.cell, self
             self.leaf = weakref.ref(leaf)
         return leaf
@@ -236,11 +346,11 @@ class Saved:
     None for a plain number.
     """
 
-    __slots__ = ("_cell", "_data", "source")
+    __slots__ = ("_data", "_writes", "source")
 
-    def __init__(self, data: Any, cell: list[int], source: int | Tensor | None) -> None:
+    def __init__(self, data: Any, writes: list[int] | None, source: int | Tensor | None) -> None:
         self._data = data
-        self._cell = cell
+        self._writes = writes  # None of what nobody can write to
         self.source = source
 
     def unpack(self, node: Node) -> Tensor:
@@ -249,9 +359,9 @@ class Saved:
 
         if isinstance(self.source, Tensor):
             return self.source
-        recorded = isinstance(self.source, int) and self._data.dtype.kind in "fc"
-        tensor = make(self._data, (node, self.source) if recorded else None)  # type: ignore[arg-type]
-        tensor._cell = self._cell
+        recorded = self.source is not None and self._data.dtype.kind in "fc"
+        tensor = make(self._data, edge_to(node, self.source) if recorded else None)  # type: ignore[arg-type]
+        tensor._writes = self._writes
         return tensor
 
 
@@ -259,7 +369,7 @@ class Packed:
     """A saved value that the user's hooks replaced (`saved_tensors_hooks`)."""
 
     __slots__ = ("edge", "packed", "unpack_hook")
-    _cell = (0,)  # the user keeps the value: nothing to check
+    _writes = None  # the user keeps the value: nothing to check
 
     def __init__(
         self,
@@ -271,10 +381,10 @@ class Packed:
     ) -> None:
         tensor = saved.unpack(node)
         self.edge = tensor._edge
-        before = tensor._cell[0]
+        before = version_of(tensor)
         with no_grad():
             self.packed, self.unpack_hook = pack(tensor.detach() if detached else tensor), unpack
-        if tensor._cell[0] != before:
+        if version_of(tensor) != before:
             raise RuntimeError(
                 "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook"
                 " cannot be modified by in-place operations as this can lead to unexpected side-effects. Please open"
@@ -321,7 +431,7 @@ class SavedTensor:
                 " (self: torch._C._autograd.SavedTensor, arg0: collections.abc.Callable, arg1:"
                 f" collections.abc.Callable) -> None\n\nInvoked with: {self!r}, {pack_hook!r}, {unpack_hook!r}"
             )
-        if node.saved is None:
+        if node._saved is None:
             raise RuntimeError(
                 "Calling register_hooks on a saved tensor after it has been freed. Saved"
                 " intermediate values of the graph"
@@ -329,27 +439,35 @@ class SavedTensor:
                 " if you need to backward"
                 " through the graph a second time or if you need to access saved variables after calling backward."
             )
-        if node.saved[place] is None:
+        if node._saved[place] is None:
             raise RuntimeError("Calling register_hooks on a saved tensor with value None is forbidden")
-        if isinstance(node.saved[place], Packed):
+        if isinstance(node._saved[place], Packed):
             raise RuntimeError(
                 "Calling register_hooks on a saved tensor whose hooks have already been set. Hint:"
                 " only one pair of hooks"
                 " is allowed at a time."
             )
-        packed = Packed(node.saved[place], node, pack_hook, unpack_hook, detached=True)
-        node.saved = [packed if i == place else each for i, each in enumerate(node.saved)]
-        node.versions = [0 if i == place else each for i, each in enumerate(node.versions)]
-        node.plain = False
+        packed = Packed(node._saved[place], node, pack_hook, unpack_hook, detached=True)
+        node._keep(
+            [packed if i == place else each for i, each in enumerate(node._saved)],
+            [0 if i == place else each for i, each in enumerate(node._versions_saved())],
+        )
+        node._make_notes().plain = False
 
     @property
     def data(self) -> Tensor:
         """The value that was saved, outside of the graph."""
-        found: Tensor = self._node.saved[self._place].unpack(self._node).detach()
+        found: Tensor = self._node._saved[self._place].unpack(self._node).detach()
         return found
 
     def __repr__(self) -> str:
         return f"<torch._C._autograd.SavedTensor object at {id(self):#x}>"
+
+
+def version_of(saved: Tensor | Saved | Packed) -> int:
+    """How often the memory of a tensor, or of a saved value, was written to."""
+    writes = saved._writes
+    return 0 if writes is None else writes[0]
 
 
 def stale_error(saved: Tensor | Saved | Packed, version: int, node: Node | None) -> RuntimeError:
@@ -373,7 +491,7 @@ def stale_error(saved: Tensor | Saved | Packed, version: int, node: Node | None)
         origin = f", which is output {number} of {name.removesuffix('0').replace('Backward', '')},"
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation:"
-        f" [{kind} [{shape}]]{origin} is at version {saved._cell[0]}; expected version {version} instead."
+        f" [{kind} [{shape}]]{origin} is at version {version_of(saved)}; expected version {version} instead."
         " Hint: "
         + (
             "the backtrace further above shows the operation that failed to compute its gradient. The variable in"

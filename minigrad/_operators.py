@@ -11,9 +11,11 @@ import numpy as np
 
 from minigrad._creation import from_numpy
 from minigrad._declare import PUBLIC
+from minigrad._op import NUMBER, OPS
+from minigrad._quick import quick_operator
 from minigrad._tensor import Tensor
 
-_NUMBERS: Final = (Tensor, bool, int, float, complex, np.generic)
+_NUMBERS: Final = (Tensor, *NUMBER)
 
 # Operator -> operation. The reflected form has its own in `_REFLECTED`, or is the same operation on a number first.
 _BINARY: Final = {
@@ -100,20 +102,32 @@ def _augmented(name: str, method: str) -> Callable[..., Any]:
     return operation
 
 
+def _named(like: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    function.__name__, function.__qualname__ = like.__name__, like.__qualname__
+    return function
+
+
 def install() -> None:
     """Give Tensor its operators; called once, when the operations are declared."""
     for name, operation in _BINARY.items():
         function = PUBLIC.get(operation)
         if function is None:
             continue
-        setattr(Tensor, f"__{name}__", _forward(name, function))
+        op = OPS.get(operation)
+        forward = _forward(name, function)
+        if op is not None and op.quick is not None:
+            forward = _named(forward, quick_operator(op, op.quick, forward))
+        setattr(Tensor, f"__{name}__", forward)
         if name in _COMPARISONS:
             continue
         if name in _COMMUTATIVE:
             turned: Callable[..., Any] = functools.partial(_exchanged, function)
         else:
             turned = _REFLECTED.get(name, function)
-        setattr(Tensor, f"__r{name}__", _reflected(name, turned))
+        reflected = _reflected(name, turned)
+        if name in _COMMUTATIVE and op is not None and op.quick is not None:
+            reflected = _named(reflected, quick_operator(op, op.quick, reflected))
+        setattr(Tensor, f"__r{name}__", reflected)
         if hasattr(Tensor, operation + "_"):
             setattr(Tensor, f"__i{name}__", _augmented(name, operation + "_"))
     for name, operation in _UNARY.items():

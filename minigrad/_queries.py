@@ -11,7 +11,7 @@ from minigrad import _dtype
 from minigrad._declare import method
 from minigrad._device import CPU, check_device, device, layout, strided
 from minigrad._op import RECORDED
-from minigrad._tensor import Tensor, readonly
+from minigrad._tensor import Tensor, make, readonly
 from minigrad._text import type_name
 
 __all__ = ["is_storage", "is_tensor", "numel", "result_type", "typename"]
@@ -167,7 +167,8 @@ def as_subclass(self: Tensor, cls: type[Tensor]) -> Tensor:
     if not issubclass(cls, Tensor):
         raise RuntimeError("Creating a Tensor subclass from a class that does not inherit from Tensor is not possible.")
     view: Tensor = self[...]
-    made: Tensor = object.__new__(cls)
+    made = make(view._data, view._edge, cls)
+    made._view, made._writes = view._view, view._writes
     made.__dict__.update(view.__dict__)
     return made
 

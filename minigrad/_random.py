@@ -17,11 +17,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from minigrad import _dtype
+from minigrad._apply import apply, apply_inplace
 from minigrad._creation import checked_size, finish, like
 from minigrad._declare import composite, method
 from minigrad._device import CPU, check_device
 from minigrad._modes import state
-from minigrad._op import OPS, Array, apply, apply_inplace
+from minigrad._op import OPS, Array
 from minigrad._tensor import Tensor, make
 from minigrad.ops.shape import linear
 

@@ -21,7 +21,7 @@ from minigrad import _dtype
 from minigrad._device import contiguous_format, memory_format
 from minigrad._dims import wrap_dim
 from minigrad._dtype import from_numpy
-from minigrad._graph import AccumulateGrad, Edge, Node
+from minigrad._graph import AccumulateGrad, Edge, Node, version_of
 from minigrad._modes import state
 from minigrad._tensor_str import Size, tensor_str
 from minigrad._text import type_name
@@ -56,10 +56,12 @@ class _Uncounted(list[int]):
 class Tensor:
     """A multi-dimensional array that records what is done to it; behaves as `torch.Tensor` on a CPU."""
 
+    __slots__ = ("__dict__", "__weakref__", "_data", "_edge", "_view", "_writes")  # what every tensor has, and any may
+
     _data: Any
-    _cell: list[int]  # [number of writes], shared by all tensors that share memory
     _edge: Edge | None
-    _view: View | None = None
+    _view: View | None
+    _writes: list[int] | None  # [number of writes], shared by all tensors that share memory; None until that matters
     _accumulator: AccumulateGrad | None = None  # of a leaf: made when it first requires grad or is given one
     _grad: Tensor | None = None  # of a non-leaf that retains it
     _retains = False
@@ -88,6 +90,17 @@ class Tensor:
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _installed
         __pow__ = __neg__ = __invert__ = __and__ = __or__ = __matmul__ = __getitem__ = __setitem__ = _installed
         __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _installed
+
+    @property
+    def _cell(self) -> list[int]:
+        """The count of writes to this tensor's memory, to share or to add to."""
+        if self._writes is None:
+            self._writes = [0]
+        return self._writes
+
+    @_cell.setter
+    def _cell(self, cell: list[int]) -> None:
+        self._writes = cell
 
     def materialize(self) -> np.ndarray[Any, Any]:
         """The data as an array whose memory can be shared and written."""
@@ -123,7 +136,7 @@ class Tensor:
         if value and self._edge is None:
             accumulator = self._accumulate()
             accumulator.enabled = True
-            self._edge = (accumulator, 0)
+            self._edge = accumulator
         elif not value and self._edge is not None:
             assert self._accumulator is not None
             self._accumulator.enabled = False
@@ -156,25 +169,25 @@ class Tensor:
     def is_leaf(self) -> bool:
         """Whether no recorded operation made this tensor."""
         edge = self._edge if self._view is None else _views.current_edge(self)
-        return edge is None or isinstance(edge[0], AccumulateGrad)
+        return edge is None or type(edge) is AccumulateGrad
 
     @readonly
     def grad_fn(self) -> Node | None:
         """The node of the operation that made this tensor; None for a leaf."""
         edge = self._edge if self._view is None else _views.current_edge(self)
-        return None if edge is None or isinstance(edge[0], AccumulateGrad) else edge[0]
+        return None if edge is None or type(edge) is AccumulateGrad else edge._node._shown()
 
     @readonly
     def output_nr(self) -> int:
         """Which output of `grad_fn` this tensor is."""
         edge = self._edge if self._view is None else _views.current_edge(self)
-        return 0 if edge is None else edge[1]
+        return 0 if edge is None else edge._number
 
     @readonly
     def _version(self) -> int:
         if self._inference:
             raise RuntimeError("Inference tensors do not track version counter.")
-        return self._cell[0]
+        return version_of(self)
 
     @property
     def grad(self) -> Tensor | None:
@@ -237,7 +250,7 @@ class Tensor:
             return
         import weakref
 
-        edge[0].make_hooks().retain[edge[1]] = weakref.ref(self)
+        edge._node._make_hooks().retain[edge._number] = weakref.ref(self)
         self._retains = True
 
     @readonly
@@ -250,32 +263,32 @@ class Tensor:
         edge = _views.current_edge(self)
         if edge is None:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        hooks = edge[0].make_hooks()
+        hooks = edge._node._make_hooks()
         hooks.tensor_registered = True
-        return RemovableHandle(hooks.tensor, (edge[1], hook))
+        return RemovableHandle(hooks.tensor, (edge._number, hook))
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
         """Call `hook(leaf)` after this leaf's `.grad` was added to."""
         edge = _views.current_edge(self)
         if edge is None:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        if not isinstance(edge[0], AccumulateGrad):
+        if not isinstance(edge, AccumulateGrad):
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
-        return RemovableHandle(edge[0].make_hooks().post_accumulate, hook)
+        return RemovableHandle(edge._make_hooks().post_accumulate, hook)
 
     @property
     def _backward_hooks(self) -> OrderedDict[int, Any] | None:
         """The hooks that were registered on this tensor, by the ids of their handles; None before the first."""
         edge = _views.current_edge(self)
-        hooks = None if edge is None else edge[0].hooks
+        hooks = None if edge is None else edge._node._hooks
         if edge is None or hooks is None or not hooks.tensor_registered:
             return None
-        return OrderedDict((id, hook) for id, (number, hook) in hooks.tensor.items() if number == edge[1])
+        return OrderedDict((id, hook) for id, (number, hook) in hooks.tensor.items() if number == edge._number)
 
     @property
     def _post_accumulate_grad_hooks(self) -> OrderedDict[int, Any] | None:
         """The hooks that run after the leaf's gradient was added to; None if there are none."""
-        hooks = None if self._accumulator is None else self._accumulator.hooks
+        hooks = None if self._accumulator is None else self._accumulator._hooks
         return OrderedDict(hooks.post_accumulate) if hooks is not None and hooks.post_accumulate else None
 
     def detach(self) -> Tensor:
@@ -306,7 +319,8 @@ class Tensor:
         self.materialize()
         found = make(self._data, None)
         found._conj, found._mirror = self._conj, self._mirror
-        found._cell += self._cell[1:]  # the conjugates of the memory
+        if self._writes is not None:
+            found._cell += self._writes[1:]  # the conjugates of the memory
         return infer(found) if self._inference else found
 
     @data.deleter
@@ -319,14 +333,15 @@ class Tensor:
             raise TypeError(f"Variable data has to be a tensor, but got {type_name(value)}")
         if self.requires_grad and value._data.dtype.kind not in "fc":
             raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
-        recorded = self._edge is not None and sys.getrefcount(self._edge) > 2  # some graph holds it too
+        # Whether some graph holds it too: the references from here are `_edge`, `_accumulator` and the argument.
+        recorded = self._edge is not None and sys.getrefcount(self._edge) > 3
         same = recorded and self._data.dtype == value._data.dtype
         self._data = value.materialize()
         if self._accumulator is not None:
-            meta = self._accumulator.meta
+            shape = self._accumulator._shape
             self._accumulator.adopt(self)
             if same:  # as in torch, what is recorded still expects gradients of the old shape
-                self._accumulator.meta = meta
+                self._accumulator._shape = shape
 
     @readonly
     def name(self) -> None:
@@ -608,7 +623,7 @@ class Tensor:
         return result
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        hooks = None if self._accumulator is None else self._accumulator.hooks
+        hooks = None if self._accumulator is None else self._accumulator._hooks
         for _, hook in [] if hooks is None else hooks.tensor.values():
             warnings.warn(
                 f"backward hook {hook!r} on tensor will not be serialized.  If this is expected, you can decorate the"
@@ -645,7 +660,7 @@ def make(data: Any, edge: Edge | None, kind: type[Tensor] = Tensor) -> Tensor:
     tensor: Tensor = object.__new__(kind)
     tensor._data = data
     tensor._edge = edge
-    tensor._cell = [0]
+    tensor._view = tensor._writes = None
     return tensor
 
 
@@ -661,7 +676,7 @@ def _real(number: Any, kind: str) -> Any:
 def infer(tensor: Tensor) -> Tensor:
     """Mark a tensor as made in inference mode."""
     tensor._inference = True
-    tensor._cell = _Uncounted()
+    tensor._writes = _Uncounted()
     return tensor
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from minigrad._graph import AccumulateGrad, Edge, Node
+from minigrad._graph import AccumulateGrad, Edge, Node, version_of
 from minigrad._modes import state
 from minigrad._tensor import Tensor, infer
 
@@ -29,7 +29,7 @@ class View:
     def __init__(self, base: Tensor, made: int) -> None:
         self.base = base
         self.made = made
-        self.version = base._cell[0]  # the version that the view's own history accounts for
+        self.version = version_of(base)  # the version that the view's own history accounts for
 
 
 def address(array: np.ndarray[Any, Any]) -> int:
@@ -185,29 +185,27 @@ def current_edge(tensor: Tensor) -> Edge | None:
     view = tensor._view
     if view is None or tensor._edge is None and not view.base.requires_grad:
         return tensor._edge
-    if view.version != tensor._cell[0]:
+    if view.version != version_of(tensor):
         if view.made != DEFAULT:
             _refuse(tensor, view, "its base or another view of its base has been")
         if view.base.requires_grad:
             if tensor._mirror is not None:
                 raise NotImplementedError(_BEHIND)
-            _set_edge(tensor, (AsStridedBackward0(tensor, view.base), 0))
-        view.version = tensor._cell[0]
+            _set_edge(tensor, AsStridedBackward0(tensor, view.base))
+        view.version = version_of(tensor)
     elif tensor._edge is None:  # made under no_grad, or before its base required grad: gradients end here, unused
-        tensor._edge = (tensor._accumulate(), 0)
+        tensor._edge = tensor._accumulate()
     return tensor._edge
 
 
 class AsStridedBackward0(Node):
     """The history of a view made anew: the part of its base that it is."""
 
-    plain = True
-
     def __init__(self, view: Tensor, base: Tensor) -> None:
         super().__init__((edge_of(base),), ((view._data.shape, view._data.dtype),))
         self.part = Part(view.materialize(), base.materialize())
 
-    def vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
+    def _vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
         return (None if grads is None else calculus.xp.put_part(grads, self.part),)
 
 
@@ -218,10 +216,10 @@ class CopySlices(Node):
     """The history of a base after a write to one of its views: `function` for the part written, the rest as before."""
 
     def __init__(self, view: Tensor, base: Tensor, function: Node) -> None:
-        super().__init__([edge_of(base), *function.next[1:]], ((base._data.shape, base._data.dtype),))
+        meta = ((base._data.shape, base._data.dtype),)
+        super().__init__([edge_of(base), *function._next[1:]], meta, function._plain)
         self.part = Part(view.materialize(), base.materialize())
         self.function = function
-        self.plain = function.plain
 
     def name(self) -> str:
         return "torch::autograd::CopySlices"
@@ -229,19 +227,19 @@ class CopySlices(Node):
     def __repr__(self) -> str:
         return f"<CopySlices object at {id(self):#x}>"
 
-    def vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
+    def _vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
         if grads is None:
-            return [None] * len(self.next)
+            return [None] * len(self._next)
         part = calculus.xp.take_part(grads, self.part)
-        first, *rest = self.function.vjp(part, calculus, None)
+        first, *rest = self.function._vjp(part, calculus, None)
         if first is None:
             first = calculus.zeros(part.shape, calculus.dtype(part))
         else:
-            first = calculus.fit(first, self.function.meta[0])
+            first = calculus.fit(first, self.function._meta[0])
         return [calculus.xp.set_part(grads, self.part, first), *rest]
 
-    def release(self) -> None:
-        self.function.release()
+    def _release(self) -> None:
+        self.function._release()
 
 
 CopySlices.__module__ = "builtins"
@@ -286,8 +284,8 @@ def _dense(array: np.ndarray[Any, Any]) -> bool:
 def _refuse(tensor: Tensor, view: View, what: str) -> None:
     """Torch's errors for a write to (or behind the back of) a view that the graph cannot follow."""
     mode, now = ("inference", "in normal mode") if view.made == INFERENCE else ("no_grad", "with grad mode enabled")
-    if tensor._edge is not None and not isinstance(tensor._edge[0], AccumulateGrad):
-        function, number = tensor._edge
+    if tensor._edge is not None and not isinstance(tensor._edge, AccumulateGrad):
+        function, number = tensor._edge._node, tensor._edge._number
         name = function.name().removesuffix("0").removesuffix("Backward")
         start = f"Output {number} of {name} is a view and {what} modified inplace."
         if view.made in (NO_GRAD, INFERENCE):
@@ -323,17 +321,17 @@ def rebase_history(tensor: Tensor, node: Node) -> None:
     """Make `node`, whose first input is the old `tensor`, the history of the tensor that was written to."""
     view = tensor._view
     if view is None:
-        _set_edge(tensor, (node, 0))
+        _set_edge(tensor, node)
         return
     base = view.base
-    _set_edge(base, (CopySlices(tensor, base, node), 0))
+    _set_edge(base, CopySlices(tensor, base, node))
 
 
 def _set_edge(tensor: Tensor, edge: Edge) -> None:
     """Give a tensor a new history; retain_grad goes with the tensor, other hooks stay where they were registered."""
     old = tensor._edge
     tensor._edge = edge
-    if tensor._retains and old is not None and old[0].hooks is not None:
-        reference = old[0].hooks.retain.pop(old[1], None)
+    if tensor._retains and old is not None and (hooks := old._node._hooks) is not None:
+        reference = hooks.retain.pop(old._number, None)
         if reference is not None:
-            edge[0].make_hooks().retain[edge[1]] = reference
+            edge._node._make_hooks().retain[edge._number] = reference

@@ -61,15 +61,15 @@ class _Level:
         edge = current_edge(tensor)
         if edge is None or not self.outside:
             return False
-        seen, stack = {edge[0]}, [edge[0]]
+        seen, stack = {edge}, [edge]
         while stack:
             node = stack.pop()
             if isinstance(node, AccumulateGrad) and node not in self.leaves:
                 return True
-            for each in node.next:
-                if each is not None and each[0] not in seen:
-                    seen.add(each[0])
-                    stack.append(each[0])
+            for each in node._next:
+                if each is not None and each not in seen:
+                    seen.add(each)
+                    stack.append(each)
         return False
 
 

@@ -9,14 +9,14 @@ import math
 import warnings
 from collections.abc import Sequence
 from operator import index
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from minigrad._backward import run
 from minigrad._declare import PUBLIC
 from minigrad._dtype import from_numpy
-from minigrad._graph import Edge, Meta
+from minigrad._graph import Edge, Meta, edge_to
 from minigrad._modes import (
     detect_anomaly,
     enable_grad,
@@ -83,7 +83,7 @@ def backward(
             )
         grad_tensors = grad_variables
     _check_flags(retain_graph, create_graph)
-    roots = _roots(_listed(tensors), grad_tensors)
+    roots, gradients = _roots(_listed(tensors), grad_tensors)
     targets = None
     if inputs is not None:
         targets = []
@@ -91,7 +91,7 @@ def backward(
             if isinstance(each, Tensor):
                 each.retain_grad()
             targets.append(_target(each))
-    run(roots, create_graph if retain_graph is None else retain_graph, create_graph, targets)
+    run(roots, gradients, create_graph if retain_graph is None else retain_graph, create_graph, targets)
     if create_graph:
         warnings.warn(
             "Using backward() with create_graph=True will create a reference cycle between the parameter and its"
@@ -139,10 +139,10 @@ def grad(
     if is_grads_batched:
         return _batched(outputs, wanted, grad_outputs, bool(create_graph if retain_graph is None else retain_graph),
                         create_graph, allow_unused, materialize_grads)
-    roots = _roots(_listed(outputs), grad_outputs)
+    roots, gradients = _roots(_listed(outputs), grad_outputs)
     targets = [_target(each) for each in wanted]
     keep = create_graph if retain_graph is None else retain_graph
-    found = run(roots, keep, create_graph, targets, accumulate=False)
+    found = run(roots, gradients, keep, create_graph, targets, accumulate=False)
     for number, (each, result) in enumerate(zip(wanted, found, strict=True)):
         if result is None:
             if not allow_unused:
@@ -200,7 +200,7 @@ def _check_flags(*flags: Any) -> None:
 def _target(given: Any) -> Edge:
     """Where the gradient of an input, a tensor or a GradientEdge, is computed."""
     if isinstance(given, graph.GradientEdge):
-        return given.node, given.output_nr
+        return edge_to(given.node, given.output_nr)
     if not isinstance(given, Tensor):
         raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type_name(given)}")
     edge = edge_of(given)
@@ -213,19 +213,23 @@ def _listed(tensors: Any) -> Sequence[Any]:
     return (tensors,) if isinstance(tensors, (Tensor, graph.GradientEdge)) else tuple(tensors)
 
 
+_ONES: Final = {each: each.type(1) for each in map(np.dtype, ("float16", "float32", "float64"))}
+
+
 def _root(given: Any) -> tuple[Edge | None, Meta]:
     """The edge of what to go back from, a tensor or a GradientEdge, with the shape and type of its gradient."""
     if isinstance(given, graph.GradientEdge):
-        return (given.node, given.output_nr), given.node.meta[given.output_nr]
+        return edge_to(given.node, given.output_nr), given.node._meta[given.output_nr]
     if not isinstance(given, Tensor):
         raise AssertionError("Expected output to be a torch.Tensor")
     return edge_of(given), (given._data.shape, given._data.dtype)
 
 
-def _roots(tensors: Sequence[Any], given: Any) -> list[tuple[Edge, Tensor]]:
-    """Each tensor's edge with the gradient to start from; the errors are torch's."""
-    gradients: Sequence[Any] = [None] * len(tensors) if given is None else _listed(given)
-    roots = []
+def _roots(tensors: Sequence[Any], given: Any) -> tuple[list[Edge], list[Tensor]]:
+    """Each tensor's edge, and the gradients to start from; the errors are torch's."""
+    gradients: Sequence[Any] = (None,) * len(tensors) if given is None else _listed(given)
+    roots: list[Edge] = []
+    starts: list[Tensor] = []
     for number, (each, gradient) in enumerate(zip(tensors, gradients, strict=False)):
         edge, (shape, dtype) = _root(each)
         if isinstance(gradient, Tensor):
@@ -249,13 +253,14 @@ def _roots(tensors: Sequence[Any], given: Any) -> list[tuple[Edge, Tensor]]:
                 raise RuntimeError(
                     f"grad can be implicitly created only for real scalar outputs but got {from_numpy(dtype)}"
                 )
-            gradient = make(np.ones(shape, dtype) if shape else dtype.type(1), None)
+            gradient = make(np.ones(shape, dtype) if shape else _ONES[dtype], None)
         if edge is None:
             raise RuntimeError(f"element {number} of tensors does not require grad and does not have a grad_fn")
-        roots.append((edge, gradient))
+        roots.append(edge)
+        starts.append(gradient)
     if len(gradients) < len(tensors):
         raise RuntimeError(f"got {len(tensors)} tensors and {len(gradients)} gradients")
-    return roots
+    return roots, starts
 
 
 def _backward_method(

@@ -9,13 +9,23 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from minigrad._graph import FREED, Edge, Node, Packed, Saved, SavedTensor, stale_error
+from minigrad._graph import (
+    FREED,
+    NO_META,
+    Edge,
+    Meta,
+    Node,
+    Packed,
+    Saved,
+    SavedTensor,
+    edge_to,
+    stale_error,
+    version_of,
+)
 from minigrad._modes import no_grad, state
 from minigrad._tensor import Tensor, make
 from minigrad._text import type_name
 from minigrad._views import FUNCTION, check_inplace, edge_of, mark_view, rebase_history
-
-_NOT_A_TENSOR: Final[Any] = ((), None)  # instead of an output's shape and type
 
 
 class FunctionCtx:
@@ -71,24 +81,25 @@ _OF_NODE: Final = {  # what a ctx shows of its node
     "register_hook", "register_prehook", "requires_grad", "saved_tensors", "saved_variables",
 }  # fmt: skip
 _OF_ENGINE: Final = {  # what is set on a node, and not on its ctx
-    "count", "ctx", "hooks", "meta", "next", "places", "plain", "saved", "sequence", "trace", "versions",
+    "_count", "_dtype", "_meta", "_next", "_notes", "_places", "_plan", "_saved", "_sequence", "_shape", "_versions",
+    "ctx",
 }  # fmt: skip
 
 
 class BackwardCFunction(Node):
     """The node of a Function's application; what its `ctx` has can be read, and set, here as well."""
 
-    plain = False
+    _meta: Sequence[Meta] = ()
     function: type[Function]
     context: type[_Context]
     ctx: _Context
-    saved: Sequence[Tensor | Saved | Packed | None] | None = ()
-    versions: Sequence[int] = ()
-    places: Sequence[int] = ()  # of the tensors among the arguments, in order of `next`
-    count = 0  # of the arguments
+    _saved: Sequence[Tensor | Saved | Packed | None] | None = ()
+    _versions: Sequence[int] = ()
+    _places: Sequence[int] = ()  # of the tensors among the arguments, in order of `_next`
+    _count = 0  # of the arguments
 
     def __init__(self) -> None:
-        super().__init__((), ())
+        super().__init__((), (), plain=False)
         self.ctx = self.context(self)
 
     def __getattr__(self, name: str) -> Any:
@@ -102,12 +113,12 @@ class BackwardCFunction(Node):
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
         """What `save_for_backward` kept; RuntimeError once freed, or if it was written to."""
-        if self.saved is None:
+        if self._saved is None:
             raise RuntimeError(FREED)
-        for each, version in zip(self.saved, self.versions, strict=True):
-            if each is not None and each._cell[0] != version:
+        for each, version in zip(self._saved, self._versions, strict=True):
+            if each is not None and version_of(each) != version:
                 raise stale_error(each, version, self)
-        return tuple(None if each is None else each.unpack(self) for each in self.saved)
+        return tuple(None if each is None else each.unpack(self) for each in self._saved)
 
     @property
     def saved_variables(self) -> tuple[Tensor | None, ...]:
@@ -117,9 +128,9 @@ class BackwardCFunction(Node):
 
     @property
     def _raw_saved_tensors(self) -> tuple[Any, ...]:
-        if self.saved is None:
+        if self._saved is None:
             raise RuntimeError(FREED)
-        return tuple(SavedTensor(self, place) for place in range(len(self.saved)))
+        return tuple(SavedTensor(self, place) for place in range(len(self._saved)))
 
     def __dir__(self) -> list[str]:
         return list(object.__dir__(self))
@@ -130,45 +141,51 @@ class BackwardCFunction(Node):
         """Call the Function's backward by hand."""
         return self.function._backward()(self.ctx, *grads)
 
-    def release(self) -> None:
-        if self.saved:
-            self.saved = None
+    def _keep(self, saved: Sequence[Any], versions: Sequence[int]) -> None:
+        self._saved, self._versions = saved, versions
 
-    def vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
-        given = [grads] if len(self.meta) == 1 else list(grads)
+    def _versions_saved(self) -> Sequence[int]:
+        return self._versions
+
+    def _release(self) -> None:
+        if self._saved:
+            self._saved = None
+
+    def _vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
+        given = [grads] if len(self._meta) == 1 else list(grads)
         if self.ctx.materialize_grads:
             given = [
-                calculus.zeros(*meta) if g is None and meta is not _NOT_A_TENSOR else g
-                for g, meta in zip(given, self.meta, strict=True)
+                calculus.zeros(*meta) if g is None and meta is not NO_META else g
+                for g, meta in zip(given, self._meta, strict=True)
             ]
         answer = self.function._backward()(self.ctx, *map(calculus.wrap, given))
         answers = list(answer) if isinstance(answer, tuple) else [answer]
-        if len(answers) > self.count and all(each is None for each in answers[self.count :]):
-            answers = answers[: self.count]
-        if len(answers) != self.count:
+        if len(answers) > self._count and all(each is None for each in answers[self._count :]):
+            answers = answers[: self._count]
+        if len(answers) != self._count:
             raise RuntimeError(
-                f"function {self.name()} returned an incorrect number of gradients (expected {self.count}, got"
+                f"function {self.name()} returned an incorrect number of gradients (expected {self._count}, got"
                 f" {len(answers)})"
             )
         for place, each in enumerate(answers):
-            if each is not None and place not in self.places:
+            if each is not None and place not in self._places:
                 raise RuntimeError(
                     f"function {self.name()} returned a gradient different than None at position {place + 1}, but the"
                     " corresponding forward input was not a Variable"
                 )
             if each is not None and not isinstance(each, Tensor):
                 raise RuntimeError(f"expected Variable or None (got {type_name(each)})")
-        for place, edge in zip(self.places, self.next, strict=True):
+        for place, edge in zip(self._places, self._next, strict=True):
             each = answers[place]
             if each is None or edge is None or each._data.dtype.kind != "c":
                 continue
-            if edge[0].meta[edge[1]][1].kind != "c":
+            if edge._dtype.kind != "c":
                 raise RuntimeError(
                     "Expected isFloatingType(grad.scalar_type()) || (input_is_complex == grad_is_complex) to be true,"
                     " but got false.  (Could this error message be improved?  If so, please report an enhancement"
                     " request to PyTorch.)"
                 )
-        return [calculus.unwrap(answers[place]) for place in self.places]
+        return [calculus.unwrap(answers[place]) for place in self._places]
 
 
 class _FunctionMeta(type):
@@ -285,8 +302,8 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
             else:
                 result = cls.forward(*args)
                 cls.setup_context(ctx, args, result)
-        node.next, node.count = edges, len(args)
-        node.places = [place for place, each in enumerate(args) if isinstance(each, Tensor)]
+        node._next, node._count = edges, len(args)
+        node._places = [place for place, each in enumerate(args) if isinstance(each, Tensor)]
         return _record(node, tensors, result, recording)
 
 
@@ -302,9 +319,11 @@ def _record(node: BackwardCFunction, inputs: Sequence[Tensor], result: Any, reco
                 " are modified inplace must all be outputs of the Function."
             )
     numbers: dict[int, int] = {}  # output object -> its number
-    node.meta = tuple(
-        (o._data.shape, o._data.dtype) if isinstance(o, Tensor) else _NOT_A_TENSOR for o in outputs
+    node._meta = tuple(
+        (o._data.shape, o._data.dtype) if isinstance(o, Tensor) else NO_META for o in outputs
     )
+    if len(node._meta) == 1:
+        node._shape, node._dtype = node._meta[0]
     answers = []
     for number, output in enumerate(outputs):
         if not isinstance(output, Tensor):
@@ -318,7 +337,7 @@ def _record(node: BackwardCFunction, inputs: Sequence[Tensor], result: Any, reco
                 f"save_for_backward can only save variables, but argument {place} is of type {type(kept).__name__}"
             )
     if recording:
-        node.saved = [
+        node._saved = [
             Saved(each._data, each._cell, numbers[id(each)])
             if each is not None and id(each) in numbers and not any(each is given for given in inputs)
             else each
@@ -326,8 +345,8 @@ def _record(node: BackwardCFunction, inputs: Sequence[Tensor], result: Any, reco
         ]
         if state.saved_tensors_hooks:
             pack, unpack = state.saved_tensors_hooks[-1]
-            node.saved = [None if each is None else Packed(each, node, pack, unpack) for each in node.saved]
-        node.versions = [0 if each is None else each._cell[0] for each in node.saved]
+            node._saved = [None if each is None else Packed(each, node, pack, unpack) for each in node._saved]
+        node._versions = [0 if each is None else version_of(each) for each in node._saved]
     ctx.to_save = ctx.dirty_tensors = None
     if isinstance(result, tuple):
         return tuple(answers)
@@ -366,7 +385,7 @@ def _output(node: BackwardCFunction, inputs: Sequence[Tensor], output: Tensor, n
             check_inplace(output)
             rebase_history(output, node)
             if output._view is None:
-                output._edge = (node, number)
+                output._edge = edge_to(node, number)
         return output
     if any(output is each for each in inputs):  # an input returned as it is becomes another tensor, on the same memory
         if marked:
@@ -376,7 +395,7 @@ def _output(node: BackwardCFunction, inputs: Sequence[Tensor], output: Tensor, n
         output = alias
     elif output._view is not None:
         output._view.made = FUNCTION
-    output._edge = (node, number) if recording and differentiable else None
+    output._edge = edge_to(node, number) if recording and differentiable else None
     return output
 
 
@@ -407,13 +426,11 @@ def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
 class Error(Node):
     """A node whose backward refuses (torch's DelayedError)."""
 
-    plain = False
-
-    def vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
+    def _vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
         raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
 
 
 def _refusing(tensor: Tensor) -> Tensor:
     made = make(tensor._data, None)
-    made._edge = (Error((), ((tensor._data.shape, tensor._data.dtype),)), 0)
+    made._edge = Error((), ((tensor._data.shape, tensor._data.dtype),), plain=False)
     return made

@@ -297,7 +297,7 @@ def _check_zero(outputs: Sequence[Tensor], inputs: tuple[Any, ...]) -> None:
 class UndefinedGrad(Node):
     """Passes no gradient on, whatever it gets."""
 
-    def vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
+    def _vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
         return (None,)
 
 
@@ -309,7 +309,7 @@ def _check_undefined(func: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
         outputs = list(_differentiable(func(*inputs)))
         for i in chosen:
             output = outputs[i]
-            edge = (UndefinedGrad((edge_of(output),), ((output._data.shape, output._data.dtype),)), 0)
+            edge = UndefinedGrad((edge_of(output),), ((output._data.shape, output._data.dtype),), plain=False)
             outputs[i] = make(output._data, edge)
         zeros = [make(np.zeros_like(each._data), None) for each in outputs]
         try:

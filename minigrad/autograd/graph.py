@@ -122,7 +122,7 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
         raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
     edge = current_edge(tensor)
     assert edge is not None
-    return GradientEdge(*edge)
+    return GradientEdge(edge._node._shown(), edge._number)
 
 
 def increment_version(tensor: Tensor | Sequence[Tensor]) -> None:

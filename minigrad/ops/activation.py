@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from minigrad._apply import apply_inplace
+from minigrad._arguments import bind
 from minigrad._declare import PUBLIC, composite, op, unary
-from minigrad._op import OPS, Array, Formula, Op, apply_inplace, bind
+from minigrad._op import OPS, Array, Formula, Op
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import kind
 from minigrad.ops._where import where

@@ -7,8 +7,9 @@ from typing import Any, Final
 import numpy as np
 
 from minigrad import _dtype
+from minigrad._apply import apply
 from minigrad._declare import composite, method, op
-from minigrad._op import OPS, RAW, RECORDED, Array, apply
+from minigrad._op import OPS, RAW, RECORDED, Array
 from minigrad._tensor import Tensor
 from minigrad._text import type_name
 from minigrad._views import mark_conjugate

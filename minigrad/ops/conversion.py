@@ -11,10 +11,11 @@ import numpy as np
 from minigrad import _creation, _dtype
 from minigrad._declare import composite, method
 from minigrad._device import check_device, contiguous_format, preserve_format
+from minigrad._dims import broadcast_error
 from minigrad._op import RAW, RECORDED, Array, ArrayOrNumber
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import fitted
-from minigrad.ops.shape import broadcast_error, internal, linear
+from minigrad.ops.shape import internal, linear
 
 # ---- copies ----------------------------------------------------------------------------------------------------------
 
@@ -172,7 +173,7 @@ def _unavailable(name: str) -> Callable[..., Any]:
     def made(self: Tensor, *args: Any, **kwargs: Any) -> Any:
         check_device(name)
 
-    made.__doc__ = "RuntimeError: there is no such device here."
+    made.__doc__ = "AssertionError or NotImplementedError, as in torch: there is no such device here."
     return made
 
 

@@ -8,27 +8,16 @@ from typing import Any, Final
 import numpy as np
 
 from minigrad import _dtype
+from minigrad._apply import apply, apply_inplace, check_written
 from minigrad._declare import composite, method
-from minigrad._dims import wrap_dim
+from minigrad._dims import broadcast_error, wrap_dim
 from minigrad._graph import stale_error
-from minigrad._op import OPS, RAW, Array, ArrayOrNumber, Size, apply, apply_inplace, check_written
+from minigrad._op import OPS, RAW, Array, ArrayOrNumber, Size
 from minigrad._tensor import Tensor, make
 from minigrad._text import type_name
 from minigrad.ops._checks import fitted, kind, real_node, refuse_kinds
 from minigrad.ops.conversion import cast_array, fitted_to_store
-from minigrad.ops.shape import (
-    alias,
-    at,
-    broadcast,
-    broadcast_error,
-    expand,
-    internal,
-    linear,
-    select,
-    slice_,
-    unsqueeze,
-    view,
-)
+from minigrad.ops.shape import alias, at, broadcast, expand, internal, linear, select, slice_, unsqueeze, view
 
 # ---- masks -----------------------------------------------------------------------------------------------------------
 

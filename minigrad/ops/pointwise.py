@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from minigrad._apply import apply_inplace
 from minigrad._arguments import combination_error
 from minigrad._declare import PUBLIC, binary, composite, op, unary
 from minigrad._dtype import complex128 as COMPLEX
 from minigrad._dtype import float64 as DOUBLE
 from minigrad._dtype import result_type
-from minigrad._op import OPS, Array, ArrayAsIs, ArrayOrNumber, apply_inplace, is_number
+from minigrad._op import OPS, Array, ArrayAsIs, ArrayOrNumber, is_number
 from minigrad._tensor import Tensor
 from minigrad.ops import shape  # noqa: F401  (declares conj)
 from minigrad.ops._checks import fitted, kind, real_node, refuse_kinds

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided as _as_strided
 
 from minigrad import _dtype
-from minigrad._arguments import combination_error
+from minigrad._apply import apply
+from minigrad._arguments import bind, combination_error
 from minigrad._declare import composite, method, op, unary
 from minigrad._device import contiguous_format
-from minigrad._dims import wrap_dim, wrap_dims
-from minigrad._op import OPS, RAW, RECORDED, Array, Dims, Op, Size, apply, bind
+from minigrad._dims import broadcast_error, wrap_dim, wrap_dims
+from minigrad._op import OPS, RAW, RECORDED, Array, Dims, Op, Size
 from minigrad._tensor import Tensor, readonly
 from minigrad._views import Part, address, check_inplace, edge_of, extent
 
@@ -75,17 +76,6 @@ def zeros_as(shape: Any, like: Array) -> Array:
 
 
 # ---- shapes ----------------------------------------------------------------------------------------------------------
-
-
-def broadcast_error(wanted: Size, given: Size) -> RuntimeError:
-    """Torch's error for a shape that does not broadcast to (or with) another."""
-    for back, (a, b) in enumerate(zip(reversed(wanted), reversed(given), strict=False), 1):
-        if a != b and 1 not in (a, b):
-            return RuntimeError(
-                f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension"
-                f" {max(len(wanted), len(given)) - back}"
-            )
-    return RuntimeError(f"output with shape {list(wanted)} doesn't match the broadcast shape {list(given)}")
 
 
 def broadcast(*shapes: Size) -> Size:
@@ -265,7 +255,9 @@ def expand(self: Array, size: Size, *, implicit: bool = False) -> Array:
 
 def _repeated(self: Array, size: Size) -> Array:
     """What `expand` is to formulas: on arrays, and sizes that are known to fit."""
-    data = np.asarray(self)
+    if isinstance(self, np.generic):
+        return np.ndarray(size, self.dtype, self, 0, (0,) * len(size))
+    data = self
     lead = len(size) - data.ndim
     strides = (*(0,) * lead, *[step if n == m else 0 for n, m, step in zip(data.shape, size[lead:], data.strides)])
     return _geometry(data, size, strides)
