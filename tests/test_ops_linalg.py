@@ -407,6 +407,7 @@ LINALG = {
     "lstsq": (lambda t, a, b: t.linalg.lstsq(a, b), T, noise(5, 2)),
     "lstsq wide": (lambda t, a, b: t.linalg.lstsq(a, b), W, B),
     "lstsq residuals": (lambda t, a, b: t.linalg.lstsq(a, b, driver="gels"), T, noise(5, 2)),
+    "lstsq, no residuals": (lambda t, a, b: t.linalg.lstsq(a, b)[1], A, B),
     "lstsq gelsd": (lambda t, a, b: t.linalg.lstsq(a, b, driver="gelsd"), noise(2, 4, 2), noise(2, 4, 3)),
     "lstsq vectors": (lambda t, a, b: t.linalg.lstsq(a, b), noise(2, 3, 2), noise(2, 3)),
     "matrix_power": (lambda t, a: [t.linalg.matrix_power(a, n) for n in (1, 2, 3, 5, -1, -2)], BATCH),

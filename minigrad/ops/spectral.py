@@ -258,14 +258,15 @@ def _lstsq_vjps(xp: Any, given: Any, A: Any, B: Any, solution: Any, wrt_A: bool)
     if vector:
         B, solution = xp.unsqueeze(B, -1), xp.unsqueeze(solution, -1)
         grad = None if grad is None else xp.unsqueeze(grad, -1)
-    result = 0
+    result = None  # where neither has elements that a gradient came from, nothing depends on anything
     if grad is not None:
         inverse = xp.linalg_pinv(A)
         result = _pinv_vjp(xp, grad @ adjoint(xp, B), A, inverse) if wrt_A else adjoint(xp, inverse) @ grad
     if grad_residuals is not None and m.value(grad_residuals).size:
         rest = 2 * m.column_scaled(xp, A @ solution - B, grad_residuals)
-        result = result + rest @ adjoint(xp, solution) if wrt_A else result - rest
-    return xp.squeeze(result, -1) if vector and not wrt_A else result
+        part = rest @ adjoint(xp, solution) if wrt_A else -rest
+        result = part if result is None else result + part
+    return xp.squeeze(result, -1) if vector and not wrt_A and result is not None else result
 
 
 @op("linalg._lstsq", node="LinalgLstsqBackward0", function=False, returns=return_types.linalg_lstsq, holomorphic=False,
