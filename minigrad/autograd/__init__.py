@@ -16,7 +16,7 @@ import numpy as np
 from minigrad._backward import run
 from minigrad._declare import PUBLIC
 from minigrad._dtype import from_numpy
-from minigrad._graph import Edge, Meta, edge_to
+from minigrad._graph import AccumulateGrad, Edge, Meta, edge_to
 from minigrad._modes import (
     detect_anomaly,
     enable_grad,
@@ -254,7 +254,8 @@ def _roots(tensors: Sequence[Any], given: Any) -> tuple[list[Edge], list[Tensor]
                     f"grad can be implicitly created only for real scalar outputs but got {from_numpy(dtype)}"
                 )
             gradient = make(np.ones(shape, dtype) if shape else _ONES[dtype], None)
-        if edge is None:
+        # A view made under no_grad has an end of the graph of its own, which keeps nothing.
+        if edge is None or (type(edge) is AccumulateGrad and not edge.enabled):
             raise RuntimeError(f"element {number} of tensors does not require grad and does not have a grad_fn")
         roots.append(edge)
         starts.append(gradient)
