@@ -21,7 +21,7 @@ from conformance.decoder import FANNED, NARROW, SHORT, SIZE, SLOTS, STEP, STEPS,
 from conformance.engines.protocol import LEVELS, Level
 from conformance.execute import Shapes
 from conformance.features import FEATURES, PLAIN, Feature, aside, backward
-from conformance.program import Inplace, Program, ReadGrad
+from conformance.program import Grad, Hook, Inplace, Program, ReadGrad
 from conformance.vocabulary import OPERATIONS, Operation
 
 #: Seconds that one program tries after a first.
@@ -59,11 +59,14 @@ class Target(msgspec.Struct, frozen=True):
 
 def may_fail(target: Target, program: Program) -> bool:
     """Whether torch itself may refuse the program; every other one is meant to be valid."""
-    feature = FEATURES.get(target.feature, PLAIN)
+    feature, free = FEATURES.get(target.feature, PLAIN), target.kind == "free"
     return feature.may_fail or any(
         # What was saved may be changed: by a step in place, or by a backward that adds to a gradient that was read.
         (isinstance(step, Inplace) and step.op != "__setitem__")
-        or (isinstance(step, ReadGrad) and target.kind == "free")
+        or (isinstance(step, ReadGrad) and free)
+        # A gradient may be None where something is computed with it: not every result depends on every operand.
+        or (isinstance(step, Grad) and free)
+        or (isinstance(step, Hook) and step.scale is not None and free)
         for step in program.steps
     )
 

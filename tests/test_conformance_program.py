@@ -18,9 +18,12 @@ from hypothesis import strategies as st
 
 from conformance import engines, execute, generate
 from conformance.program import (
+    AnyStep,
     Apply,
     Array,
     Backward,
+    Grad,
+    Hook,
     Leaf,
     Program,
     Ref,
@@ -67,6 +70,30 @@ def test_any_bytes_are_a_valid_program_that_the_reference_runs(data: bytes, targ
     assert seen.unsupported is None
     if not generate.may_fail(target, program):
         assert seen.failure is None
+
+
+def test_a_part_of_a_gradient_without_memory_is_read_as_zeros() -> None:
+    leaves = (Leaf(0, array(np.ones((2, 3))), True), Leaf(1, array(np.ones(3)), True))
+    scattered = Apply("select_scatter", (Ref(0), Ref(1), 0, 1), (2,))
+    backward = Backward((3,), (array(np.full((2, 3), 1.5)),))
+    seen = execute.run(TORCH, Program(leaves, (scattered, Apply("sgn", (Ref(2),), (3,)), backward)))
+    assert seen.failure is None
+    for leaf in leaves:  # torch itself reads wild memory here
+        assert np.array_equal(seen.grads[leaf.id], np.zeros(leaf.array.shape))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (Grad((2,), (1,), (array(np.ones(2)),), (4,), create_graph=True), Apply("mul", (Ref(4), Ref(1)), (5,))),
+        (Hook(2, scale=0.5), Backward((3,), (array(np.ones(2)),))),
+    ],
+    ids=["operand", "hook"],
+)
+def test_a_free_program_may_compute_with_a_gradient_that_is_none(steps: tuple[AnyStep, ...]) -> None:
+    leaves = (Leaf(0, array(np.ones(2)), True), Leaf(1, array(np.ones(2)), True))
+    program = Program(leaves, (Apply("broadcast_tensors", (Ref(0), Ref(1)), (2, 3)), *steps))
+    assert generate.may_fail(generate.Target("free"), program)
 
 
 @given(st.lists(st.floats(width=64), max_size=6))

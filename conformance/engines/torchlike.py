@@ -196,8 +196,9 @@ class Torch(TorchLike):
         super().__init__(torch)
 
     def numpy(self, value: Any) -> npt.NDArray[Any]:
-        """The numbers of a value; second-order gradients can be torch's ZeroTensors, which need `force`."""
-        array: npt.NDArray[Any] = value.numpy(force=True)
+        """The numbers of a value. Gradients can be torch's ZeroTensors, which have no memory until they are copied: to
+        read a part of one with `numpy(force=True)` ends the process."""
+        array: npt.NDArray[Any] = (value.clone() if value._is_zerotensor() else value).numpy(force=True)
         return array
 
 
