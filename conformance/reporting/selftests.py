@@ -131,7 +131,7 @@ def _table(groups: dict[str, list[Tried]], what: str) -> str:
         for name, tried in groups.items()
     ]
     headers = [what, "faults", "found", "rightly blamed", "rightly judged", "programs, median", "operations, most"]
-    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
+    return str(tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True))
 
 
 def _compared(tried: Sequence[Tried]) -> list[str]:

@@ -56,13 +56,13 @@ def _instead(name: str, operand: str, made: Callable[[Callable[..., Any]], Calla
 
     op = _op.OPS[name]
     honest = op.formulas[operand]
-    names = ", ".join(_op._names(honest))
+    names = ", ".join(_op.parameters(honest))
     formula = eval(f"lambda {names}: call({names})", {"call": made(honest)})  # a formula's parameters say what it needs
 
     def put(wanted: Callable[..., Any]) -> None:
         op.formulas[operand] = wanted
-        for plan in op.plans.values():
-            plan.node_class.vjp.__globals__[f"{operand}_formula"] = wanted
+        for case, plan in op.plans.items():
+            plan.__init__(op, *case, plan.edged)  # written again: source and saved values follow from the formulas
 
     put(formula)
     try:
