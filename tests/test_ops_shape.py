@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.lib.stride_tricks import as_strided
 
 import minigrad
 from tests.against_torch import check
@@ -477,6 +478,40 @@ def test_strides_are_torchs() -> None:
         a, b = (eval(source, {"x": engine.from_numpy(CUBE)}) for engine in (torch, minigrad))
         assert a.stride() == b.stride(), source
         assert (a.is_contiguous(), a.storage_offset()) == (b.is_contiguous(), b.storage_offset()), source
+
+
+LAID: dict[str, Any] = {
+    "in order": lambda a: a, "reversed order": np.asfortranarray,
+    "rotated": lambda a: np.ascontiguousarray(a.transpose(1, 2, 0)).transpose(2, 0, 1),
+    "expanded": lambda a: as_strided(a, a.shape, (0, 32, 8)),
+    "expanded, reversed order": lambda a: as_strided(np.asfortranarray(a), a.shape, (8, 0, 48)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("laid", LAID)
+def test_results_lie_in_memory_as_torchs(laid: str) -> None:
+    sources = [
+        "x.sort(0)", "x.sort(1)", "T.msort(x)", "x.argsort(1)", "x.topk(2, 1)", "x.kthvalue(1, 0)", "x.median(0)",
+        "x.mode(1)", "x.cummax(1)", "x.cumsum(0)", "x.logcumsumexp(0)", "x.softmax(1)", "x.log_softmax(-1)", "x.tril()",
+        "x.scatter(1, i, x)", "x.scatter(1, i, 2.0)", "x.scatter_add(1, i, x)", "x.scatter_reduce(1, i, x, 'mean')",
+        "x.index_add(1, j, x)", "x.index_copy(1, j, x)", "x.index_fill(1, j, 2.0)", "x.index_put((j[:2],), x[0])",
+        "x.put(j, x[0, 0, :3])", "x.masked_fill(x > 0, 1)", "x.masked_scatter(x > 0, x)",
+        "x.select_scatter(x[0], 0, 1)", "x.clone()", "x.float()", "x.flip(0)", "x.nan_to_num()",
+        "T.nn.functional.logsigmoid(x)",
+        "T.nn.functional.adaptive_max_pool1d(x, 3, return_indices=True)",
+        "T.nn.functional.adaptive_max_pool1d(x[:1], 3, return_indices=True)",
+    ]  # fmt: skip
+    array = LAID[laid](CUBE.copy())
+    for source in sources:
+        found = []
+        for engine in (torch, minigrad):
+            names = {"x": array, "i": np.argsort(CUBE, 1), "j": np.array([1, 0, 2])}
+            made = eval(source, {"T": engine, **{name: engine.from_numpy(each) for name, each in names.items()}})
+            made = made if isinstance(made, tuple) else (made,)
+            found.append(made)
+        for a, b in zip(*found, strict=True):
+            assert a.stride() == b.stride(), source
+            np.testing.assert_allclose(a.numpy(), b.numpy(), 1e-6, err_msg=source)
 
 
 def test_memory_formats() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,9 @@ def laid_out(found: np.ndarray[Any, Any], like: np.ndarray[Any, Any]) -> np.ndar
     if like.flags.c_contiguous or like.ndim not in (4, 5):
         return np.ascontiguousarray(found)
     last = np.moveaxis(like, 1, -1)
-    if not last.flags.c_contiguous or like.shape[1] == 1:
+    # The strides of dimensions of size one count as well (`is_channels_last_strides_2d`).
+    least = [like.itemsize * prod(last.shape[i + 1 :]) for i in range(like.ndim)]
+    if not last.flags.c_contiguous or like.shape[1] == 1 or any(s < m for s, m in zip(last.strides, least)):
         return np.ascontiguousarray(found)
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(found, 1, -1)), -1, 1)
 

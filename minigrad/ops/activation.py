@@ -300,6 +300,7 @@ def softplus(self: Array, beta: float = 1, threshold: float = 20) -> Array:
 @activation(lambda xp, grad, self: grad * xp.sigmoid(-self), kernel="log_sigmoid_cpu", node="LogSigmoidBackward0")
 def logsigmoid(self: Array) -> Array:
     """log(sigmoid(x)), without overflow."""
+    self = np.asarray(self, order="C")  # as the result is
     return np.minimum(self, 0) - np.log1p(np.exp(-np.abs(self)))
 
 

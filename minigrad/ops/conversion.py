@@ -15,6 +15,7 @@ from minigrad._dims import broadcast_error
 from minigrad._op import RAW, RECORDED, Array, ArrayOrNumber
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import fitted
+from minigrad.ops._layout import copied
 from minigrad.ops.shape import internal, linear
 
 # ---- copies ----------------------------------------------------------------------------------------------------------
@@ -24,8 +25,7 @@ from minigrad.ops.shape import internal, linear
 def clone(self: Array, *, memory_format: Any = None) -> Array:
     if memory_format is not None and memory_format.rank:
         return np.moveaxis(np.array(memory_format.ordered(self), order="C"), -1, 1)
-    keep = memory_format in (None, preserve_format) and 0 not in getattr(self, "strides", ())
-    return np.array(self, order="K" if keep else "C")  # what is expanded becomes contiguous
+    return copied(self) if memory_format in (None, preserve_format) else np.array(self, order="C")
 
 
 @composite

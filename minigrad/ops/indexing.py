@@ -16,6 +16,7 @@ from minigrad._op import OPS, RAW, Array, ArrayOrNumber, Size
 from minigrad._tensor import Tensor, make
 from minigrad._text import type_name
 from minigrad.ops._checks import fitted, kind, real_node, refuse_kinds
+from minigrad.ops._layout import copied, laid_as
 from minigrad.ops.conversion import cast_array, fitted_to_store
 from minigrad.ops.shape import alias, at, broadcast, expand, internal, linear, select, slice_, unsqueeze, view
 
@@ -38,7 +39,7 @@ def masked_fill(self: Array, mask: Array, value: ArrayOrNumber) -> Array:
             f" {np.ndim(value)} dimension(s)."
         )
     try:
-        return np.where(mask, fitted(value, self.dtype), self)
+        return np.asarray(np.where(mask, fitted(value, self.dtype), self), order="C")
     except ValueError:
         raise broadcast_error(mask.shape, np.shape(self)) from None
 
@@ -90,7 +91,7 @@ def index_put_at(self: Array, index: Any, values: Array, accumulate: bool = Fals
                 f" {kind(values)} for the source."
             )
         values = cast_array(values, self.dtype)
-    result = np.array(self)
+    result = copied(self)
     if accumulate:
         np.add.at(result, index, values)
     else:
@@ -173,7 +174,7 @@ def put(self: Array, index: Array, source: Array, accumulate: bool = False) -> A
         np.add.at(flat, places, values)
     else:
         flat[places] = values
-    return result
+    return laid_as(result, self)
 
 
 # ---- Python's indexing -----------------------------------------------------------------------------------------------
@@ -472,7 +473,7 @@ def index_add(self: Array, dim: int, index: Array, source: Array, *, alpha: Any 
         )
     if _outside(places, 0, self.shape[dim] if self.ndim else 1) is not None:
         raise IndexError("index out of range in self")
-    result = np.array(self)
+    result = np.array(self, order="C")
     np.add.at(result if self.ndim else result.reshape(1), at(dim, places), source * fitted(alpha, self.dtype))
     return result
 
@@ -495,7 +496,7 @@ def index_copy(self: Array, dim: int, index: Array, source: Array) -> Array:
     wrong = _outside(places, 0, size)
     if wrong is not None:
         raise IndexError(f"index_copy_(): index {wrong} is out of bounds for dimension {dim} with size {size}")
-    result = np.array(self)
+    result = np.array(self, order="C")
     (result if self.ndim else result.reshape(1))[at(dim, places)] = source
     return result
 
@@ -520,7 +521,7 @@ def index_fill(self: Array, dim: int, index: Array, value: ArrayOrNumber) -> Arr
         raise IndexError(f"index {wrong} is out of bounds for dimension {dim} with size {size}")
     if isinstance(value, complex) and self.dtype.kind != "c":
         raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
-    result = np.array(self)
+    result = copied(self)
     (result if self.ndim else result.reshape(1))[at(dim, places)] = fitted(value, self.dtype)
     return result
 
@@ -618,7 +619,7 @@ _REDUCERS: Final = {
 
 def _written(self: Array) -> tuple[Array, Array]:
     """A copy of the tensor, and a view of the copy that can be indexed."""
-    result = np.array(self)
+    result = np.array(self, order="C")
     return result, result.reshape(result.shape or 1)
 
 
@@ -870,7 +871,7 @@ def argwhere(self: Tensor) -> Tensor:
 
 def _embed(self: Array, src: Array, part: Any) -> Array:
     """A copy of the tensor in which the part that `part` takes is `src`."""
-    result = np.array(self)
+    result = copied(self)
     target = part(result)
     if np.shape(src) != target.shape:
         raise RuntimeError(

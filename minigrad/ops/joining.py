@@ -20,6 +20,7 @@ from minigrad._op import Array, Arrays, Size
 from minigrad._tensor import Tensor, make
 from minigrad._tensor_str import Size as TorchSize
 from minigrad.ops._checks import kind, not_implemented
+from minigrad.ops._layout import laid_as
 from minigrad.ops.shape import at, broadcast, expand, integers, internal, linear, reshape, slice_, unsqueeze, view
 
 # ---- cutting ---------------------------------------------------------------------------------------------------------
@@ -480,7 +481,7 @@ def _counts(repeats: Tensor) -> Array:
 @linear(self=lambda xp, grad, dims: xp.flip(grad, dims))
 def flip(self: Array, dims: Size) -> Array:
     dims = integers((dims,), "flip", "dims", 2)
-    return np.array(np.flip(self, wrap_dims(dims, self.ndim) if dims and self.ndim else ()))
+    return laid_as(np.array(np.flip(self, wrap_dims(dims, self.ndim) if dims and self.ndim else ())), self)
 
 
 def _flip_along(name: str, dim: int) -> None:
@@ -532,7 +533,7 @@ def _triangle(name: str, function: Any) -> None:
     def triangle(self: Array, diagonal: int = 0) -> Array:
         if self.ndim < 2:
             raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
-        return function(self, diagonal)
+        return function(np.ascontiguousarray(self), diagonal)  # as the result is
 
 
 _triangle("tril", np.tril)

@@ -19,6 +19,7 @@ from minigrad._op import OPS, Array, ArrayAsIs, ArrayOrNumber, is_number
 from minigrad._tensor import Tensor
 from minigrad.ops import shape  # noqa: F401  (declares conj)
 from minigrad.ops._checks import fitted, kind, real_node, refuse_kinds
+from minigrad.ops._layout import copied
 from minigrad.ops._where import where as select
 
 BOTH: Final = ("self", "other")  # the operands that may be Python numbers
@@ -710,7 +711,7 @@ def heaviside(self: Array, values: Array) -> Array:
 def nan_to_num(
     self: Array, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
 ) -> Array:
-    return np.nan_to_num(self, nan=0.0 if nan is None else nan, posinf=posinf, neginf=neginf)
+    return np.nan_to_num(copied(self), False, nan=0.0 if nan is None else nan, posinf=posinf, neginf=neginf)
 
 
 # ---- three operands --------------------------------------------------------------------------------------------------

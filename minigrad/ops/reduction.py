@@ -449,7 +449,7 @@ def _shifted(self: Array, dim: int, function: str) -> tuple[Array, int | None]:
     """The elements less their greatest along a dimension, and numpy's axis."""
     axis = wrap_dim(dim, self.ndim) if self.ndim else wrap_dim(dim, 0) and None
     last = "lastdim_" if axis in (None, self.ndim - 1) else ""
-    wide = widened(floating(self, f"{function}_{last}kernel_impl"))
+    wide = np.asarray(widened(floating(self, f"{function}_{last}kernel_impl")), order="C")  # as the result is
     if not self.size:
         return wide, axis
     return wide - maximum_of(wide, axis=axis, keepdims=True), axis

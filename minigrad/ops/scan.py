@@ -26,6 +26,7 @@ def _accumulate(self: Array, ufunc: np.ufunc, dim: int, dtype: Any, function: st
         self = self.astype(kind)
     if not self.ndim:
         return self.astype(kind)
+    self = np.ascontiguousarray(self)  # as the result is
     return ufunc.accumulate(self, axis=dim, dtype=np.float64 if kind.char in "ef" else kind).astype(kind, copy=False)
 
 
@@ -99,6 +100,7 @@ def _extreme(name: str, ufunc: np.ufunc) -> None:
         ordered(self, f"{name}_cpu")
         if not self.ndim:
             return np.array(self), np.array(0)
+        self = np.ascontiguousarray(self)  # as the results are
         values = ufunc.accumulate(self, axis=dim)
         places = np.arange(self.shape[dim]).reshape([-1 if i == dim else 1 for i in range(self.ndim)])
         met = (self == values) | (self != self)
@@ -127,7 +129,7 @@ def _logcumsumexp_vjp(xp: Any, grad: Any, self: Any, result: Any, self_dtype: An
 def logcumsumexp(self: Array, dim: int) -> Array:
     if self.dtype.kind != "c" or not self.ndim:
         return _accumulate(self, np.logaddexp, dim, None, "logcumsumexp")
-    result = np.array(self)
+    result = np.array(self, order="C")
     rows = np.moveaxis(result, dim, 0)
     for k in range(1, len(rows)):
         rows[k] = log_add(rows[k - 1], rows[k])

@@ -20,6 +20,7 @@ from minigrad._dims import broadcast_error, wrap_dim, wrap_dims
 from minigrad._op import OPS, RAW, RECORDED, Array, Dims, Op, Size
 from minigrad._tensor import Tensor, readonly
 from minigrad._views import Part, address, check_inplace, edge_of, extent
+from minigrad.ops._layout import laid_as
 
 linear = functools.partial(op, holomorphic=False)  # the derivative of moving elements is real: nothing to conjugate
 internal = functools.partial(linear, function=False, method=False)
@@ -41,6 +42,7 @@ def sum_to_size(self: Array, size: Size) -> Array:
 def cast(self: Array, dtype: Any, memory_format: Any = None) -> Array:
     """A copy with elements of another type; of complex ones the real part, if that is real."""
     found: Array = (self.real if self.dtype.kind == "c" and dtype.kind not in "cb" else self).astype(dtype)
+    found = laid_as(found, self) if 0 in self.strides else found
     return found if memory_format is None else RAW.clone(found, memory_format)
 
 

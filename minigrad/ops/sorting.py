@@ -14,6 +14,7 @@ from minigrad._dims import wrap_dim
 from minigrad._op import RECORDED, Array
 from minigrad._tensor import Tensor, make
 from minigrad.ops import _selection
+from minigrad.ops._layout import laid_as
 from minigrad.ops.reduction import need_elements, ordered, overloaded, pick, select_vjp, share_evenly
 
 # ---- order -----------------------------------------------------------------------------------------------------------
@@ -39,7 +40,7 @@ def sort(self: Array, dim: int = -1, descending: bool = False, *, stable: bool |
     if not stable and rows.shape[-1] > _selection.SHORT:  # an insertion sort is stable
         order = _selection.replayed(rows, order, order.copy(), _selection.sort)
     order = np.moveaxis(order, -1, dim)
-    return np.take_along_axis(self, order, dim), order
+    return laid_as(np.take_along_axis(self, order, dim), self), laid_as(order, self)
 
 
 @composite
@@ -68,7 +69,7 @@ def topk(self: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool 
     rows = np.moveaxis(self, dim, -1)
     order = _order(rows, largest)
     found = _selection.replayed(rows, order, order[..., :k].copy(), lambda row: _selection.top(row, k, sorted), sorted)
-    found = np.moveaxis(found, -1, dim)
+    found = np.ascontiguousarray(np.moveaxis(found, -1, dim))
     return np.take_along_axis(self, found, dim), found
 
 
@@ -133,7 +134,7 @@ def _median(name: str, middle: Callable[[Array], Array]) -> None:
             return np.array(self), np.array(0)
         rows = np.moveaxis(self, dim, -1)
         found = np.take_along_axis(_order(rows), middle(rows)[..., None], -1)
-        return pick(self, dim, np.moveaxis(found, -1, dim), keepdim)
+        return pick(self, dim, np.ascontiguousarray(np.moveaxis(found, -1, dim)), keepdim)
 
     overloaded(name, whole, along)
 
