@@ -31,6 +31,8 @@ from conformance.program import (
 
 #: Runs with moved roundings.
 RUNS = 4
+#: Methods that cast to a floating dtype.
+CASTS: dict[DType, str] = {"float32": "float", "float64": "double"}
 
 
 def measure(reference: Engine, program: Program) -> Iterator[Observation]:
@@ -43,9 +45,12 @@ def measure(reference: Engine, program: Program) -> Iterator[Observation]:
     changed = any(isinstance(step, Inplace) for step in program.steps)
     for number in range(RUNS):
         yield from execute.run_all(Jittered(number, gradients=not changed), [program])
-    others = {retyped(program, "float32", "float64"), retyped(program, "float64", "float32")} - {program}
+    wide = retyped(program, "float32", "float64")
+    others = {wide, retyped(program, "float64", "float32")} - {program}
     yield from execute.run_all(reference, sorted(others, key=to_json))
     base, *moved = execute.run_all(reference, [program, *(nudged(program, number) for number in range(3))])
+    if wide != program:
+        yield _coarse(base, execute.run_all(reference, [wide])[0])
     size = max([1.0, *(float(np.max(np.abs(v), initial=0.0, where=np.isfinite(v))) for v in _floats(program))])
     yield from (_near(base, each, size) for each in moved if each.failure is None)
 
@@ -88,6 +93,27 @@ def _near(base: Observation, moved: Observation, size: float) -> Observation:
         base,
         values={i: near(a, moved.values.get(i)) for i, a in base.values.items()},
         grads={i: near(a, moved.grads.get(i)) for i, a in base.grads.items()},
+    )
+
+
+def _coarse(base: Observation, wide: Observation) -> Observation:
+    """`base` with each result in float64 that went through a rounding to float32 moved by half a unit of float32.
+
+    Which ones those are shows in `wide`, the program with float64 in the place of float32: they are not the same there.
+    How far they are off is one draw only, and a lucky one says nothing of how far another right engine may be.
+    """
+
+    def moved(a: Any, b: Any) -> Any:
+        if a is None or b is None or a.shape != b.shape or a.dtype != np.float64 or not np.isfinite(a).all():
+            return a
+        scale = float(np.max(np.abs(a), initial=0.0))
+        rounded = bool((np.abs(b - a) > 2.0**10 * np.finfo(np.float64).eps * scale).any())
+        return a + scale * float(np.finfo(np.float32).eps) / 2 if rounded else a
+
+    return msgspec.structs.replace(
+        base,
+        values={i: moved(a, wide.values.get(i)) for i, a in base.values.items()},
+        grads={i: moved(a, wide.grads.get(i)) for i, a in base.grads.items()},
     )
 
 
@@ -177,7 +203,7 @@ def retyped(program: Program, old: DType, new: DType) -> Program:
             steps.append(msgspec.structs.replace(step, gradients=gradients))
         elif isinstance(step, Apply):
             args = tuple(DTypeArg(new) if a == DTypeArg(old) else a for a in step.args)
-            steps.append(msgspec.structs.replace(step, args=args))
+            steps.append(msgspec.structs.replace(step, op=CASTS[new] if step.op == CASTS[old] else step.op, args=args))
         else:
             steps.append(step)
     return Program(leaves, tuple(steps), program.observe)

@@ -133,6 +133,7 @@ def soft_margin_loss(self: Array, target: Array, reduction: int) -> Array:
 
 
 def _weighted(grad: Any, weight: Any) -> Any:
+    """A gradient times the weights; it has the losses' shape, since a single number would take the weights' dtype."""
     return grad if weight is None else grad * weight
 
 
@@ -153,10 +154,10 @@ def bce_slope(cotangent: Array, self: Array, target: Array) -> Array:
 
 
 @op(method=False, function=False,
-    self=lambda xp, grad, self, target, weight, reduction: xp.bce_slope(
-        _weighted(_spread(grad, self, reduction), weight), self, target),
-    target=lambda xp, grad, self, weight, reduction: _weighted(_spread(grad, self, reduction), weight) * (
-        xp.log1p(-self) - xp.log(self)))  # fmt: skip
+    self=lambda xp, grad, self, target, weight, reduction: _weighted(
+        xp.bce_slope(_spread(grad, self, reduction), self, target), weight),
+    target=lambda xp, grad, self, weight, reduction: _weighted(
+        _spread(grad, self, reduction) * (xp.log1p(-self) - xp.log(self)), weight))  # fmt: skip
 def binary_cross_entropy(self: Array, target: Array, weight: Array | None, reduction: int) -> Array:
     for name, each in (("input", self), ("target", target)):
         if not ((each >= 0) & (each <= 1)).all():
@@ -167,17 +168,17 @@ def binary_cross_entropy(self: Array, target: Array, weight: Array | None, reduc
 
 
 def _logit_slope(xp: Any, grad: Any, self: Any, target: Any, weight: Any, pos_weight: Any, reduction: int) -> Any:
-    grad = _weighted(_spread(grad, self, reduction), weight)
+    grad = _spread(grad, self, reduction)
     if pos_weight is None:
-        return (xp.sigmoid(self) - target) * grad
+        return _weighted((xp.sigmoid(self) - target) * grad, weight)
     positive = pos_weight * target
-    return ((positive + 1 - target) * xp.sigmoid(self) - positive) * grad
+    return _weighted(((positive + 1 - target) * xp.sigmoid(self) - positive) * grad, weight)
 
 
 def _logit_target_slope(xp: Any, grad: Any, self: Any, weight: Any, pos_weight: Any, reduction: int) -> Any:
     log = xp.nn_functional_logsigmoid
     slope = -self if pos_weight is None else log(-self) - pos_weight * log(self)
-    return slope * _weighted(_spread(grad, self, reduction), weight)
+    return _weighted(slope * _spread(grad, self, reduction), weight)
 
 
 @op(method=False, function=False, self=_logit_slope, target=_logit_target_slope)
