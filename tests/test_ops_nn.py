@@ -705,6 +705,8 @@ LOSSES: list[tuple[Any, ...]] = [
     ("soft_margin_loss", X, S, {}),
     *(("binary_cross_entropy", R, T * 0.2 + 0.5, r) for r in REDUCTIONS),
     ("binary_cross_entropy", R, R[::-1], {"weight": data(4)}),
+    ("binary_cross_entropy", R, R[::-1], {"weight": data(4).astype("f4")}),
+    ("binary_cross_entropy_with_logits", X, R, {"weight": data(4).astype("f4")}),
     ("binary_cross_entropy", R.astype("f4"), R[::-1].astype("f4"), {}),
     ("binary_cross_entropy", ints(0.0, 1, 0, 1, 0.5), ints(0.0, 1, 1, 0, 0.5),
      {"reduction": "none", "grad_for": (0,), "orders": 1}),
