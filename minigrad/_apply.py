@@ -29,6 +29,9 @@ from minigrad._views import (
     reflect,
 )
 
+# What writes where an index says, for which even reading the very memory that is written to is an error.
+SCATTERING: Final = {"index_add", "index_copy", "index_put_at", "put", "scatter_add", "scatter_at", "scatter_reduce"}
+FILLING: Final = {"index_fill": 3, "masked_fill": 2, "masked_scatter": 2}  # the argument that may lie anywhere
 UNIFORM: Final = {"fill", "zero"}  # what may write to overlapping memory
 
 
@@ -198,7 +201,8 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
         check_inplace(target)
     aliases = [each for each in args[1:] if isinstance(each, Tensor) and each._cell is target._cell]
     for each in aliases:
-        check_overlap(target, each)
+        if op.name not in FILLING or each is not args[FILLING[op.name]]:
+            check_overlap(target, each, same=op.name not in SCATTERING)
     result = _forward(op, raws)
     recording = need and state.grad_enabled and not state.inference and op.formulas and target._data.dtype.kind in "fc"
     plan = plan_of(op, need, args, target._data.dtype) if recording else None

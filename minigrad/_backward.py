@@ -16,12 +16,14 @@ from typing import Any, Final
 import numpy as np
 
 from minigrad import _anomaly
+from minigrad._device import contiguous_format
 from minigrad._dims import broadcast_error
 from minigrad._dtype import from_numpy
 from minigrad._graph import AccumulateGrad, Edge, Hooks, Meta, Node, Output
 from minigrad._modes import state
 from minigrad._op import RAW, RECORDED
 from minigrad._tensor import Tensor, infer, make
+from minigrad._views import dense
 
 
 class Arrays:
@@ -372,8 +374,11 @@ class _Pass:
     def store(self, leaf: AccumulateGrad, grad: Any) -> None:
         """Add to a leaf's `.grad`, or make it."""
         old, data = leaf.grad, leaf.data
-        if self.recording:
-            leaf.grad = make(np.empty_like(data), None).copy_(grad) if old is None else old + grad
+        if self.recording and old is None:
+            new = make(np.empty_like(data), None) if dense(data) else None
+            leaf.grad = grad.clone(memory_format=contiguous_format) if new is None else new.copy_(grad)
+        elif self.recording:
+            leaf.grad = old + grad
         elif old is not None:
             array = old.materialize()
             if array.shape != grad.shape:  # the leaf's data were replaced by others since
@@ -384,13 +389,16 @@ class _Pass:
         else:
             # Taken as it is when nobody else holds it: the references are two frames' and the argument's.
             taken = type(grad) is np.ndarray and sys.getrefcount(grad) <= 3 and _alone(grad)
-            if not taken or grad.strides != data.strides:
+            filled = dense(data)
+            if taken and (grad.strides == data.strides if filled else grad.flags.c_contiguous):
+                leaf.grad = make(grad, None)
+            elif filled:
                 kept = np.empty_like(data, dtype=grad.dtype)
                 kept[...] = grad
                 leaf.grad = make(kept, None)
                 leaf.grad._writes = [1]  # torch copies into a new tensor, which counts as a write
-            else:
-                leaf.grad = make(grad, None)
+            else:  # a leaf with gaps has no layout to follow
+                leaf.grad = make(np.array(grad, order="C"), None)
             if state.inference:
                 infer(leaf.grad)
 

@@ -262,11 +262,13 @@ def check_inplace(tensor: Tensor) -> None:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
 
 
-def check_overlap(target: Tensor, other: Tensor) -> None:
-    """Refuse to write to `target` while reading `other`, dense parts of one memory that overlap without being the
-    same."""
+def check_overlap(target: Tensor, other: Tensor, same: bool = True) -> None:
+    """Refuse to write to `target` while reading `other`, dense parts of one memory that overlap; `same`: unless they
+    are the same part."""
     a, b = target.materialize(), other.materialize()
-    if not (_dense(a) and _dense(b)) or a.strides == b.strides and address(a) == address(b) and a.shape == b.shape:
+    if not (a.size and b.size and dense(a) and dense(b)):
+        return
+    if same and a.strides == b.strides and address(a) == address(b) and a.shape == b.shape:
         return
     if address(a) < address(b) + b.nbytes and address(b) < address(a) + a.nbytes:
         raise RuntimeError(
@@ -276,9 +278,9 @@ def check_overlap(target: Tensor, other: Tensor) -> None:
         )
 
 
-def _dense(array: np.ndarray[Any, Any]) -> bool:
+def dense(array: np.ndarray[Any, Any]) -> bool:
     """Whether the elements fill their memory without gaps, in some order of the dimensions."""
-    return bool(array.size) and extent(array) == array.nbytes
+    return array.flags.forc or extent(array) == array.nbytes and not overlaps(array)
 
 
 def _refuse(tensor: Tensor, view: View, what: str) -> None:
