@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import minigrad
 from tests.against_torch import check
 
 Call = Callable[..., Any]
@@ -87,6 +88,10 @@ CONVOLUTIONS: dict[str, tuple[str, Any, Any, Any, dict[str, Any]]] = {
         {"stride": (3, 2), "padding": (1, 2), "output_padding": (2, 3), "groups": 2, "dilation": 4},
     ),
     "complex": ("conv1d", X1 + 1j * X1[..., ::-1], W1 * (1 - 2j), B + 1j, {"padding": 1}),
+    "transposed, a float bias": ("conv_transpose1d", X1, data(4, 3, 3), data(3).astype("f4"), {}),
+    "transposed in groups, an integer bias": (
+        "conv_transpose2d", X2, data(4, 2, 2, 3), np.array([1, 2, 3, 4]), {"groups": 2},
+    ),
     "complex transposed": ("conv_transpose1d", X1 * 1j, data(4, 3, 3) + 1j, None, {"stride": 2}),
     "transposed 3d": ("conv_transpose3d", data(1, 2, 3, 2, 3), data(2, 2, 2, 2, 2), None, {"stride": 2}),
 }  # fmt: skip
@@ -129,6 +134,8 @@ BAD_CONVOLUTIONS: list[tuple[str, Any, Any, Any, dict[str, Any]]] = [
     ("conv1d", X1, data(6, 4, 0), None, {}),
     ("conv1d", X1, data(6, 4, 3, 3), None, {}),
     ("conv_transpose1d", X1.astype("f4"), data(4, 2, 3), None, {}),
+    ("conv1d", X1, W1, B.astype(int), {}),
+    ("conv_transpose3d", data(1, 2, 3, 2, 3), data(2, 2, 2, 2, 2), data(2).astype("f4"), {}),
 ]
 
 
@@ -634,6 +641,17 @@ NORMALIZATIONS: list[tuple[Any, ...]] = [
 def test_normalization(case: Any) -> None:
     name, *arguments, kwargs = case
     run(name, *arguments, **kwargs)
+
+
+@pytest.mark.parametrize("count", [3, 7, 10, 49])
+@pytest.mark.parametrize("value", [0.850319789818452, -0.9117941212902342, 0.1, 1e-9])
+def test_nothing_is_left_of_equal_elements(value: float, count: int) -> None:
+    for dtype in ("f4", "f8"):
+        x = np.concatenate([np.full((2, 4, count), value), data(1, 4, count)]).astype(dtype)
+        for name, arguments in (("layer_norm", ((count,),)), ("group_norm", (1,))):
+            rows = functional(name)(minigrad, minigrad.from_numpy(x), *arguments)[:2]
+            assert (rows == 0).all(), (name, dtype)
+            check(functional(name), x, *arguments, orders=0)
 
 
 @pytest.mark.parametrize("name, arguments", [("layer_norm", ((2, 4),)), ("batch_norm", (None, None)),

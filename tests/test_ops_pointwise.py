@@ -132,11 +132,22 @@ PAIRS: dict[str, tuple[Any, Any]] = {
     "zero first": (0.0, np.array([-1.5, 0.0, 0.5, 2.0, nan, inf])),
     "text": (np.ones(2), "a"),
 }
+SIGNS_OF_ZERO = (
+    (np.array([1.0, -1.0, 0.0, -0.0, -3.0, 2.5, -1.0]), np.array([0.25, 0.25, -0.25, 0.25, -3.0, 0.7, inf])),
+    (np.array([1.0, -1.0, -0.0], "f4"), -0.25), (-1.0, np.array([0.25, -0.25])), (np.array(-1.0), 0.25),
+)  # fmt: skip
 BINARY = names(
     "add sub rsub mul div floor_divide pow maximum minimum fmax fmin atan2 hypot remainder fmod xlogy "
     "copysign nextafter eq ne lt le gt ge logical_and logical_or logical_xor special.xlog1py"
 )
 INTEGER = names("bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift gcd lcm")
+
+
+@pytest.mark.parametrize("operands", SIGNS_OF_ZERO, ids=str)
+def test_sign_of_a_zero_remainder(operands: Any) -> None:
+    for name in ("remainder", "fmod"):
+        if name == "remainder" or not isinstance(operands[0], float):
+            check(lambda e, *given, f=name: e.signbit(getattr(e, f)(*given)), *operands)
 
 
 @pytest.mark.parametrize("kind", PAIRS)
@@ -352,6 +363,8 @@ def test_arguments() -> None:
     check(lambda e, x: (x.real is x, x.conj() is x), TABLE)
     check(lambda e, x: e.polygamma(-1, x), POSITIVE)
     check(lambda e, x: e.polygamma(1.5, x), POSITIVE)
+    for given in ([], None):  # out= is for what needs no gradient
+        check(lambda e, x: e.polygamma(1, x, out=e.zeros_like(x)), POSITIVE, grad_for=given)
     check("heaviside", EDGES, EDGES)
     check("heaviside", EDGES, EDGES.astype("f4"))
     for call in (

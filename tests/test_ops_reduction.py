@@ -308,6 +308,17 @@ def test_functional_softmax_chooses_a_dimension() -> None:
         minigrad.nn.functional.softmin(minigrad.ones(2, 2))
 
 
+@pytest.mark.parametrize("name", ["std_mean", "var_mean"])
+@pytest.mark.parametrize("used", [(0,), (1,), (0, 1)])
+def test_the_gradient_of_a_mean_alone_is_constant(name: str, used: tuple[int, ...]) -> None:
+    def gradient(engine: Any, x: Any) -> Any:
+        found = getattr(engine, name)(x, 0)
+        total = sum(found[each].sum() for each in used)
+        return engine.autograd.grad(total, x, create_graph=True)[0]
+
+    check(gradient, A, orders=1, grad_fn=False)
+
+
 def test_degrees_of_freedom_warn() -> None:
     for name in ("var", "std", "var_mean", "std_mean"):
         with pytest.warns(UserWarning, match=rf"^{name}\(\): degrees of freedom is <= 0\. Correction should"):

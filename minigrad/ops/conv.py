@@ -211,8 +211,11 @@ def _check_size(x: Tensor, weight: Tensor, padding: Ints, dilation: Ints) -> Non
         )
 
 
-def _check_types(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
-    """Torch's errors for tensors of different types."""
+def _check_types(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: int = 0) -> None:
+    """Torch's errors for tensors of different types; `transposed`: over how many dimensions.
+
+    Torch's kernels for double that are transposed over one or two start from the bias, in whatever real type it is.
+    """
     if x.dtype is not weight.dtype and kind(x) == "Float":
         raise RuntimeError(
             f"Input type ({x.dtype.tensor_type}) and weight type ({weight.dtype.tensor_type}) should be the same or"
@@ -221,6 +224,10 @@ def _check_types(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
     if x.dtype is not weight.dtype:
         raise RuntimeError(f"expected scalar type {kind(x)} but found {kind(weight)}")
     if bias is not None and bias.dtype is not x.dtype:
+        if transposed and x._data.dtype == np.float64 and bias._data.dtype.kind != "c":
+            if transposed < 3:
+                return
+            raise RuntimeError(f"expected scalar type Double but found {kind(bias)}")
         raise RuntimeError(f"Input type ({x.dtype.cpp_name}) and bias type ({bias.dtype.cpp_name}) should be the same")
 
 
@@ -300,7 +307,7 @@ def _conv_transpose(n: int) -> Any:
                 dilation=dilation,
             )  # fmt: skip
             _check_shapes(x, weight, bias, groups, transposed=True)
-            _check_types(x, weight, bias)
+            _check_types(x, weight, bias, transposed=d)
             if any(e >= s and e >= k for e, s, k in zip(extra, steps, spread)):
                 names = ("depth", "height", "width")[-max(d, 2) :]
                 listed = {"output_padding": (0, *extra), "stride": (1, *steps), "dilation": (1, *spread)}

@@ -106,6 +106,14 @@ def normalized(
     mean = np.add.reduce(x, axis=axes, keepdims=True) / count
     unit = x - mean
     variance = RAW.sum_of_products(unit, unit, axes) / count
+    noise = np.spacing(mean) * count
+    if np.count_nonzero(variance < noise * noise):  # of equal elements nothing is left but the mean's rounding
+        first = unit[tuple([slice(1) if each in axes else slice(None) for each in range(x.ndim)])].copy()
+        unit -= first  # which makes the mean of what is equal exact
+        rest = np.add.reduce(unit, axis=axes, keepdims=True) / count
+        unit -= rest
+        mean += first + rest
+        variance = RAW.sum_of_products(unit, unit, axes) / count
     unit *= 1 / np.sqrt(variance + x.dtype.type(eps))
     output = _scaled(unit.reshape(input.shape), weight, bias, affine)
     return np.array(output, input.dtype, copy=True if output.base is unit else None), unit, mean, variance

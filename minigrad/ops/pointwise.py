@@ -231,8 +231,14 @@ def remainder_slope(xp: Any, grad: Any, self: Any, other: Any, self_number: bool
     return not_implemented("remainder")(grad) if self_number else remains("floor")(xp, grad, self, other)
 
 
+def remainder(self: Any, other: Any) -> Any:
+    """Of the divisor's sign, but a zero is of the dividend's, as fmod makes it."""
+    result = np.remainder(self, other)
+    return result if result.dtype.kind != "f" else np.copysign(result, np.where(result == 0, self, result))
+
+
 REMAINDER: Final = overloads("Remainder", 1, 0)
-binary("remainder", by_divisor(np.remainder), numbers=BOTH, kinds="iuf", refusal="remainder_cpu",
+binary("remainder", by_divisor(remainder), numbers=BOTH, kinds="iuf", refusal="remainder_cpu",
        node=lambda self, other: NOT_IMPLEMENTED if is_number(self) else REMAINDER(self, other),
        self=lambda grad: grad, other=remainder_slope)  # fmt: skip
 binary("fmod", by_divisor(np.fmod), numbers=OTHER, kinds="iuf", refusal="fmod_cpu", node=overloads("Fmod", 1, 0),

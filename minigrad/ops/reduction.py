@@ -384,9 +384,15 @@ def _std_vjp(xp: Any, grad: Any, self: Any, result: Any, dim: Dims, correction: 
     return _var_vjp(xp, xp.where(result == 0, 0, grad / (result * 2)), self, dim, correction, keepdim)
 
 
-def _both_vjp(xp: Any, first: Any, mean: Any, self: Any, dim: Dims, keepdim: bool) -> Any:
-    """The gradient of a moment, plus that of the mean that was returned with it."""
-    return first + spread(xp, mean, self.shape, dim, keepdim) / count(self.shape, dim)
+def _both_vjp(xp: Any, given: Any, vjp: Callable[..., Any], self: Any, *arguments: Any) -> Any:
+    """The gradient of a moment, plus that of the mean that was returned with it; of either, if the other has none."""
+    moment, mean = given
+    *_, dim, _, keepdim = arguments
+    first = None if moment is None else vjp(xp, moment, self, *arguments)
+    if mean is None:
+        return first
+    second = spread(xp, mean, self.shape, dim, keepdim) / count(self.shape, dim)
+    return second if first is None else first + second
 
 
 def _as_part(value: Array, self: Array) -> Array:
@@ -406,8 +412,8 @@ def _std(self: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
 
 @op(
     "var_mean.correction", function=False, node="VarMeanBackward0", returns=tuple,
-    self=lambda xp, grads, self, dim, correction, keepdim:
-        _both_vjp(xp, _var_vjp(xp, grads[0], self, dim, correction, keepdim), grads[1], self, dim, keepdim),
+    self=lambda xp, given, self, dim, correction, keepdim:
+        _both_vjp(xp, given, _var_vjp, self, dim, correction, keepdim),
 )  # fmt: skip
 def _var_mean(self: Array, dim: Dims, correction: float, keepdim: bool) -> tuple[Array, Array]:
     variance, mean = _moments(self, dim, correction, keepdim, "var_mean")
@@ -416,8 +422,8 @@ def _var_mean(self: Array, dim: Dims, correction: float, keepdim: bool) -> tuple
 
 @op(
     "std_mean.correction", function=False, node="StdMeanBackward0", returns=tuple,
-    self=lambda xp, grads, self, results, dim, correction, keepdim:
-        _both_vjp(xp, _std_vjp(xp, grads[0], self, results[0], dim, correction, keepdim), grads[1], self, dim, keepdim),
+    self=lambda xp, given, self, results, dim, correction, keepdim:
+        _both_vjp(xp, given, _std_vjp, self, results[0], dim, correction, keepdim),
 )  # fmt: skip
 def _std_mean(self: Array, dim: Dims, correction: float, keepdim: bool) -> tuple[Array, Array]:
     variance, mean = _moments(self, dim, correction, keepdim, "std_mean")

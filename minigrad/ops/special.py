@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from minigrad._declare import PUBLIC, binary, op, unary
+from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._scipy import special
 from minigrad.ops._checks import not_implemented
@@ -77,7 +78,12 @@ def polygamma(self: Array, n: int) -> Any:
     return sign * math.factorial(n) * zeta(self.dtype.type(n + 1), self)
 
 
-PUBLIC["polygamma"] = PUBLIC["special.polygamma"] = lambda n, input, **out: input.polygamma(n, **out)
+def polygamma_of(n: int, input: Any, *, out: Any = None) -> Any:
+    return input.polygamma(n) if out is None else F.polygamma(input, n, out=out)
+
+
+PUBLIC["polygamma"] = PUBLIC["special.polygamma"] = polygamma_of
+polygamma_of.__name__ = polygamma_of.__qualname__ = "polygamma"
 
 
 @op(promote="float", kinds="f", refusal="mvlgamma", inplace=True, aliases=["special.multigammaln"],
