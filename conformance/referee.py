@@ -18,8 +18,9 @@ import msgspec
 import numpy as np
 
 from conformance.compare import Mismatch
-from conformance.exact import cost, function
+from conformance.exact import NOT_DIFFERENTIABLE, cost, function
 from conformance.exact.arithmetic import DIGITS, MP, Arr, UnspecifiedError, arr, is_int
+from conformance.exact.losses import is_clamped
 from conformance.exact.matrices import is_symmetric
 from conformance.program import (
     AnyStep,
@@ -114,7 +115,8 @@ class Evaluation:
         for step in program.steps:
             if isinstance(step, RequiresGrad) and not step.value:
                 raise UndecidedError("requires_grad is switched off")
-            if changed and (isinstance(step, Detach) or getattr(step, "mode", "grad") != "grad"):
+            past = isinstance(step, Detach) or getattr(step, "op", "") in NOT_DIFFERENTIABLE
+            if changed and (past or getattr(step, "mode", "grad") != "grad"):
                 raise UndecidedError("values are changed in place past what autograd sees")
         self.base = self.run(())
 
@@ -197,10 +199,9 @@ class Evaluation:
             raise UndecidedError(f"{getattr(step, 'op', 'a step')} gives {len(made)} results here")
         constant = getattr(step, "mode", "grad") == "no_grad" or isinstance(step, Detach)
         constant |= isinstance(step, Grad) and not step.create_graph
-        for i, value in zip(out, made, strict=True):
-            if constant or is_int(value):
-                self._fixed[i] = value
-            yield i, value
+        fixed = NOT_DIFFERENTIABLE.get(getattr(step, "op", ""), ())
+        for k, (i, value) in enumerate(zip(out, made, strict=True)):
+            yield i, self._fixed.setdefault(i, value) if constant or k in fixed or is_int(value) else value
 
     def _apply(self, op: str, args: list[Any], kwargs: Any, values: dict[int, Arr]) -> tuple[Arr, ...]:
         compute = function(op)
@@ -451,8 +452,15 @@ def _rule(exact: Evaluation, mismatch: Mismatch) -> Ruling:
 
 
 def _require_specified(exact: Evaluation) -> None:
-    """Torch's gradients of matrices of which one triangle is read are of no function of numbers: conventions."""
+    """Torch's gradients of matrices of which one triangle is read are of no function of numbers: conventions.
+
+    Nor does exact arithmetic follow what torch computes past autograd: `UndecidedError`.
+    """
     for step in exact.program.steps:
+        if isinstance(step, Apply) and step.op == "nn.functional.gaussian_nll_loss":
+            args = [_argument(a, exact.base) for a in step.args]
+            if is_clamped(*args, **{k: _argument(a, exact.base) for k, a in step.kwargs}):
+                raise UndecidedError("gaussian_nll_loss clamps a variance past autograd")
         if isinstance(step, Apply) and step.op in ("cholesky_inverse", "cholesky_solve"):
             raise UnspecifiedError("the gradient of the triangle that is not read")
         symmetric = isinstance(step, Apply) and step.op.rpartition(".")[2] in ("cholesky", "cholesky_ex", "eigvalsh")

@@ -135,6 +135,27 @@ def test_verdicts_on_values_errors_and_ill_conditioned_programs() -> None:
     assert ruled(tangent, exact * (1 + 2e-6), exact * (1 - 1e-6)).verdict == "ill-conditioned"
 
 
+def test_what_torch_leaves_to_chance_or_hides_from_autograd_is_not_ruled_on() -> None:
+    matrix, ones = array(np.array([[1.0, 1, 1], [0, 0, 1], [1, 1, 1]])), array(np.ones((3, 1)))
+    least = Apply("linalg.lstsq", (Ref(0), Ref(1)), (2, 3, 4, 5))
+    singular = Program((Leaf(0, matrix), Leaf(1, ones)), (least,))
+    assert ruled(singular, 0.0, 1 / 3, "value", 2).verdict == "convention differs"
+
+    loss = Apply("nn.functional.gaussian_nll_loss", (Ref(0), Ref(1), Ref(2)), (3,), (("eps", 0.75),))
+    for variance, verdict in ((0.5, "undecided"), (2.0, "engine wrong")):
+        leaves = [Leaf(i, array(v)) for i, v in enumerate((1.0, 3.0, variance))]
+        program = Program(tuple(leaves), (loss, Backward((3,), (None,))))
+        ruling = ruled(program, -0.25, 0.0, value=2)  # torch at 2: (1 / 2 - 4 / 4) / 2
+        assert ruling.verdict == verdict
+
+    constant = Apply("linalg.lstsq", (Ref(0), Ref(1)), (2, 3, 4, 5), (("driver", "gelsd"),))
+    product = Apply("mul", (Ref(0), Ref(5)), (6,))
+    program = Program(
+        (Leaf(0, array(np.eye(1) * 3.0)), Leaf(1, array(np.ones((1, 1))))), (constant, product, Backward((6,), (None,)))
+    )
+    assert derivative(program, 0, (0, 0)).both == pytest.approx(3.0)  # torch takes the singular value for a constant
+
+
 def test_the_whole_may_be_smooth_where_a_part_is_not() -> None:
     """relu(x) - relu(-x) is x, but the chain rule gives 0 at 0."""
     steps = (

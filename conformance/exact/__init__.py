@@ -716,6 +716,7 @@ _COSTS = {
     "zeta": 500,
     "matrix_exp": 50,
     "linalg.eigvalsh": 20,
+    "linalg.lstsq": 20,
     "linalg.svdvals": 20,
     "erfinv": 20,
     "ndtri": 20,
@@ -724,6 +725,10 @@ _COSTS = {
     "polygamma": 5,
     "digamma": 5,
 }
+
+
+#: Results of floats that torch takes for constants, by position.
+NOT_DIFFERENTIABLE = {"linalg.lstsq": (3,)}
 
 
 def cost(op: str) -> int:

@@ -114,6 +114,11 @@ def _poisson(x: Arr, t: Arr, log_input: bool = True, full: bool = False, eps: An
     return each(one, 2)(x, t)
 
 
+def is_clamped(x: Arr, t: Arr, var: Any, full: bool = False, eps: Any = 1e-6, reduction: str = "mean") -> bool:
+    """Whether `gaussian_nll_loss` takes `eps` for a variance: torch's gradient is as if it had not."""
+    return bool((arr(var) <= num(eps)).any())
+
+
 def _gaussian(x: Arr, t: Arr, var: Any, full: bool = False, eps: Any = 1e-6) -> Arr:
     var = arr(var) if var.ndim == x.ndim or not var.ndim else var[..., None]
     made = each(lambda a, b, v: (MP.log(max(v, num(eps))) + (a - b) ** 2 / max(v, num(eps))) / 2, 3)(x, t, var)

@@ -14,6 +14,7 @@ from conformance.exact.arithmetic import (
     ZERO,
     Arr,
     Function,
+    UnspecifiedError,
     _cumulative,
     arr,
     axes,
@@ -299,10 +300,27 @@ def _pinv(a: Arr, **_: Any) -> Arr:
     return _inverse(a.T.dot(a)).dot(a.T) if a.shape[0] >= a.shape[1] else a.T.dot(_inverse(a.dot(a.T)))
 
 
-def _lstsq(a: Arr, b: Arr, *_: Any, **__: Any) -> tuple[Arr, ...]:
-    """Of full rank: the solution; what torch returns besides is given as nothing."""
-    nothing = unknown(())
-    return _matmul(batched(_pinv)(a), b), nothing, nothing, nothing
+def _lstsq(a: Arr, b: Arr, rcond: Any = None, *, driver: str | None = None) -> tuple[Arr, Arr, Arr, Arr]:
+    """Solution, residuals, rank and singular values; empty is what the driver leaves out.
+
+    Of full rank only: on others LAPACK's gelsy, which is torch's default, differs from call to call.
+    """
+    *batch, m, n = a.shape
+    scale = batched(_svdvals)(a)
+    least = MP.mpf(2) ** -52 * max(m, n) if rcond is None else num(rcond)
+    if (scale[..., -1] <= least * scale[..., 0]).any():
+        raise UnspecifiedError("least squares of a matrix that is not of full rank")
+    vector = b.ndim == 1 or (b.ndim == a.ndim - 1 and b.shape == a.shape[:-1])
+    right = b[..., None] if vector else b
+    made = _matmul(batched(_pinv)(a), right)
+    empty, driver = zeros((0,)), driver or "gelsy"
+    residuals = over(total)((right - _matmul(a, made)) ** 2, -2) if m > n and driver != "gelsy" else empty
+    return (
+        made[..., 0] if vector else made,
+        residuals,
+        np.full((0,) if driver == "gels" else batch, min(m, n)),
+        scale if driver in ("gelsd", "gelss") else empty,
+    )
 
 
 def _matrix_power(a: Arr, n: int) -> Arr:
