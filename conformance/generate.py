@@ -21,7 +21,7 @@ from conformance.decoder import FANNED, NARROW, SHORT, SIZE, SLOTS, STEP, STEPS,
 from conformance.engines.protocol import LEVELS, Level
 from conformance.execute import Shapes
 from conformance.features import FEATURES, PLAIN, Feature, aside, backward
-from conformance.program import Grad, Hook, Inplace, Program, ReadGrad
+from conformance.program import Backward, Grad, Hook, Inplace, Program, ReadGrad, ZeroGrad
 from conformance.vocabulary import OPERATIONS, Operation
 
 #: Seconds that one program tries after a first.
@@ -67,6 +67,8 @@ def may_fail(target: Target, program: Program) -> bool:
         # A gradient may be None where something is computed with it: not every result depends on every operand.
         or (isinstance(step, Grad) and free)
         or (isinstance(step, Hook) and step.scale is not None and free)
+        # Torch's gradient of sgn is a ZeroTensor, which nothing can be written or added to.
+        or (isinstance(step, (ZeroGrad, Backward)) and "sgn" in program.operations)
         for step in program.steps
     )
 

@@ -17,6 +17,7 @@ from conformance.duplicates import Sketch
 from conformance.program import Program
 
 FORMAT: Literal["minigrad-conformance/1"] = "minigrad-conformance/1"
+SELFTEST_FORMAT: Literal["minigrad-conformance-selftest/1"] = "minigrad-conformance-selftest/1"
 
 Verdict: TypeAlias = Literal["engine wrong", "torch wrong", "convention differs", "ill-conditioned", "undecided"]
 Kind: TypeAlias = Literal[
@@ -419,59 +420,20 @@ def load(path: str | os.PathLike[str]) -> Results:
     return loads(data, os.fspath(path))
 
 
-class _Tried(msgspec.Struct):
-    fault: str
-    family: str
-    found: bool
-    expected: tuple[str, ...] = ()
-    named: tuple[str, ...] = ()
-    programs: int = 0
-    seconds: float = 0.0
-
-
-class _SelftestFile(msgspec.Struct):
-    """What is read of the file that `conformance selftest` writes."""
-
-    format: Literal["minigrad-conformance-selftest/1"]
-    versions: Versions
-    engine: str
-    seed: int
-    examples: int
-    planted: tuple[_Tried, ...] = ()
-    mutants: tuple[_Tried, ...] = ()
-    seconds: float = 0.0
-
-
 def with_selftest(results: Results, path: str | os.PathLike[str]) -> Results:
     """The same results with the figures of a selftest's file. Raises `ResultsError` when it is none."""
     try:
-        found = msgspec.json.decode(Path(path).read_bytes(), type=_SelftestFile)
+        data = Path(path).read_bytes()
+        stated = msgspec.json.decode(data, type=_Header).format
+        found = msgspec.json.decode(data, type=SelfTest)
     except OSError as error:
         raise ResultsError(f"{os.fspath(path)}: cannot be read: {error.strerror or error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ResultsError(f"{os.fspath(path)}: no selftest ({error}); `conformance selftest` writes one") from None
-    faults = tuple(
-        PlantedFault(
-            name=tried.fault,
-            family=tried.family,
-            found=tried.found,
-            named=bool(tried.named) and tried.named[0] in tried.expected,
-            programs=tried.programs,
-            seconds=tried.seconds,
-            said=tried.named[0] if tried.named else "",
-        )
-        for tried in (*found.planted, *found.mutants)
-    )
-    tested = SelfTest(
-        suite=found.versions.suite,
-        torch=found.versions.torch,
-        engine=found.engine,
-        seed=found.seed,
-        examples=found.examples,
-        faults=faults,
-        seconds=found.seconds,
-    )
-    return msgspec.structs.replace(results, selftest=tested)
+    if stated != SELFTEST_FORMAT:
+        said = stated or "no format"
+        raise ResultsError(f"{os.fspath(path)}: states {said}, this version reads {SELFTEST_FORMAT}; run it again")
+    return msgspec.structs.replace(results, selftest=found)
 
 
 def dumps(results: Results) -> bytes:

@@ -232,4 +232,5 @@ UNSAID = {
     *("nn.functional.one_hot", "nn.functional.triplet_margin_with_distance_loss", "constant_pad_nd"),
     *("bernoulli", "multinomial", "normal", "complex", "polar", "view_as_complex", "view_as_real"),
     *("allclose", "equal", "tril_indices", "triu_indices", "is_conj", "is_neg"),
+    *("bincount", "histc", "searchsorted", "bucketize", "isin", "unique_consecutive", "unravel_index", "put"),
 }

@@ -151,27 +151,13 @@ def test_markdown_tables_keep_their_columns_whatever_the_text() -> None:
 
 
 def test_the_figures_of_a_selftest_are_shown(tmp_path: Path) -> None:
-    tried = [
-        {
-            "fault": "axis: sum",
-            "family": "formula",
-            "found": True,
-            "expected": ["sum"],
-            "named": ["sum"],
-            "programs": 8,
-        },
-        {"fault": "lost: mul", "family": "engine", "found": True, "expected": ["mul"], "named": ["add"], "programs": 4},
-        {"fault": "dead: `|`", "family": "engine", "found": False, "expected": ["mul"]},
+    faults = [
+        {"name": "axis: sum", "family": "formula", "found": True, "named": True, "said": "sum", "programs": 8},
+        {"name": "lost: mul", "family": "engine", "found": True, "named": False, "said": "add", "programs": 4},
+        {"name": "dead: `|`", "family": "engine", "found": False},
     ]
-    file = {
-        "format": "minigrad-conformance-selftest/1",
-        "versions": msgspec.to_builtins(results().versions),
-        "engine": "torch",
-        "seed": 0,
-        "examples": 50,
-        "planted": tried[:2],
-        "mutants": tried[2:],
-    }
+    file = {"format": "minigrad-conformance-selftest/1", "suite": "1", "torch": "2", "engine": "torch", "seed": 0,
+            "examples": 50, "faults": faults}  # fmt: skip
     (tmp_path / "selftest.json").write_bytes(msgspec.json.encode(file))
     given = with_selftest(results(), tmp_path / "selftest.json")
     assert "2 of 3 planted faults were found, 1 of them named rightly, after 6 programs" in to_html(given)

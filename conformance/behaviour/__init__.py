@@ -149,6 +149,7 @@ def _usual_settings(module: ModuleType) -> Iterator[None]:
         with contextlib.suppress(AttributeError):  # of an engine that lacks a setting
             module.set_grad_enabled(True)
             module.set_default_dtype(module.float32)
+            module.set_default_device(None)
             module.set_printoptions(profile="default")
             module.autograd.set_detect_anomaly(False)
 
