@@ -400,11 +400,11 @@ class Decoder:
         index = Array(shape, "int64", tuple(str(i % n) for i in range(m)))
         return self.plain("take", (value, Ref(self.leaf(index, (0.0, float(n)), False))), shape)
 
-    def square(self, batch: bool = True) -> Ref:
+    def square(self, batch: bool = True, spread: float = 3.0) -> Ref:
         n = self.pick((2, 3, 1, 2))
         value = self.fit((2, n, n) if batch and self.upto(4) == 3 else (n, n), (-0.5, 0.5))
-        made = np.eye(n) * np.arange(3.0, 3.0 * n + 1, 3.0)
-        spread = self.leaf(array(made, self.infos[value.id].dtype), (0.0, 9.0), False)
+        made = np.eye(n) * np.arange(1.0, n + 1) * spread
+        spread = self.leaf(array(made, self.infos[value.id].dtype), (0.0, 3 * spread), False)
         matrix = self.plain("add", (value, Ref(spread)))
         if self.feature == "strided":  # a sum has memory of its own
             matrix = self.plain("transpose", (Ref(matrix), -1, -2))

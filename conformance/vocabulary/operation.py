@@ -39,7 +39,7 @@ class Draw(Protocol):
     def fit(self, shape: tuple[int, ...], domain: Interval | None = None) -> Ref:
         """As `x`, of exactly this shape: the elements of an earlier value are arranged to it."""
 
-    def square(self, batch: bool = True) -> Ref:
+    def square(self, batch: bool = True, spread: float = 3.0) -> Ref:
         """A matrix (or a batch of them) far from singular, whose eigenvalues and singular values lie well apart."""
 
     def constant(self, shape: tuple[int, ...], domain: Interval | None = None) -> Ref:
