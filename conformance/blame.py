@@ -95,7 +95,7 @@ class Bench:
         self.reference = reference
         self._watch = watch  # around each run of the engine, which may not survive it
         self.runs = 0
-        self._probed: dict[Probe, bool] = {}
+        self._probed: dict[Probe, Kind | None] = {}
 
     def mismatch(self, program: Program) -> Mismatch | None:
         """How the engine differs from the reference on this program; None when it does not, or lacks something."""
@@ -290,13 +290,16 @@ class Bench:
         for part in PARTS:
             if part.serves(program, mismatch):
                 for probe in part.probes:
-                    if self._fails(probe):
-                        return Blame(f"engine: {part.name}", mismatch.kind, probe[0])
+                    kind = self._failing(probe)
+                    if kind is not None:
+                        return Blame(f"engine: {part.name}", kind, probe[0])
         return None
 
-    def _fails(self, probe: Probe) -> bool:
+    def _failing(self, probe: Probe) -> Kind | None:
+        """The kind of mismatch that a probe shows, which may be another than that of the program that led to it."""
         if probe not in self._probed:
-            self._probed[probe] = all(self.mismatch(program) is not None for program in probe)
+            found = [self.mismatch(program) for program in probe]
+            self._probed[probe] = None if None in found or found[0] is None else found[0].kind
         return self._probed[probe]
 
     def _context(self, state: _State, mismatch: Mismatch) -> Blame:
@@ -333,7 +336,16 @@ class _State:
         applied = before_gradients(program)
         self.applications = [s for s in program.steps if isinstance(s, Apply)]
         self.changes = [s for s in program.steps if isinstance(s, Inplace)]
-        self.forward = bench.expected(Program(program.leaves, applied, tuple(i for s in applied for i in results(s))))
+        known = tuple(i for s in applied for i in results(s))
+        self.forward = bench.expected(Program(program.leaves, applied, known))
+        late = tuple(i for s in program.steps for i in results(s) if i not in known)
+        if late:  # what depends on a gradient
+            after = bench.expected(replace(program, observe=late))
+            self.forward = replace(
+                self.forward,
+                values=self.forward.values | after.values,
+                flags=self.forward.flags | after.flags,
+            )
         kept: list[AnyStep] = []
         for step in program.steps:
             if isinstance(step, (Hook, RetainGrad)):
@@ -352,7 +364,7 @@ class _State:
     def alone(self, step: Apply, *, shared: bool = False) -> Program | None:
         """The step on leaves of its own: one for each use of an operand, or (`shared`) one for each operand.
 
-        None where an operand depends on a gradient.
+        None where an operand is not known: it depends on a gradient, and the reference refuses the program.
         """
         try:
             leaves, own = self._on_leaves(step, shared=shared)
@@ -362,7 +374,7 @@ class _State:
         return Program(tuple(leaves), (replace(own, out=out),), out)
 
     def alone_in_place(self, step: Inplace) -> Program | None:
-        """The change, of the copy of a leaf, with a backward from it; None where the target depends on a gradient."""
+        """The change, of the copy of a leaf, with a backward from it; None where the target is not known."""
         if step.target not in self._known:
             return None
         like, graded = self._known[step.target]
@@ -408,7 +420,7 @@ class _State:
     def _on_leaves(
         self, step: AppliedStep, *, shared: bool = False, otherwise: tuple[Array, bool] | None = None
     ) -> tuple[list[Leaf], AppliedStep]:
-        """The step on leaves; what depends on a gradient is `otherwise`, or raises KeyError."""
+        """The step on leaves; what is not known is `otherwise`, or raises KeyError."""
         leaves: list[Leaf] = []
         numbers: dict[int, int] = {}
 

@@ -209,6 +209,13 @@ PARTS: Final[tuple[Part, ...]] = (
             ),
         ),
     ),
+    # None
+    Part("unreached leaves", _kinds("none", "error"), _each(_program(_DOUBLE, _back(4), leaves=(_X, _Y, _C)))),
+    Part(
+        "zero gradients",
+        _kinds("none", "error"),
+        _for_ops(lambda op: _program(_unary(op), _back(4, gradients=(array([0.0, 0.0]),))), "sin", "neg"),
+    ),
     # modes
     Part(
         "no_grad",
@@ -308,13 +315,6 @@ PARTS: Final[tuple[Part, ...]] = (
             _program(_DOUBLE, _back(4, gradients=(array([1.0, 2.0, 3.0]),))),
             _program(_DOUBLE, _back(4, gradients=(None,))),
         ),
-    ),
-    # None
-    Part("unreached leaves", _kinds("none", "error"), _each(_program(_DOUBLE, _back(4), leaves=(_X, _Y, _C)))),
-    Part(
-        "zero gradients",
-        _kinds("none", "error"),
-        _for_ops(lambda op: _program(_unary(op), _back(4, gradients=(array([0.0, 0.0]),))), "sin", "neg"),
     ),
     # a single backward
     Part("given gradients", _numbers, _for_ops(lambda op: _program(_unary(op), _back(4)), "sin", "neg")),

@@ -30,9 +30,11 @@ def test_a_planted_fault_is_found_reduced_blamed_and_replayed(name: str, kind: s
     assert not report.ok
     assert report.results.exit_code == 1
     report.to_json(tmp_path / "results.json")
-    found = {(f.blamed, f.kind): f for f in results.load(tmp_path / "results.json").findings}
-    finding = next(found[blamed, kind] for blamed in fault.blamed if (blamed, kind) in found)
+    (finding,) = results.load(tmp_path / "results.json").findings  # one fault, one finding
+    assert finding.blamed in fault.blamed
+    assert finding.kind == kind
     assert len(finding.operations) <= 3
+    assert finding.reduction_runs <= 50
     assert conformance.replay(finding, engine) == "FAILED"
     assert conformance.replay(finding, "torch") == "FIXED"
 
