@@ -12,8 +12,9 @@ from minigrad import _dtype
 from minigrad._arguments import argument_error, combination_error, mismatch
 from minigrad._dims import broadcast_error
 from minigrad._graph import Edge, Saved, edge_to
+from minigrad._layout import laid_as
 from minigrad._modes import PLAIN, SPECIAL, state
-from minigrad._op import NUMBER, Op
+from minigrad._op import NUMBER, RAW, Op
 from minigrad._plan import WRAPPING, plan_of
 from minigrad._tensor import Tensor, infer, make
 from minigrad._text import type_name
@@ -43,6 +44,8 @@ def apply(op: Op, args: Sequence[Any]) -> Any:
     result = _forward(op, raws)
     recording = bool(need and state.grad_enabled and op.formulas) and not state.inference
     if not op.many_outputs:
+        if op.elementwise and result.ndim > 1:
+            result = _laid(op, raws, result)
         output = _output(op, args[0], result)
         if recording and result.dtype.kind in "fc":
             output._edge = plan_of(op, need, args, result.dtype).record(edges, args, raws, result, output)
@@ -79,6 +82,12 @@ def _forward(op: Op, raws: Sequence[Any]) -> Any:
     except TypeError as error:
         raise mismatch(op, raws) or error from None
     raise broadcast_error(*shapes)
+
+
+def _laid(op: Op, raws: Sequence[Any], result: Any) -> Any:
+    """The result in memory as torch lays it; of one operand that is not expanded numpy lays it so too."""
+    arrays = [raws[i] for i, _, _ in op.operands if isinstance(raws[i], np.ndarray)]
+    return laid_as(result, *arrays) if len(arrays) > 1 or 0 in arrays[0].strides else result
 
 
 def _prepare(op: Op, args: Sequence[Any]) -> tuple[list[Any], list[Any], list[Edge | None], int]:
@@ -160,7 +169,7 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
             raws[i] = np.asarray(args[i]).astype(dtype)[()] if dtype.kind in "iu" else _as_type(args[i], dtype)
             args[i] = Saved(raws[i], None, None)
         elif raws[i].dtype != dtype:
-            raws[i] = raws[i].astype(dtype)
+            raws[i] = RAW.cast(raws[i], dtype)
             args[i] = Saved(raws[i], args[i]._cell, args[i])
 
 

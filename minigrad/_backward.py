@@ -358,14 +358,13 @@ class _Pass:
             return
         if hooks is not None:
             grad = self.call_before(leaf, hooks, grad)
-        if grad is None or not leaf.enabled:
-            return
-        with _accumulating:
-            if self.recording:
-                self.store(leaf, grad)
-            else:
-                state.run(self.store, leaf, grad)
-        if hooks is not None:
+        if grad is not None and leaf.enabled:
+            with _accumulating:
+                if self.recording:
+                    self.store(leaf, grad)
+                else:
+                    state.run(self.store, leaf, grad)
+        if hooks is not None:  # they are called even when nothing came
             for hook in list(hooks.post_accumulate.values()):
                 _checked(hook, hook(leaf.variable), None)
             if hooks.post:

@@ -12,6 +12,7 @@ import numpy as np
 from minigrad import _dtype
 from minigrad._device import check_device
 from minigrad._dtype import as_numpy, default_float
+from minigrad._layout import laid_as
 from minigrad._modes import state
 from minigrad._tensor import Tensor, infer, make
 from minigrad._text import type_name
@@ -335,11 +336,15 @@ def like(name: str, doc: str, create: Callable[[Any, np.dtype[Any]], Any]) -> Ca
 
 
 def _zeros_like(array: Any, kind: np.dtype[Any]) -> Any:
-    return np.zeros(array.shape, kind) if 0 in getattr(array, "strides", ()) else np.zeros_like(array, kind)
+    return laid_as(np.zeros(array.shape, kind), array)
+
+
+def _ones_like(array: Any, kind: np.dtype[Any]) -> Any:
+    return laid_as(np.ones(array.shape, kind), array)
 
 
 zeros_like = like("zeros_like", "Zeros of the shape, type and layout of a tensor.", _zeros_like)
-ones_like = like("ones_like", "Ones of the shape, type and layout of a tensor.", np.ones_like)
+ones_like = like("ones_like", "Ones of the shape, type and layout of a tensor.", _ones_like)
 empty_like = like("empty_like", "A tensor like another, whose values mean nothing (zeros here).", _zeros_like)
 
 
@@ -349,7 +354,7 @@ def full_like(
     """As `full`, with the shape and type of a tensor."""
     kind = input._data.dtype if dtype is None else as_numpy(dtype, "full_like")
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-    return finish(np.full_like(input._data, value, kind), requires_grad, device=device)
+    return finish(laid_as(np.full(input._data.shape, value, kind), input._data), requires_grad, device=device)
 
 
 # ---- sequences -------------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ def op(
     node: str | Callable[..., str] | None = None,
     returns: Any = None,
     holomorphic: bool = True,
+    elementwise: bool = False,
     method: bool | None = None,
     function: bool = True,
     inplace: bool | str = False,
@@ -61,6 +62,7 @@ def op(
             view=view,
             returns=returns,
             holomorphic=holomorphic,
+            elementwise=elementwise,
         )
         written = made(node=inplace) if isinstance(inplace, str) else inplace
         return _publish(made(node=node), method, function, written, aliases, quick)

@@ -54,7 +54,8 @@ class Op:
     others, or the name of the kernel that torch says does not do them. `view`: whether the result shares `self`'s
     memory. `holomorphic`: the formulas give the plain derivative, of which the engine takes the conjugate for complex
     tensors; False for formulas that are right for complex tensors as they stand. `elementwise`: each element of the
-    result, and of a gradient, depends on the elements at its own place alone."""
+    result, and of a gradient, depends on the elements at its own place alone; the result lies in memory as the operands
+    do (`_layout`)."""
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from minigrad._graph import Saved, next_sequence
+from minigrad._layout import laid_as
 from minigrad._modes import SPECIAL, state
 from minigrad._op import Op
 from minigrad._plan import SAVED, OpNode, Plan, plan_of
@@ -57,7 +58,7 @@ def quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]
     """The public function of an operation on one tensor, whose other arguments all have defaults."""
     forward = _SOONER.get(forward, forward)
     defaults = tuple(op.defaults.values())
-    recorded = bool(op.formulas)
+    recorded, elementwise = bool(op.formulas), op.elementwise
     new, sequence = object.__new__, next_sequence
     plan: Plan | None = None
 
@@ -72,6 +73,8 @@ def quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]
         if rest or kwargs or mode == SPECIAL or dtype is not _F32 and dtype is not _F64:
             return general(tensor, *rest, **kwargs)
         result = run(forward, data)
+        if elementwise and result.ndim > 2 and 0 in data.strides:
+            result = laid_as(result, data)
         output: Tensor = new(Tensor)
         output._data = result
         output._edge = output._view = output._writes = None
@@ -127,6 +130,7 @@ def quick_operator(  # noqa: C901, PLR0915  (the fast path is one function: call
     defaults = tuple(op.defaults.values())
     recorded, numbers = bool(op.formulas), 1 in op.numbers
     overloaded = 1 in op.overloads  # a number second is another node
+    elementwise = op.elementwise
     new, sequence = object.__new__, next_sequence
     plans: list[Plan | None] = [None] * 8
 
@@ -150,12 +154,16 @@ def quick_operator(  # noqa: C901, PLR0915  (the fast path is one function: call
                     operand = known.get(second) or run(_constant, second, dtype, array, known)
                     y, other, scalar, written = operand._data, None, 4, first._writes is not None
                     result = run(forward, x, y)
+                    if elementwise and result.ndim > 2 and 0 in x.strides:
+                        result = laid_as(result, x)
             else:
                 y = second._data
                 if y.dtype is dtype:
                     other, scalar = second._edge if second._view is None else edge_of(second), 0
                     written = first._writes is not None or second._writes is not None
                     result = run(forward, x, y)
+                    if elementwise and result.ndim > 1 and not (x.flags.c_contiguous and y.flags.c_contiguous):
+                        result = laid_as(result, x, y)
         except (AttributeError, ValueError, OverflowError):  # no tensors, or shapes that do not broadcast
             pass
         if result is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 import warnings
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
 import minigrad
@@ -485,6 +489,7 @@ LAID: dict[str, Any] = {
     "rotated": lambda a: np.ascontiguousarray(a.transpose(1, 2, 0)).transpose(2, 0, 1),
     "expanded": lambda a: as_strided(a, a.shape, (0, 32, 8)),
     "expanded, reversed order": lambda a: as_strided(np.asfortranarray(a), a.shape, (8, 0, 48)),
+    "with gaps": lambda a: np.repeat(a, 2, axis=2)[..., ::2],
 }  # fmt: skip
 
 
@@ -512,6 +517,42 @@ def test_results_lie_in_memory_as_torchs(laid: str) -> None:
         for a, b in zip(*found, strict=True):
             assert a.stride() == b.stride(), source
             np.testing.assert_allclose(a.numpy(), b.numpy(), 1e-6, err_msg=source)
+
+
+@st.composite
+def laid_out(draw: st.DrawFn) -> Any:
+    """Arrays that broadcast to one shape: with any order of the dimensions in memory, gaps, expanded dimensions."""
+    shape, arrays = draw(st.lists(st.integers(2, 3), max_size=4)), []
+    rank = len(shape)
+    for _ in range(3):
+        sizes = [1 if draw(st.integers(0, 4)) == 0 else each for each in shape]
+        order, gaps = draw(st.permutations(range(rank))), [draw(st.integers(1, 2)) for _ in shape]
+        strides = dict(zip(order, itertools.accumulate([8, *(sizes[i] * gaps[i] for i in order)], operator.mul)))
+        laid = [0 if size > 1 and draw(st.integers(0, 5)) == 0 else strides[i] for i, size in enumerate(sizes)]
+        array = as_strided(np.linspace(0.1, 0.9, 6**rank), sizes, laid)
+        arrays.append(array[0, ...] if rank and sizes[0] == 1 and draw(st.booleans()) else array)
+    return arrays
+
+
+@settings(max_examples=150, deadline=None)
+@given(laid_out())
+def test_elementwise_results_lie_in_memory_as_torchs(arrays: Any) -> None:
+    """Where operands lie in different orders, as torch's TensorIterator decides."""
+    sources = [
+        "x.sin()", "x + 1", "x > 0.5", "x.float()", "T.ones_like(x)", "T.nn.functional.hardtanh(x)", "x.round()",
+        "x + y", "x * y", "x / y", "T.maximum(x, y)", "x.clamp_max(y)", "x.float() - y", "x < y", "T.polar(x, y)",
+        "T.where(x > 0.5, y, z)", "x.addcmul(y, z)", "x.clamp(y, z)", "x.lerp(y, z)",
+    ]  # fmt: skip
+    if any(each.flags.c_contiguous and 1 in each.shape for each in arrays):
+        shape = np.broadcast_shapes(*(each.shape for each in arrays))
+        arrays = [as_strided(each, shape, np.broadcast_to(each, shape).strides) for each in arrays]
+    for source in sources:
+        found = []
+        for engine in (torch, minigrad):
+            x, y, z = (engine.from_numpy(each) for each in arrays)
+            found.append(eval(source, {"T": engine, "x": x, "y": y, "z": z}))
+        a, b = ([stride for stride, size in zip(each.stride(), each.shape) if size > 1] for each in found)
+        assert a == b, source
 
 
 def test_memory_formats() -> None:

@@ -22,7 +22,7 @@ from minigrad.ops.special import ROOT_2, ROOT_2_PI, erf
 
 def activation(
     slope: Formula, *, kernel: str | Exception, kinds: str = "f", inplace: bool = False, node: str | None = None,
-    written: tuple[str, Formula] | None = None, published: Sequence[str] = (),
+    written: tuple[str, Formula] | None = None, published: Sequence[str] = (), elementwise: bool = True,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # fmt: skip
     """Declare the decorated forward as `nn.functional.NAME`.
 
@@ -35,8 +35,8 @@ def activation(
         camel = "".join(part.capitalize() for part in name.split("_"))
         full = f"nn.functional.{name}"
         made = op(
-            full, promote="keep", kinds=kinds, refusal=kernel, function=False, quick=forward, self=slope,
-            node=node or f"{camel}Backward0",
+            full, elementwise=elementwise, promote="keep", kinds=kinds, refusal=kernel, function=False, quick=forward,
+            self=slope, node=node or f"{camel}Backward0",
         )(forward)  # fmt: skip
         plain = writing = OPS[full]
         if written is not None:
@@ -183,7 +183,8 @@ def selu(self: Array) -> Any:
     return exponential(self, *SELU)
 
 
-@op(promote="same", kinds="f", refusal="prelu_cpu", method=False, function=False, node="PreluKernelBackward0",
+@op(elementwise=True, promote="same", kinds="f", refusal="prelu_cpu", method=False, function=False,
+    node="PreluKernelBackward0",
     self=lambda xp, grad, self, weight: xp.anchored(xp.prelu_by_self(grad, self, weight), self),
     weight=lambda xp, grad, self, weight: xp.anchored(xp.prelu_by_weight(grad, self), weight))  # fmt: skip
 def prelu_kernel(self: Array, weight: Array) -> Array:
@@ -297,10 +298,11 @@ def softplus(self: Array, beta: float = 1, threshold: float = 20) -> Array:
     return where(self * beta > threshold, self, np.log1p(np.exp(self * beta)) / beta)
 
 
-@activation(lambda xp, grad, self: grad * xp.sigmoid(-self), kernel="log_sigmoid_cpu", node="LogSigmoidBackward0")
+@activation(lambda xp, grad, self: grad * xp.sigmoid(-self), kernel="log_sigmoid_cpu", node="LogSigmoidBackward0",
+            elementwise=False)  # fmt: skip
 def logsigmoid(self: Array) -> Array:
-    """log(sigmoid(x)), without overflow."""
-    self = np.asarray(self, order="C")  # as the result is
+    """log(sigmoid(x)), without overflow, always in C order."""
+    self = np.asarray(self, order="C")
     return np.minimum(self, 0) - np.log1p(np.exp(-np.abs(self)))
 
 

@@ -46,7 +46,7 @@ def _joined(real: Array, imag: Array) -> Array:
     return found
 
 
-@linear(name="complex", method=False, function=False, self=lambda xp, grad: xp.real(grad),
+@linear(name="complex", elementwise=True, method=False, function=False, self=lambda xp, grad: xp.real(grad),
         imag=lambda xp, grad: xp.imag(grad))  # fmt: skip
 def _complex(self: Array, imag: Array) -> Array:
     return _joined(self, imag)
@@ -58,7 +58,7 @@ def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
     return apply(OPS["complex"], [real, imag])
 
 
-@op(name="polar", method=False, function=False, holomorphic=False,
+@op(name="polar", elementwise=True, method=False, function=False, holomorphic=False,
     self=lambda xp, grad, angle: xp.real(xp.conj(grad) * xp.complex(xp.cos(angle), xp.sin(angle))),
     angle=lambda xp, grad, result: xp.real(xp.conj(grad) * (result * 1j)))  # fmt: skip
 def _polar(self: Array, angle: Array) -> Array:

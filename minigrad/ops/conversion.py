@@ -12,10 +12,10 @@ from minigrad import _creation, _dtype
 from minigrad._declare import composite, method
 from minigrad._device import check_device, contiguous_format, preserve_format
 from minigrad._dims import broadcast_error
+from minigrad._layout import copied
 from minigrad._op import RAW, RECORDED, Array, ArrayOrNumber
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import fitted
-from minigrad.ops._layout import copied
 from minigrad.ops.shape import internal, linear
 
 # ---- copies ----------------------------------------------------------------------------------------------------------

@@ -12,11 +12,11 @@ from minigrad._apply import apply, apply_inplace, check_written
 from minigrad._declare import composite, method
 from minigrad._dims import broadcast_error, wrap_dim
 from minigrad._graph import stale_error
+from minigrad._layout import copied, copied_with_gaps, laid_as
 from minigrad._op import OPS, RAW, Array, ArrayOrNumber, Size
 from minigrad._tensor import Tensor, make
 from minigrad._text import type_name
 from minigrad.ops._checks import fitted, kind, real_node, refuse_kinds
-from minigrad.ops._layout import copied, laid_as
 from minigrad.ops.conversion import cast_array, fitted_to_store
 from minigrad.ops.shape import alias, at, broadcast, expand, internal, linear, select, slice_, unsqueeze, view
 
@@ -871,7 +871,7 @@ def argwhere(self: Tensor) -> Tensor:
 
 def _embed(self: Array, src: Array, part: Any) -> Array:
     """A copy of the tensor in which the part that `part` takes is `src`."""
-    result = copied(self)
+    result = copied_with_gaps(self)
     target = part(result)
     if np.shape(src) != target.shape:
         raise RuntimeError(

@@ -16,11 +16,11 @@ from minigrad._arguments import combination_error
 from minigrad._declare import composite
 from minigrad._device import contiguous_format
 from minigrad._dims import wrap_dim, wrap_dims
+from minigrad._layout import laid_as
 from minigrad._op import Array, Arrays, Size
 from minigrad._tensor import Tensor, make
 from minigrad._tensor_str import Size as TorchSize
 from minigrad.ops._checks import kind, not_implemented
-from minigrad.ops._layout import laid_as
 from minigrad.ops.shape import at, broadcast, expand, integers, internal, linear, reshape, slice_, unsqueeze, view
 
 # ---- cutting ---------------------------------------------------------------------------------------------------------

@@ -15,11 +15,11 @@ from minigrad._declare import PUBLIC, binary, composite, op, unary
 from minigrad._dtype import complex128 as COMPLEX
 from minigrad._dtype import float64 as DOUBLE
 from minigrad._dtype import result_type
+from minigrad._layout import copied
 from minigrad._op import OPS, Array, ArrayAsIs, ArrayOrNumber, is_number
 from minigrad._tensor import Tensor
 from minigrad.ops import shape  # noqa: F401  (declares conj)
 from minigrad.ops._checks import fitted, kind, real_node, refuse_kinds
-from minigrad.ops._layout import copied
 from minigrad.ops._where import where as select
 
 BOTH: Final = ("self", "other")  # the operands that may be Python numbers
@@ -83,14 +83,14 @@ def subtraction(self: Any, other: Any) -> str:
 INVERT: Final = "If you are trying to invert a mask, use the `~` or `logical_not()`"
 
 
-@op(promote="keep", inplace=True, quick=np.add,
+@op(elementwise=True, promote="keep", inplace=True, quick=np.add,
     self=lambda grad: grad,
     other=lambda grad, alpha: grad if alpha == 1 else grad * alpha)  # fmt: skip
 def add(self: ArrayOrNumber, other: ArrayOrNumber, *, alpha: Any = 1) -> Any:
     return np.add(self, scaled(other, alpha))
 
 
-@op(promote=subtraction, inplace=True, quick=np.subtract, aliases=["subtract"],
+@op(elementwise=True, promote=subtraction, inplace=True, quick=np.subtract, aliases=["subtract"],
     self=lambda grad: grad,
     other=lambda grad, alpha: -grad if alpha == 1 else grad * -alpha)  # fmt: skip
 def sub(self: ArrayOrNumber, other: ArrayOrNumber, *, alpha: Any = 1) -> Any:
@@ -136,7 +136,7 @@ def floor_quotient(self: Any, other: Any) -> Any:
     return np.floor_divide(self, other)
 
 
-@op(promote=lambda rounding_mode: "float" if rounding_mode is None else "keep",
+@op(elementwise=True, promote=lambda rounding_mode: "float" if rounding_mode is None else "keep",
     inplace=True, quick=np.true_divide, aliases=["divide", "true_divide"],
     node=lambda rounding_mode: "DivBackward0" if rounding_mode is None else "DivBackward2",
     self=lambda xp, grad, other, rounding_mode: grad / other if rounding_mode is None else zeros(xp, grad),
@@ -308,7 +308,7 @@ unary("signbit", lambda self: np.signbit(self) if self.dtype.kind != "b" else np
       refusal=NotImplementedError("signbit is not implemented for complex tensors."))  # fmt: skip
 
 
-@op(promote="keep")
+@op(elementwise=True, promote="keep")
 def isclose(self: Array, other: Array, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """Where the two differ by at most `atol + rtol * |other|`, or are equal."""
     near = (self == other) | (np.isfinite(other) & (np.abs(self - other) <= atol + np.abs(rtol * other)))
@@ -397,7 +397,7 @@ def bound(self: Any, other: Any) -> str:
     return "keep"
 
 
-@op(name="where", promote=bound, method=False, node="WhereBackward0", function=False,
+@op(name="where", elementwise=True, promote=bound, method=False, node="WhereBackward0", function=False,
     self=lambda xp, grad, condition: xp.where(condition, grad, 0),
     other=lambda xp, grad, condition: xp.where(condition, 0, grad))  # fmt: skip
 def choose(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber) -> Array:
@@ -414,7 +414,7 @@ def choose(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber) -> A
     return select(condition, self, other)
 
 
-@op("switch", promote="keep", function=False, method=False,
+@op("switch", elementwise=True, promote="keep", function=False, method=False,
     self=lambda xp, grad, condition: xp.where(condition, grad, 0),
     other=lambda xp, grad, condition: xp.where(condition, 0, grad),
     source=lambda xp, grad, source_shape: xp.zeros(source_shape, grad))  # fmt: skip
@@ -477,7 +477,7 @@ def within(self: Any, min: Any, max: Any) -> Any:
     return self >= min if max is None else (self >= min) & (self <= max)
 
 
-@op(promote=bounds, kinds=ORDERED, refusal=NO_COMPLEX_CLAMP, inplace=True, aliases=["clip"],
+@op(elementwise=True, promote=bounds, kinds=ORDERED, refusal=NO_COMPLEX_CLAMP, inplace=True, aliases=["clip"],
     node=lambda min, max: "ClampBackward1" if is_number(min) or is_number(max) else "ClampBackward0",
     self=lambda xp, grad, self, min, max: pass_where(xp, within(self, min, max), grad),
     min=lambda xp, grad, self, min, max: pass_where(
@@ -495,7 +495,7 @@ def clamp(self: Array, min: ArrayOrNumber | None = None, max: ArrayOrNumber | No
 
 
 @op(
-    promote=lambda self, min: bound(self, min), inplace=True,
+    elementwise=True, promote=lambda self, min: bound(self, min), inplace=True,
     node=lambda min: f"ClampMinBackward{0 if is_number(min) else 1}", kinds=ORDERED, refusal=NO_COMPLEX_CLAMP,
     self=lambda xp, grad, self, min: pass_where(xp, self >= min, grad),
     min=lambda xp, grad, self, min: pass_where(xp, self < min, grad),
@@ -505,7 +505,7 @@ def clamp_min(self: Array, min: ArrayOrNumber) -> Array:
 
 
 @op(
-    promote=lambda self, max: bound(self, max), inplace=True,
+    elementwise=True, promote=lambda self, max: bound(self, max), inplace=True,
     node=lambda max: f"ClampMaxBackward{0 if is_number(max) else 1}", kinds=ORDERED, refusal=NO_COMPLEX_CLAMP,
     self=lambda xp, grad, self, max: pass_where(xp, self <= max, grad),
     max=lambda xp, grad, self, max: pass_where(xp, self > max, grad),
@@ -668,7 +668,7 @@ unary("sgn", signs, sgn_formula, promote="keep",
       holomorphic=False)  # fmt: skip
 
 
-@op("round", promote="keep", inplace=True,
+@op("round", elementwise=True, promote="keep", inplace=True,
     node=lambda decimals: "RoundBackward0" if decimals is None else "RoundBackward1",
     self=zeros)  # fmt: skip
 def rounded(self: Array, *, decimals: int | None = None) -> Any:
@@ -705,14 +705,14 @@ def one_type(self: Any, values: Any) -> str:
     return "keep"
 
 
-@op(promote=one_type, node=NOT_IMPLEMENTED, inplace=True, self=not_implemented("heaviside"),
+@op(elementwise=True, promote=one_type, node=NOT_IMPLEMENTED, inplace=True, self=not_implemented("heaviside"),
     values=not_implemented("heaviside"))  # fmt: skip
 def heaviside(self: Array, values: Array) -> Array:
     """0 for negative numbers, 1 for positive ones, `values` for zeros."""
     return np.where(self == 0, values, self > 0).astype(self.dtype)
 
 
-@op(promote="keep", inplace=True, node=real_node("nan_to_num", "NanToNumBackward0"),
+@op(elementwise=True, promote="keep", inplace=True, node=real_node("nan_to_num", "NanToNumBackward0"),
     self=lambda xp, grad, self: grad * xp.isfinite(self))  # fmt: skip
 def nan_to_num(
     self: Array, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
@@ -723,7 +723,7 @@ def nan_to_num(
 # ---- three operands --------------------------------------------------------------------------------------------------
 
 
-@op(promote="same", kinds="fc", refusal="lerp_kernel_scalar", inplace=True,
+@op(elementwise=True, promote="same", kinds="fc", refusal="lerp_kernel_scalar", inplace=True,
     node=lambda weight: "LerpBackward0" if is_number(weight) else "LerpBackward1",
     self=lambda grad, weight: grad * (1 - weight),
     end=lambda grad, weight: grad * weight,
@@ -734,7 +734,7 @@ def lerp(self: Array, end: Array, weight: ArrayOrNumber) -> Any:
     return np.where(np.abs(weight) < 0.5, self + weight * way, end - way * (1 - weight)).astype(self.dtype)
 
 
-@op(promote="keep", kinds="iufc", refusal="addcmul_cpu_out", inplace=True,
+@op(elementwise=True, promote="keep", kinds="iufc", refusal="addcmul_cpu_out", inplace=True,
     self=lambda grad: grad,
     tensor1=lambda grad, tensor2, value: grad * (tensor2 * value),
     tensor2=lambda grad, tensor1, value: grad * (tensor1 * value))  # fmt: skip
@@ -755,7 +755,7 @@ def division(tensor1: Any, tensor2: Any) -> str:
     return "keep"
 
 
-@op(promote=division, kinds="fc", refusal="addcdiv_cpu_out", inplace=True,
+@op(elementwise=True, promote=division, kinds="fc", refusal="addcdiv_cpu_out", inplace=True,
     self=lambda grad: grad,
     tensor1=lambda grad, tensor2, value: grad * (value / tensor2),
     tensor2=lambda grad, tensor1, tensor2, value: -grad * (value * tensor1 / (tensor2 * tensor2)))  # fmt: skip

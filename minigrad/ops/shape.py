@@ -17,10 +17,10 @@ from minigrad._arguments import bind, combination_error
 from minigrad._declare import composite, method, op, unary
 from minigrad._device import contiguous_format
 from minigrad._dims import broadcast_error, wrap_dim, wrap_dims
+from minigrad._layout import laid_as
 from minigrad._op import OPS, RAW, RECORDED, Array, Dims, Op, Size
 from minigrad._tensor import Tensor, readonly
 from minigrad._views import Part, address, check_inplace, edge_of, extent
-from minigrad.ops._layout import laid_as
 
 linear = functools.partial(op, holomorphic=False)  # the derivative of moving elements is real: nothing to conjugate
 internal = functools.partial(linear, function=False, method=False)

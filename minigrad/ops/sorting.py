@@ -11,10 +11,10 @@ import numpy as np
 from minigrad import return_types
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim
+from minigrad._layout import laid_as
 from minigrad._op import RECORDED, Array
 from minigrad._tensor import Tensor, make
 from minigrad.ops import _selection
-from minigrad.ops._layout import laid_as
 from minigrad.ops.reduction import need_elements, ordered, overloaded, pick, select_vjp, share_evenly
 
 # ---- order -----------------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ unary("digamma", digamma, lambda xp, grad, self: grad * xp.polygamma(self, 1),
       kinds="f", refusal="digamma", aliases=["special.digamma", "special.psi"])  # fmt: skip
 
 
-@op(name="polygamma", promote="float", kinds="f", refusal="polygamma", inplace="PolygammaBackward1",
+@op(name="polygamma", elementwise=True, promote="float", kinds="f", refusal="polygamma", inplace="PolygammaBackward1",
     self=lambda xp, grad, self, n: grad * xp.polygamma(self, n + 1))  # fmt: skip
 def polygamma(self: Array, n: int) -> Any:
     """The n-th derivative of digamma; `torch.polygamma` takes n first, the method last."""
@@ -86,7 +86,7 @@ PUBLIC["polygamma"] = PUBLIC["special.polygamma"] = polygamma_of
 polygamma_of.__name__ = polygamma_of.__qualname__ = "polygamma"
 
 
-@op(promote="float", kinds="f", refusal="mvlgamma", inplace=True, aliases=["special.multigammaln"],
+@op(elementwise=True, promote="float", kinds="f", refusal="mvlgamma", inplace=True, aliases=["special.multigammaln"],
     self=lambda xp, grad, self, p: sum_of(p, lambda j: grad * xp.digamma(self - j / 2)))  # fmt: skip
 def mvlgamma(self: Array, p: int) -> Any:
     """The logarithm of the multivariate gamma function of dimension p."""
@@ -175,7 +175,8 @@ def logit_slope(xp: Any, grad: Any, self: Any, eps: float | None) -> Any:
     return xp.where((self >= low) & (self <= 1 - low), grad / (self * (1 - self)), outside)
 
 
-@op(promote="float", kinds="f", refusal="logit_cpu", inplace=True, aliases=["special.logit"], self=logit_slope)
+@op(elementwise=True, promote="float", kinds="f", refusal="logit_cpu", inplace=True, aliases=["special.logit"],
+    self=logit_slope)  # fmt: skip
 def logit(self: Array, eps: float | None = None) -> Any:
     """log(x / (1 - x)), of x clamped to [eps, 1 - eps] if eps is given."""
     if eps is not None:

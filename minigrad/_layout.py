@@ -1,0 +1,75 @@
+"""How results lie in memory, where torch promises more than numpy: without gaps, in the order of the operands' strides.
+
+numpy's own rule differs from torch's (`TensorIterator::reorder_dimensions`) in two ways. An expanded dimension has
+stride 0, which numpy takes for the innermost in memory; to torch it says nothing about the order, and its neighbours
+decide. And where operands lie in different orders, numpy's result lies in C order, torch's as the first of them does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minigrad._op import Array
+from minigrad._views import extent
+
+
+def copied(self: Array) -> Array:
+    """A copy that lies as torch's `clone` does."""
+    return laid_as(np.array(self), self) if 0 in self.strides else np.array(self)
+
+
+def copied_with_gaps(self: Array) -> Array:
+    """A copy with the same strides, as torch's `*_scatter` make it; of an expanded tensor, a clone."""
+    if self.flags.forc or any(not stride and size > 1 for stride, size in zip(self.strides, self.shape, strict=True)):
+        return copied(self)
+    copy: Array = np.ndarray(self.shape, self.dtype, np.zeros(extent(self), np.uint8), 0, self.strides)
+    copy[...] = self
+    return copy
+
+
+def laid_as(found: Array, *operands: Array) -> Array:
+    """The array in memory as torch's result of these operands, which broadcast to its shape."""
+    shape = found.shape
+    axes = c_order = list(range(len(shape)))
+    if not all(each.flags.c_contiguous for each in operands):
+        axes = _axes(shape, [_strides(each, shape) for each in operands])
+    if axes == c_order:
+        return np.asarray(found, order="C")
+    return np.asarray(found.transpose(axes), order="C").transpose(np.argsort(axes))
+
+
+def _strides(operand: Array, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides of an operand broadcast to `shape`."""
+    if operand.shape == shape:
+        return operand.strides
+    lead = len(shape) - operand.ndim
+    return (0,) * lead + tuple(
+        0 if size == 1 != whole else stride
+        for size, stride, whole in zip(operand.shape, operand.strides, shape[lead:], strict=True)
+    )
+
+
+def _axes(shape: tuple[int, ...], operands: Sequence[tuple[int, ...]]) -> list[int]:
+    """The dimensions from the outermost in memory to the innermost: torch's insertion sort, step by step."""
+    axes = list(range(len(shape)))  # torch's list from its end
+    for i in range(len(shape) - 2, -1, -1):
+        place = i
+        for k in range(i + 1, len(shape)):
+            order = _order(axes[place], axes[k], shape, operands)
+            if order > 0:
+                axes[place], axes[k] = axes[k], axes[place]
+                place = k
+            elif order < 0:
+                break
+    return axes
+
+
+def _order(outer: int, inner: int, shape: tuple[int, ...], operands: Sequence[tuple[int, ...]]) -> int:
+    """Whether two dimensions are to be swapped: 1 yes, -1 no, 0 if no operand tells."""
+    for strides in operands:
+        a, b = strides[outer], strides[inner]
+        if a and b and (a != b or shape[inner] > shape[outer]):
+            return 1 if b >= a else -1
+    return 0
