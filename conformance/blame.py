@@ -19,10 +19,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from conformance import execute, noise
+from conformance import execute
 from conformance.compare import Mismatch, judge
 from conformance.engines.protocol import Engine
 from conformance.execute import Observation
+from conformance.noise import Noise
 from conformance.probes import PARTS, Probe
 from conformance.program import (
     AnyStep,
@@ -107,7 +108,7 @@ class Bench:
         if expected.unsupported is not None:
             return None
         return judge(
-            program, expected, actual, lambda: noise.measure(self.reference, program), self.engine.precision
+            program, expected, actual, lambda: Noise(self.reference, program, self.actual), self.engine.precision
         ).mismatch
 
     def actual(self, program: Program) -> Observation:

@@ -234,7 +234,10 @@ _HANDLERS: dict[type, Callable[[_Run, Any], None]] = {
 
 def run(engine: Engine, program: Program) -> Observation:
     """Run one program. An exception of the engine is part of what is observed; none is raised."""
-    state = _Run(engine, program)
+    return _observed(_Run(engine, program))
+
+
+def _observed(state: _Run) -> Observation:
     try:
         state.steps()
         return state.observe()
@@ -251,6 +254,52 @@ def run_all(engine: Engine, programs: Iterable[Program]) -> list[Observation]:
     """Run programs one after another on one engine (alternating between engines costs a quarter more)."""
     with quiet():
         return [run(engine, program) for program in programs]
+
+
+Near: TypeAlias = Callable[[npt.NDArray[Any], npt.NDArray[Any]], bool]
+
+
+class _Follower(_Run):
+    """A run that goes on, after each step, from what another engine made of it."""
+
+    def __init__(self, engine: Engine, program: Program, others: Mapping[int, Any], near: Near) -> None:
+        super().__init__(engine, program)
+        self.others = others
+        self.near = near
+        self.own: dict[int, npt.NDArray[Any]] = {}
+        self.apart = False
+
+    def store(self, out: tuple[int, ...], made: Any) -> None:
+        super().store(out, made)
+        for i in out:
+            value, other = self.values[i], self.others.get(i)
+            if value is None or other is None:
+                self.apart |= value is not other
+                continue
+            memory = self.engine.numpy(value)
+            self.own[i] = memory.copy()
+            if self.near(memory, other):
+                memory[...] = other
+            else:
+                self.apart = True
+
+    def observe(self) -> Observation:
+        seen = super().observe()
+        return msgspec.structs.replace(seen, values={i: self.own.get(i, v) for i, v in seen.values.items()})
+
+
+def follow(engine: Engine, program: Program, others: Mapping[int, npt.NDArray[Any] | None], near: Near) -> Observation:
+    """A run of a torch-like engine that goes on, after each step, from what another engine made of it.
+
+    `others` has that for the results of every step; what is observed is the engine's own result of each step. Where one
+    of them is not `near` the other's, the run fails with a RuntimeError.
+    """
+    with quiet():
+        state = _Follower(engine, program, others, near)
+        seen = _observed(state)
+    if seen.failure is None and state.apart:
+        return Observation({}, {}, {}, failure=Failure(len(program.steps), "RuntimeError", "a step is not near"))
+    return seen
 
 
 _silent: ContextVar[bool] = ContextVar("silent", default=False)

@@ -24,7 +24,7 @@ from typing import IO, Literal, TypeAlias
 import msgspec
 import numpy as np
 
-from conformance import execute, generate, noise
+from conformance import execute, generate
 from conformance.compare import judge
 from conformance.engines import Engine, load
 from conformance.execute import Observation
@@ -32,6 +32,7 @@ from conformance.features import FEATURES
 from conformance.findings import named
 from conformance.generate import Block, Target
 from conformance.grade_worker import Answer, Ask, SentObservation, receive
+from conformance.noise import Noise
 from conformance.program import Apply, Backward, Leaf, Program, Ref, array
 from conformance.results import ResultsError
 from conformance.script import body, names
@@ -324,7 +325,7 @@ def _judged(task: _Task, sent: SentObservation, reference: Engine) -> tuple[Outc
         return "not offered", sent.unsupported
     try:
         actual = sent.read()
-        found = judge(task.program, task.expected, actual, lambda: noise.measure(reference, task.program)).mismatch
+        found = judge(task.program, task.expected, actual, lambda: Noise(reference, task.program)).mismatch
     except (ValueError, TypeError, KeyError) as error:
         return "wrong", f"what it gave is no set of arrays ({error})\n{body(task.program)}"
     if found is None:

@@ -105,12 +105,21 @@ class Bench:
     def compared(self, program: Program, seen: Observation, variant: Program, other: Observation) -> Breach | None:
         """The breach when the numbers differ beyond what moving the leaves by a last place does."""
         plain = replace(seen, flags={}), replace(other, flags={})  # what is a leaf may well differ
-        found: Mismatch | None = judge(program, *plain, lambda: self.moved(program)).mismatch
+        found: Mismatch | None = judge(program, *plain, lambda: _Nudged(self, program)).mismatch
         return None if found is None else (variant, found.difference)
 
-    def moved(self, program: Program) -> tuple[Observation, ...]:
-        """The program with its leaves one unit of the last place up and down."""
-        return tuple(self.run(_moved(program, sign)) for sign in (1, -1))
+
+class _Nudged(msgspec.Struct, frozen=True):
+    """The noise of a program on an engine alone: its leaves one unit of the last place up and down."""
+
+    bench: Bench
+    program: Program
+
+    def moved(self) -> Iterator[Observation]:
+        return (self.bench.run(_moved(self.program, sign)) for sign in (1, -1))
+
+    def followed(self) -> None:
+        return None
 
 
 def _moved(program: Program, sign: int) -> Program:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache
-from random import Random
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from conformance import execute
+from conformance.compare import near
 from conformance.engines.protocol import Engine
-from conformance.engines.torchlike import Torch
 from conformance.execute import Observation
 from conformance.program import (
     Apply,
@@ -25,6 +24,7 @@ from conformance.program import (
     Leaf,
     Program,
     array,
+    results,
     to_json,
     to_numpy,
 )
@@ -35,24 +35,60 @@ RUNS = 4
 CASTS: dict[DType, str] = {"float32": "float", "float64": "double"}
 
 
-def measure(reference: Engine, program: Program) -> Iterator[Observation]:
-    """Observations of the program with its roundings moved, and of the same program in wider and in narrower floats.
+class Noise:
+    """What runs of the reference say of the rounding in a program: a `compare.Noise`.
 
-    Each is made when it is asked for.
-
-    The narrower run shows what happens inside a formula, where no rounding can be moved; `compare` scales it down.
+    `actual` runs a program on the engine under test; without it, nothing is `followed`.
     """
-    changed = any(isinstance(step, Inplace) for step in program.steps)
-    for number in range(RUNS):
-        yield from execute.run_all(Jittered(number, gradients=not changed), [program])
-    wide = retyped(program, "float32", "float64")
-    others = {wide, retyped(program, "float64", "float32")} - {program}
-    yield from execute.run_all(reference, sorted(others, key=to_json))
-    base, *moved = execute.run_all(reference, [program, *(nudged(program, number) for number in range(3))])
-    if wide != program:
-        yield _coarse(base, execute.run_all(reference, [wide])[0])
-    size = max([1.0, *(float(np.max(np.abs(v), initial=0.0, where=np.isfinite(v))) for v in _floats(program))])
-    yield from (_near(base, each, size) for each in moved if each.failure is None)
+
+    def __init__(
+        self, reference: Engine, program: Program, actual: Callable[[Program], Observation] | None = None
+    ) -> None:
+        self._reference = reference
+        self._program = program
+        self._actual = actual
+
+    def moved(self) -> Iterator[Observation]:
+        """Runs of the program with its roundings moved, and in wider and in narrower floats, each when it is asked for.
+
+        The narrower run shows what happens inside a kernel, where no rounding can be moved; `compare` scales it down.
+        """
+        reference, program = self._reference, self._program
+        for number in range(RUNS):
+            with _jitter()(number):
+                runs = execute.run_all(reference, [program])
+            yield from runs
+        wide = retyped(program, "float32", "float64")
+        others = {wide, retyped(program, "float64", "float32")} - {program}
+        yield from execute.run_all(reference, sorted(others, key=to_json))
+        base, *nudges = execute.run_all(reference, [program, *(nudged(program, number) for number in range(3))])
+        if wide != program:
+            yield _coarse(base, execute.run_all(reference, [wide])[0])
+        size = max([1.0, *(float(np.max(np.abs(v), initial=0.0, where=np.isfinite(v))) for v in _floats(program))])
+        yield from (_near(base, each, size) for each in nudges if each.failure is None)
+
+    def followed(self) -> Observation | None:
+        """What the reference makes of the engine's own intermediate results, each of which is within `compare.TIGHT`.
+
+        That tells a fault from a rounding that decides on which side of a kink, a jump or a tie an operation is. None
+        where a step by itself is not that near, and for a program that changes values.
+        """
+        program = self._program
+        if self._actual is None or _changes(program):
+            return None
+        every = tuple(i for step in program.steps for i in results(step))
+        seen = self._actual(msgspec.structs.replace(program, observe=every))
+        if seen.failure is not None or seen.unsupported is not None:
+            return None
+        observed = execute.follow(self._reference, program, seen.values, near)
+        return observed if observed.failure is None else None
+
+
+def _changes(program: Program) -> bool:
+    return any(
+        isinstance(step, Inplace) or (isinstance(step, Apply) and any(name == "out" for name, _ in step.kwargs))
+        for step in program.steps
+    )
 
 
 def _floats(program: Program) -> list[Any]:
@@ -73,7 +109,7 @@ def nudged(program: Program, number: int) -> Program:
                 apart = 1.0 - 2.0 * ((np.arange(values.size) + leaf.id) % 2).reshape(values.shape)
                 values *= (1.0 + apart * np.finfo(values.dtype).eps).astype(values.dtype)
             else:
-                _move(values, number, exact=False)
+                move(values, number, exact=False)
         leaves.append(Leaf(leaf.id, array(values, leaf.array.dtype, leaf.array.layout), leaf.requires_grad))
     return msgspec.structs.replace(program, leaves=tuple(leaves))
 
@@ -117,41 +153,37 @@ def _coarse(base: Observation, wide: Observation) -> Observation:
     )
 
 
-class Jittered(Torch):
-    """torch whose every inexact floating result is off by one unit of the last place, up or down.
+@cache
+def _jitter() -> Any:
+    """A mode of torch in which every inexact floating result is off by one unit of the last place, up or down.
 
-    The memory itself is changed, so that what backward has saved moves too: 1 - tanh² is as noisy as tanh near 1.
-    Results that are short numbers are exact on both sides and keep their place, and equal numbers move alike, so that
-    nothing moves off a tie or a kink. With `gradients`, what each use of a value sends back is off by one unit as well,
-    so that cancellation between uses shows.
+    It works on the primitive operations that formulas and their derivatives are composed of. The memory itself is
+    changed, so that what backward has saved moves too: 1 - tanh² is as noisy as tanh near 1. Results that are short
+    numbers are exact on both sides and keep their place, and equal numbers move alike, so that nothing moves off a tie
+    or a kink.
     """
+    from torch.utils._python_dispatch import TorchDispatchMode
 
-    def __init__(self, number: int, gradients: bool) -> None:
-        super().__init__()
-        self._number = number
-        self._gradients = gradients
-        self._signs = Random(number)
+    class Jitter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __init__(self, number: int) -> None:
+            super().__init__()  # type: ignore[no-untyped-call]
+            self._number = number
 
-    def call(self, form: str, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """The operation, with its results moved; a view has no rounding of its own."""
-        made = super().call(form, op, [self._shaken(a) for a in args] if self._gradients else args, kwargs)
-        given = {a.untyped_storage().data_ptr() for a in _tensors(args)}
-        for part in _tensors(made if isinstance(made, (tuple, list)) else (made,)):
-            if part.is_floating_point() and part.untyped_storage().data_ptr() not in given:
-                _move(part.detach().numpy(), self._number, exact=True)
-        return made
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            given = kwargs or {}
+            made = func(*args, **given)
+            old = set()
+            if not func._schema.is_mutable:  # a view of an operand has no rounding of its own
+                old = {a.untyped_storage().data_ptr() for a in _tensors((*args, *given.values()))}
+            for part in _tensors((made,)):
+                if part.is_floating_point() and part.untyped_storage().data_ptr() not in old:
+                    move(part.detach().numpy(), self._number, exact=True)
+            return made
 
-    def _shaken(self, value: Any) -> Any:
-        """The same value, whose gradient is off by one unit of the last place."""
-        if isinstance(value, (tuple, list)):
-            return tuple(self._shaken(item) for item in value)
-        if not (hasattr(value, "requires_grad") and value.requires_grad):
-            return value
-        sign = self._signs.choice((-1, 1))
-        return _shake()(value, 1.0 + sign * float(np.finfo(str(value.dtype).partition(".")[2]).eps))
+    return Jitter
 
 
-def _move(values: Any, number: int, exact: bool) -> None:
+def move(values: Any, number: int, exact: bool) -> None:
     """Move floats in place by one unit of the last place, up or down by their bits; short ones stay if `exact`."""
     eps = np.finfo(values.dtype).eps
     bits = np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}").reshape(values.shape).astype(np.uint64)
@@ -159,24 +191,6 @@ def _move(values: Any, number: int, exact: bool) -> None:
     mantissa = np.frexp(np.where(np.isfinite(values), values, 0).astype(np.float64))[0] * 2.0**16
     short = (mantissa == np.round(mantissa)) if exact else np.zeros(values.shape, bool)
     values *= np.where(short, 1.0, 1.0 + (2.0 * up - 1.0) * eps).astype(values.dtype)
-
-
-@cache
-def _shake() -> Any:
-    """A function of torch: the identity, whose gradient is multiplied by a factor."""
-    import torch
-
-    class Shake(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, value: Any, factor: float) -> Any:
-            ctx.factor = factor
-            return value.view_as(value)
-
-        @staticmethod
-        def backward(ctx: Any, *grads: Any) -> Any:
-            return grads[0] * ctx.factor, None
-
-    return Shake.apply
 
 
 def _tensors(items: Any) -> list[Any]:

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from conformance import behaviour, execute, findings, generate, noise
+from conformance import behaviour, execute, findings, generate
 from conformance.blame import Bench, Blame
 from conformance.compare import Mismatch, equal, judge
 from conformance.duplicates import fingerprint
@@ -24,6 +24,7 @@ from conformance.engines import Engine
 from conformance.execute import Observation
 from conformance.generate import Block, Target
 from conformance.journal import Batch, Journal, Silent
+from conformance.noise import Noise
 from conformance.program import Program
 from conformance.reduce import Reducer
 from conformance.results import ERROR_BINS, Finding, Kind
@@ -393,13 +394,13 @@ class _Search:
         """
         again: list[Blame | None] = []
 
-        def moved() -> Iterable[Observation]:
+        def noise() -> Noise | None:
             # Whether a known cause is at work takes a small part of the time that the noise of the program takes.
             again.append(self.again(ran))
-            return () if again[0] else noise.measure(self.searcher.reference, ran.program)
+            return None if again[0] else Noise(self.searcher.reference, ran.program, self.searcher.bench.actual)
 
         with self.timing("compare"):
-            found = judge(ran.program, ran.expected, ran.actual, moved, self.searcher.engine.precision)
+            found = judge(ran.program, ran.expected, ran.actual, noise, self.searcher.engine.precision)
         if found.mismatch is None:
             self.count["ill-conditioned"] += found.ill_conditioned
             self.passed(ran, found.ulps)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
-from conformance import execute, noise
+from conformance import execute
 from conformance.compare import equal, judge
 from conformance.engines import Engine
+from conformance.noise import Noise
 from conformance.selftest.corpus import Corpus
 from conformance.selftest.faults import Fault
 from conformance.selftest.record import Tried
@@ -95,8 +97,8 @@ class Trace:
                 called.clear()
                 actual, expected = execute.run(engine, drawn.program), corpus.expected(index)
                 if not equal(expected, actual):
-                    moved = lambda program=drawn.program: noise.measure(corpus.reference, program)  # noqa: E731
-                    if judge(drawn.program, expected, actual, moved).mismatch is not None:
+                    noise = partial(Noise, corpus.reference, drawn.program, partial(execute.run, engine))
+                    if judge(drawn.program, expected, actual, noise).mismatch is not None:
                         continue
                 for key in called:
                     self.used.setdefault(key, []).append(index)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
-from conformance import execute, noise
+from conformance import execute
 from conformance.compare import Mismatch, equal, judge
 from conformance.engines import Engine
+from conformance.noise import Noise
 from conformance.program import Program
 from conformance.search import Description, Met, Searcher
 from conformance.selftest.corpus import Corpus, Drawn
@@ -47,13 +49,8 @@ class Bureau:
             drawn, expected = self.corpus.drawn[index], self.corpus.expected(index)
             actual = execute.run(faulty, drawn.program)
             if actual.unsupported is None and not equal(expected, actual):
-                judged = judge(
-                    drawn.program,
-                    expected,
-                    actual,
-                    lambda program=drawn.program: noise.measure(self.reference, program),  # type: ignore[misc]
-                    faulty.precision,
-                )
+                noise = partial(Noise, self.reference, drawn.program, partial(execute.run, faulty))
+                judged = judge(drawn.program, expected, actual, noise, faulty.precision)
                 if judged.mismatch is not None and (trusted or self.agrees(drawn)):
                     found.append((drawn, judged.mismatch))
             until += not found
