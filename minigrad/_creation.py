@@ -16,6 +16,7 @@ from minigrad._layout import laid_as
 from minigrad._modes import state
 from minigrad._tensor import Tensor, infer, make
 from minigrad._text import type_name
+from minigrad._warning import warn_once
 
 _SEQUENCES: Final = (list, tuple, range)
 
@@ -204,15 +205,14 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type_name(array)})")
     if not array.flags.writeable:
-        warnings.warn(
+        warn_once(
             "The given NumPy array is not writable, and PyTorch does not support non-writable"
             " tensors. This means writing"
             " to this tensor will result in undefined behavior. You may want to copy the array to"
             " protect its data or make"
             " it writable before converting it to a tensor. This type of warning will be suppressed"
             " for the rest of this"
-            " program.",
-            stacklevel=2,
+            " program."
         )
     _dtype.from_numpy(array.dtype)
     if any(stride < 0 for stride in array.strides):

@@ -78,9 +78,9 @@ class Plan:
         self.lists = any(many for _, _, many in edged)
         named = dict.fromkeys(each for formula in active.values() for each in parameters(formula))
         single = {op.params[i] for i, _, many in op.operands if not many}
-        self.inputs = [each for each in named if each in single]  # in torch's order: as formulas name them
+        self.inputs = sorted({*named} & single)  # torch saves inputs, and then outputs, in the order of their names
         outputs = ("result", "results", *getattr(op.returns, "_fields", ()))
-        self.results = [each for each in outputs if each in named and each not in op.params]
+        self.results = sorted(each for each in {*outputs} & {*named} if each not in op.params)
         self.saved_names = (*self.inputs, *self.results)
         self.places = _places(op, self.saved_names)
         self.extra_names = tuple(sorted({*named} - {*self.saved_names} - _GRADIENTS - {"xp"}))
@@ -313,7 +313,10 @@ class OpNode(Node):
         if state.saved_tensors_hooks and self._plan.saved_names:
             self._make_notes().plain = False  # unpacking calls the user's code
             pack, unpack = state.saved_tensors_hooks[-1]
-            saved = [each if is_number(each) else Packed(each, self, pack, unpack) for each in self._saved or ()]
+            saved = [
+                each if is_number(each) or each is NOTHING else Packed(each, self, pack, unpack)
+                for each in self._saved or ()
+            ]
             self._keep(saved, [version_of(each) for each in saved])
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 
 from minigrad import _dtype
 from minigrad._device import CPU, check_device, device
+from minigrad._warning import Always
 
 __all__ = [
     "are_deterministic_algorithms_enabled",
@@ -26,7 +27,6 @@ class _Settings:
 
     deterministic = False
     threads = 1
-    warn_always = False
 
 
 def set_default_tensor_type(t: Any, /) -> None:
@@ -68,13 +68,13 @@ def get_num_threads() -> int:
 
 
 def set_warn_always(b: bool, /) -> None:
-    """Nothing: no warning is given only once here."""
-    _Settings.warn_always = b
+    """Whether warnings that are given once in a process are given each time."""
+    Always.on = b
 
 
 def is_warn_always_enabled() -> bool:
     """What `set_warn_always` was given last."""
-    return _Settings.warn_always
+    return Always.on
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:

@@ -25,6 +25,7 @@ from minigrad._graph import AccumulateGrad, Edge, Node, version_of
 from minigrad._modes import state
 from minigrad._tensor_str import Size, tensor_str
 from minigrad._text import type_name
+from minigrad._warning import warn_once
 from minigrad.utils.hooks import RemovableHandle
 
 if TYPE_CHECKING:
@@ -528,10 +529,9 @@ class Tensor:
         if self._data.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
         if warn and self.requires_grad:
-            warnings.warn(
+            warn_once(
                 "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
-                "Consider using tensor.detach() first.",
-                stacklevel=3,
+                "Consider using tensor.detach() first."
             )
         return self._data.item()
 

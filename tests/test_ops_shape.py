@@ -461,12 +461,11 @@ def test_warnings(source: str) -> None:
     for engine in (torch, minigrad):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            if engine is torch:
-                torch.set_warn_always(True)
+            engine.set_warn_always(True)
             try:
                 eval(source, {"T": engine, "I": engine.tensor, "x": engine.from_numpy(CUBE)})
             finally:
-                torch.set_warn_always(False)
+                engine.set_warn_always(False)
         said.append([str(each.message).partition(" (Triggered")[0] for each in caught])
     assert said[0] == said[1]
     assert said[0]

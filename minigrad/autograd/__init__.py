@@ -29,6 +29,7 @@ from minigrad._tensor import Tensor, make
 from minigrad._tensor_str import Size
 from minigrad._text import type_name
 from minigrad._views import edge_of
+from minigrad._warning import warn_once
 from minigrad.autograd import anomaly_mode, function, grad_mode, graph
 from minigrad.autograd.function import Function
 from minigrad.autograd.grad_mode import set_multithreading_enabled
@@ -93,12 +94,11 @@ def backward(
             targets.append(_target(each))
     run(roots, gradients, create_graph if retain_graph is None else retain_graph, create_graph, targets)
     if create_graph:
-        warnings.warn(
+        warn_once(
             "Using backward() with create_graph=True will create a reference cycle between the parameter and its"
             " gradient which can cause a memory leak. We recommend using autograd.grad when creating the graph to"
             " avoid this. If you have to use this function, make sure to reset the .grad fields of your parameters to"
-            " None after use to break the cycle and avoid the leak.",
-            stacklevel=2,
+            " None after use to break the cycle and avoid the leak."
         )
 
 

@@ -22,6 +22,7 @@ from minigrad._dims import wrap_dim
 from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor
+from minigrad._warning import warn_once
 from minigrad.ops._checks import kind
 from minigrad.ops._spatial import Ints, laid_out, offsets, padded, per_dim, windows
 from minigrad.ops.shape import internal
@@ -278,6 +279,10 @@ def _conv(n: int) -> Any:
             elif isinstance(padding, str) and padding != "valid":
                 raise RuntimeError(f"Invalid padding string: '{padding}'")
             if low != high:
+                warn_once(
+                    "Using padding='same' with even kernel lengths and odd dilation may require a zero-padded copy of"
+                    " the input be created"
+                )
                 x = F.constant_pad_nd(x, [each for a, b in zip(low[::-1], high[::-1]) for each in (0, b - a)], 0)
             _check_shapes(x, weight, bias, groups, transposed=False)
             _check_size(x, weight, low, spread)

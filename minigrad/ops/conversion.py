@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from minigrad._dims import broadcast_error
 from minigrad._layout import copied
 from minigrad._op import RAW, RECORDED, Array, ArrayOrNumber
 from minigrad._tensor import Tensor
+from minigrad._warning import warn_once
 from minigrad.ops._checks import fitted
 from minigrad.ops.shape import internal, linear
 
@@ -89,7 +89,7 @@ def converted(self: Tensor, dtype: np.dtype[Any], copy: bool = False, memory_for
     if self._data.dtype == dtype and not copy and placed:
         return self
     if self._data.dtype.kind == "c" and dtype.kind not in "cb":
-        warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3)
+        warn_once("Casting complex values to real discards the imaginary part")
     return RECORDED.cast(self, dtype, memory_format)
 
 

@@ -13,6 +13,7 @@ from minigrad._declare import composite, op
 from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor, make
+from minigrad._warning import warn_once
 from minigrad.ops import _matrices as m
 from minigrad.ops._checks import check_same_kind, kind
 from minigrad.ops._matrices import LinAlgError, adjoint, check_matrix, check_square, check_type
@@ -272,6 +273,12 @@ def triangular_solve(
 ) -> tuple[Array, Array]:
     """The X of A X = self for a triangular A (of its transpose, if asked), and a copy of A."""
     _check_operands("triangular_solve", self, A)
+    warn_once(
+        "torch.triangular_solve is deprecated in favor of torch.linalg.solve_triangularand will be removed in a future"
+        " PyTorch release.\ntorch.linalg.solve_triangular has its arguments reversed and does not return a copy of one"
+        " of the inputs.\nX = torch.triangular_solve(B, A).solution\nshould be replaced with\n"
+        "X = torch.linalg.solve_triangular(A, B)."
+    )
     found = m.substitute(A.mT if transpose else A, self, upper != transpose, unitriangular)
     return m.by_columns(found), np.broadcast_to(m.by_columns(A), (*found.shape[:-2], *A.shape[-2:]))
 
@@ -386,6 +393,13 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> Any:
 @composite(name="lu")
 def torch_lu(self: Tensor, pivot: bool = True, get_infos: bool = False) -> tuple[Tensor, ...]:
     """`linalg.lu_factor` as `torch.lu`; with the infos if asked."""
+    warn_once(
+        "torch.lu is deprecated in favor of torch.linalg.lu_factor / torch.linalg.lu_factor_ex and will be removed in a"
+        " future PyTorch release.\nLU, pivots = torch.lu(A, compute_pivots)\nshould be replaced with\n"
+        "LU, pivots = torch.linalg.lu_factor(A, compute_pivots)\nand\n"
+        "LU, pivots, info = torch.lu(A, compute_pivots, get_infos=True)\nshould be replaced with\n"
+        "LU, pivots, info = torch.linalg.lu_factor_ex(A, compute_pivots)"
+    )
     found = F.linalg_lu_factor_ex(self, pivot=pivot, check_errors=not get_infos)
     return tuple(found) if get_infos else tuple(found[:2])
 
@@ -519,6 +533,12 @@ def linalg_cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
 
 @op(holomorphic=False, self=lambda xp, grad, result, upper: _cholesky_vjp(xp, grad, result, upper))
 def cholesky(self: Array, upper: bool = False) -> Array:
+    warn_once(
+        "torch.cholesky is deprecated in favor of torch.linalg.cholesky and will be removed in a future PyTorch"
+        " release.\nL = torch.cholesky(A)\nshould be replaced with\nL = torch.linalg.cholesky(A)\nand\n"
+        "U = torch.cholesky(A, upper=True)\nshould be replaced with\nU = torch.linalg.cholesky(A).mH\n"
+        "This transform will produce equivalent results for all valid (symmetric positive definite) inputs."
+    )
     if self.size:
         check_square(self, "cholesky")
     check_type(self, "", "cholesky_cpu")
@@ -604,4 +624,9 @@ def linalg_qr(A: Array, mode: str = "reduced") -> tuple[Array, Array]:
 @composite
 def qr(self: Tensor, some: bool = True) -> Any:
     """`linalg.qr` as `torch.qr`: reduced if `some`."""
+    warn_once(
+        "torch.qr is deprecated in favor of torch.linalg.qr and will be removed in a future PyTorch release.\n"
+        "The boolean parameter 'some' has been replaced with a string parameter 'mode'.\nQ, R = torch.qr(A, some)\n"
+        "should be replaced with\nQ, R = torch.linalg.qr(A, 'reduced' if some else 'complete')"
+    )
     return return_types.qr(*F.linalg_qr(self, "reduced" if some else "complete"))

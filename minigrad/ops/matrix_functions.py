@@ -14,6 +14,7 @@ from minigrad._dims import wrap_dim
 from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor, make
+from minigrad._warning import warn_once
 from minigrad.ops import _matrices as m
 from minigrad.ops._checks import check_same_kind, expect_continuous, expect_same_kind, kind, refuse_kinds
 from minigrad.ops._matrices import adjoint, check_square, check_type
@@ -141,6 +142,10 @@ def _multiplied(chain: Sequence[Tensor], best: dict[tuple[int, int], int], i: in
 @composite(method=False)
 def chain_matmul(*matrices: Tensor) -> Tensor:
     """`linalg.multi_dot` of matrices as `torch.chain_matmul`."""
+    warn_once(
+        "torch.chain_matmul is deprecated and will be removed in a future PyTorch release. Use torch.linalg.multi_dot"
+        " instead, which accepts a list of two or more tensors rather than multiple parameters."
+    )
     for each in matrices:
         if each.ndim != 2:
             raise RuntimeError(f"Tensor dimension is {each.ndim}, expected 2 instead.")
@@ -194,6 +199,11 @@ def cross(self: Array, other: Array, *, dim: int = -1) -> Array:
 def torch_cross(self: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """`linalg.cross` as `torch.cross`: along the first dimension of size 3 unless one is given."""
     if dim is None:
+        warn_once(
+            "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim explicitly or"
+            " simply use torch.linalg.cross.\nThe default value of dim will change to agree with that of linalg.cross"
+            " in a future release."
+        )
         dim = next((i for i, n in enumerate(self.shape) if n == 3), None)
         if dim is None:
             raise RuntimeError("no dimension of size 3 in input")

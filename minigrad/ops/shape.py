@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from minigrad._layout import laid_as
 from minigrad._op import OPS, RAW, RECORDED, Array, Dims, Op, Size
 from minigrad._tensor import Tensor, readonly
 from minigrad._views import Part, address, check_inplace, edge_of, extent
+from minigrad._warning import warn_once
 
 linear = functools.partial(op, holomorphic=False)  # the derivative of moving elements is real: nothing to conjugate
 internal = functools.partial(linear, function=False, method=False)
@@ -637,17 +637,13 @@ def as_strided(self: Tensor, size: Any, stride: Any, storage_offset: int | None 
 # ---- transposes as attributes ----------------------------------------------------------------------------------------
 
 
-def _warn(text: str) -> None:
-    warnings.warn(text, UserWarning, stacklevel=3)
-
-
 def _get_t(self: Tensor) -> Tensor:
     """The tensor with its dimensions reversed."""
     ndim = self._data.ndim
     if not ndim:
-        _warn("Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.")
+        warn_once("Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.")
     elif ndim != 2:
-        _warn(
+        warn_once(
             "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will"
             " throw an error in a future release. Consider `x.mT` to transpose batches of matrices or"
             " `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor."
@@ -659,7 +655,7 @@ def _get_mt(self: Tensor) -> Tensor:
     """The tensor with its last two dimensions exchanged."""
     ndim = self._data.ndim
     if not ndim:
-        _warn("Tensor.mT is deprecated on 0-D tensors. This function is the identity in these cases.")
+        warn_once("Tensor.mT is deprecated on 0-D tensors. This function is the identity in these cases.")
         return self
     if ndim < 2:
         raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {ndim}-D tensor.")
@@ -670,7 +666,7 @@ def _get_h(self: Tensor) -> Tensor:
     """The conjugate transpose of a matrix."""
     ndim = self._data.ndim
     if not ndim:
-        _warn("Tensor.H is deprecated on 0-D tensors. Consider using x.conj().")
+        warn_once("Tensor.H is deprecated on 0-D tensors. Consider using x.conj().")
     elif ndim != 2:
         raise RuntimeError(
             f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor."
@@ -685,7 +681,7 @@ def _get_mh(self: Tensor) -> Tensor:
     """The conjugate of the tensor with its last two dimensions exchanged."""
     ndim = self._data.ndim
     if not ndim:
-        _warn("Tensor.mH is deprecated on 0-D tensors. Consider using x.conj().")
+        warn_once("Tensor.mH is deprecated on 0-D tensors. Consider using x.conj().")
     elif ndim < 2:
         raise RuntimeError(f"tensor.mH is only supported on matrices or batches of matrices. Got {ndim}-D tensor.")
     else:

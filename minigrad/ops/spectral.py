@@ -15,6 +15,7 @@ from minigrad._dtype import as_numpy, promote
 from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor, make
+from minigrad._warning import warn_once
 from minigrad.ops import _matrices as m
 from minigrad.ops._checks import kind, refuse_grad
 from minigrad.ops._matrices import LinAlgError, adjoint, check_matrix, check_square, check_type
@@ -419,6 +420,10 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, 
 @composite(method=False)
 def nuclear_norm(self: Tensor, dim: Any = (0, 1), keepdim: bool = False) -> Tensor:
     """The sum of the singular values."""
+    warn_once(
+        "at::nuclear_norm is deprecated and it is just left for JIT compatibility. It will be removed in a future"
+        " PyTorch release. Please use `linalg.matrix_norm(A, 'nuc', dim, keepdim)` instead"
+    )
     return matrix_norm(self, "nuc", dim, keepdim)
 
 
