@@ -28,6 +28,7 @@ from minigrad._graph import (
 )
 from minigrad._modes import SPECIAL, state
 from minigrad._op import RAW, Op, is_number, parameters
+from minigrad._shown import as_shown, shown_names
 from minigrad._tensor import Tensor
 
 SAVED: Final = 6  # how many values a node has slots for
@@ -83,12 +84,19 @@ class Plan:
         self.results = sorted(each for each in {*outputs} & {*named} if each not in op.params)
         self.saved_names = (*self.inputs, *self.results)
         self.places = _places(op, self.saved_names)
-        self.extra_names = tuple(sorted({*named} - {*self.saved_names} - _GRADIENTS - {"xp"}))
         self.could_save = {each for formula in op.formulas.values() for each in parameters(formula)}
+        # Arguments are kept for whoever looks at the node, also where no formula of this case needs them.
+        tensors = {op.params[i] for i, _, _ in op.operands} | {*outputs}
+        others = {each for each in self.could_save - tensors if not each.endswith(("_strides", "_number", "_dtype"))}
+        shown = shown_names(name, ())[0].values()
+        others |= {each for each in shown if each in op.params or each.endswith("_shape")}
+        needed = {*named} - {*self.saved_names} - _GRADIENTS - {"xp"}
+        self.extra_names = tuple(sorted(needed | others - tensors - _GRADIENTS - {"xp"}))
         # For `_quick`, which records these itself.
         self.saves_self, self.saves_other = "self" in self.inputs, "other" in self.inputs
         self.saves_result = self.results == ["result"]
-        self.simple = not self.extra_names and {*self.saved_names} <= {"self", "other", "result"} and not op.optional
+        self.simple = not needed and {*self.saved_names} <= {"self", "other", "result"} and not op.optional
+        self.unpacks = bool(needed)
         self.trusted = trusted
         functions = (self._record(), self._first(), self._vjp())
         self.source = "\n\n".join("\n".join(lines) for lines in functions) + "\n"
@@ -168,7 +176,7 @@ class Plan:
             unusual.append(f"{each}._writes is not None and {each}._writes[0] != node._versions[{slot}]")
         lines.append(f"    if {' or '.join(unusual)}: return carefully(node, grad, keep_graph)")
         lines += [f"    {each} = {each}._data" for each in self.saved_names]
-        if self.extra_names:
+        if self.unpacks:
             lines.append(f"    {_tuple(self.extra_names)} = node._extras")
         answers = [self._call(i, "RAW") if i in self.active else "None" for i, _, _ in self.edged]
         if not self.saved_names:
@@ -202,7 +210,7 @@ class Plan:
                 "        results = [each._data for each in results]" if each == "results" else
                 f"        {each} = {each}._data" for each in names
             ]  # fmt: skip
-        if self.extra_names:
+        if self.unpacks:
             lines.append(f"    {_tuple(self.extra_names)} = node._extras")
         used = {each for formula in self.active.values() for each in parameters(formula)}
         nothing = "return (None,) * len(node._next)"
@@ -215,7 +223,7 @@ class Plan:
                 lines += ["    grad = grads[0]", f"    if grad is None: {nothing}"]
         else:
             lines.append(f"    if grad is None: {nothing}")
-        kept = [*names, *self.extra_names]
+        kept = [*names, *(self.extra_names if self.unpacks else ())]
         if self.conjugate and kept:  # torch's convention: the gradient times the conjugate of the derivative
             lines.append(f"    {_tuple(kept)} = {_tuple([f'conjugated(calculus.xp, {each})' for each in kept])}")
         answers = []
@@ -353,35 +361,58 @@ class ShownNode(OpNode):
     __slots__ = ()
 
     def __dir__(self) -> list[str]:
-        plan, found = self._plan, super().__dir__()
-        for each in plan.could_save - _GRADIENTS - {"xp"} - _UNSEEN:
-            base, _, what = each.rpartition("_")
-            shown = _SHOWN_AS.get((plan.op.name, each), each)
-            if each in ("dim", "keepdim") and plan.op.name in ("sum", "mean") and self._extra("dim") is None:
-                continue  # in torch, reducing all is an operation of its own
-            if what == "shape" or each in plan.op.params or each in plan.saved_names:
-                found.append(f"_saved_{base}_sym_sizes" if what == "shape" else f"_saved_{shown}")
-            if each in plan.saved_names:
-                found.append(f"_raw_saved_{shown}")
-        return sorted(found)
+        names, constant = self._names()
+        saved = [each for each, ours in names.items() if self._is_tensor(ours)]
+        return sorted([
+            *super().__dir__(),
+            *(f"_saved_{each}" for each in {**names, **constant}),
+            *(f"_raw_saved_{each}" for each in saved),
+        ])  # fmt: skip
+
+    def _names(self) -> tuple[dict[str, str], dict[str, Any]]:
+        plan = self._plan
+        outputs = ("result", "results", *getattr(plan.op.returns, "_fields", ()))
+        kept = [
+            each for each in plan.could_save
+            if each.endswith("_shape") or each in plan.op.params or each in outputs
+        ]  # fmt: skip
+        if plan.op.name in ("sum", "mean") and self._extra("dim") is None:  # in torch, an operation of its own
+            kept = [each for each in kept if each not in ("dim", "keepdim")]
+        return shown_names(plan.name, kept)
+
+    def _is_tensor(self, name: str) -> bool:
+        """Whether what is kept under this name is a tensor, or would be if it were needed."""
+        plan = self._plan
+        place = plan.op.places_by_name.get(name)
+        if place in plan.op.overloads:  # whether this overload takes a tensor there
+            return any(place == i for i, _, _ in plan.edged)
+        if name in plan.saved_names:
+            saved = self._saved
+            return saved is None or plan.op.name in WRAPPING or not is_number(saved[plan.saved_names.index(name)])
+        return name in plan.could_save and name not in plan.extra_names
 
     def _extra(self, name: str) -> Any:
-        return self._extras[self._plan.extra_names.index(name)]
+        """What is kept that is no tensor; the fast paths keep nothing, and are taken for the defaults alone."""
+        if hasattr(self, "_extras"):
+            return self._extras[self._plan.extra_names.index(name)]
+        return self._plan.op.defaults.get(name)
 
     def __getattr__(self, name: str) -> Any:
         """`_saved_self` and the like, as torch shows them."""
-        plan = self._plan
-        wanted = name.removeprefix("_raw").removeprefix("_saved_")
         if name.startswith(("_saved_", "_raw_saved_")):
-            wanted = _RENAMED.get((plan.op.name, wanted), wanted)
-            if wanted in plan.saved_names:
-                place = plan.saved_names.index(wanted)
+            plan, (names, constant) = self._plan, self._names()
+            wanted = name.removeprefix("_raw").removeprefix("_saved_")
+            ours = names.get(wanted)
+            if wanted in constant:
+                return constant[wanted]
+            if ours in plan.saved_names:
+                place = plan.saved_names.index(ours)
                 return SavedTensor(self, place) if name.startswith("_raw") else self._unpacked(place)
-            if wanted.endswith("_sym_sizes"):
-                wanted = wanted.removesuffix("_sym_sizes") + "_shape"
-            if wanted in plan.extra_names:
-                return _as_shown(plan.op.name, wanted, self._extra(wanted))
-            if wanted in plan.could_save:
+            if ours in plan.extra_names:
+                kind = plan.op.annotations[plan.op.params.index(ours)] if ours in plan.op.params else "int"
+                scalar = "float" in kind or "Number" in kind
+                return as_shown(plan.op.name, wanted, self._extra(ours), scalar)
+            if ours is not None:
                 return None
         raise AttributeError(f"'{self.name()}' object has no attribute '{name}'")
 
@@ -396,21 +427,3 @@ class ShownNode(OpNode):
             number = saved._data.item()
             return int(number) if isinstance(number, float) and number.is_integer() else number
         return saved.unpack(self)
-
-
-def _as_shown(op: str, name: str, value: Any) -> Any:
-    """An argument that a node keeps, as torch shows it."""
-    if name == "dim" and op in _DIMS and isinstance(value, int):
-        return (value,)
-    if name == "dim" and type(value) is int and value < 0:
-        return 2**64 + value  # torch keeps it as it is, and shows it unsigned
-    if op == "index" and name == "index":
-        return tuple(getattr(value, "tensors", value))
-    return value
-
-
-# (operation, torch's name of an argument) -> the name here
-_RENAMED: Final = {("pow", "exponent"): "other", ("index", "indices"): "index"}
-_SHOWN_AS: Final = {(op, name): theirs for (op, theirs), name in _RENAMED.items()}
-_UNSEEN: Final = {"dtype", "rounding_mode"}  # what torch's nodes do not keep
-_DIMS: Final = {"sum", "mean", "var", "std", "logsumexp", "amax", "amin", "nansum"}  # their `dim` is a tuple in torch
