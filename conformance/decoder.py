@@ -431,6 +431,10 @@ class Decoder:
         values = tuple(str(i + 1 + (b + i) % (size - i)) for i in range(size))
         return Ref(self.leaf(Array((size,), "int32", values), (1.0, float(size)), False, matters=True))
 
+    def ascending(self, size: int) -> Ref:
+        made = np.arange(float(size)) - size // 2 + self.upto(4) / 4
+        return Ref(self.leaf(array(made), (float(made[0]), float(made[-1])), False))
+
     def signs(self, shape: tuple[int, ...]) -> Ref:
         b = self.byte()
         made = array(np.array([1.0 - 2.0 * (b >> i % 8 & 1) for i in range(math.prod(shape))]).reshape(shape))

@@ -38,7 +38,10 @@ def warn(node: Any) -> None:
         trace = parent._trace
         warnings.warn(
             f"\n\nPrevious calculation was induced by {parent.name()}. "
-            + ("Traceback of forward call that induced the previous calculation:\n" + "".join(trace.lines)
-               if trace is not None else "No forward pass information available."),
+            + (
+                "Traceback of forward call that induced the previous calculation:\n" + "".join(trace.lines)
+                if trace is not None
+                else "No forward pass information available."
+            ),
             stacklevel=3,
         )

@@ -134,9 +134,7 @@ def _tensors(op: Op, i: int, given: Any) -> Sequence[Tensor]:
         raise argument_error(op, i, given, "tuple of Tensors")
     for k, each in enumerate(given):
         if not isinstance(each, Tensor):
-            raise TypeError(
-                f"expected Tensor as element {k} in argument {i}, but got {type(each).__name__}"
-            )
+            raise TypeError(f"expected Tensor as element {k} in argument {i}, but got {type(each).__name__}")
     return given
 
 
@@ -162,7 +160,7 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
     if dtype.kind not in op.kinds:
         if isinstance(op.refusal, Exception):
             raise type(op.refusal)(*op.refusal.args)
-        raise NotImplementedError(f'"{op.refusal}" not implemented for \'{_dtype.from_numpy(dtype).legacy_name}\'')
+        raise NotImplementedError(f"\"{op.refusal}\" not implemented for '{_dtype.from_numpy(dtype).legacy_name}'")
     for i in places:
         if isinstance(args[i], NUMBER):
             # Integers wrap around, as in torch; numpy's types refuse them.

@@ -108,9 +108,7 @@ def _whole(value: object) -> bool:
 def argument_error(op: Op, i: int, given: Any, wanted: str = "Tensor") -> TypeError:
     """Torch's error for an argument of the wrong type."""
     param = "input" if op.params[i] == "self" else op.params[i]
-    return TypeError(
-        f"{op.shown}(): argument '{param}' (position {i + 1}) must be {wanted}, not {type_name(given)}"
-    )
+    return TypeError(f"{op.shown}(): argument '{param}' (position {i + 1}) must be {wanted}, not {type_name(given)}")
 
 
 def bind(op: Op, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:

@@ -522,9 +522,7 @@ def _leading_to(roots: Sequence[Node], targets: AbstractSet[Node]) -> set[Node] 
 
 
 def _expandable(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
-    return len(small) <= len(large) and all(
-        a in (1, b) for a, b in zip(reversed(small), reversed(large), strict=False)
-    )
+    return len(small) <= len(large) and all(a in (1, b) for a, b in zip(reversed(small), reversed(large), strict=False))
 
 
 def _all_checked(hook: Any, new: Any, old: Sequence[Any]) -> list[Any]:

@@ -357,9 +357,7 @@ class Tensor:
 
     @volatile.setter
     def volatile(self, value: object) -> None:
-        warnings.warn(
-            "volatile was removed and now has no effect. Use `with torch.no_grad():` instead.", stacklevel=2
-        )
+        warnings.warn("volatile was removed and now has no effect. Use `with torch.no_grad():` instead.", stacklevel=2)
 
     @property
     def grad_dtype(self) -> _dtype.dtype | None:
@@ -495,9 +493,7 @@ class Tensor:
     def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
         """The same memory as a numpy array; `force=True` detaches first."""
         if self.requires_grad and not force:
-            raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
-            )
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         if self._conj and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that has conjugate bit set. Use tensor.resolve_conj().numpy() instead."
@@ -575,9 +571,7 @@ class Tensor:
         if isinstance(element, (Tensor, bool, int, float, complex)):
             equal: Any = self == element
             return bool(equal.any().item())
-        raise RuntimeError(
-            f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
-        )
+        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
 
     def __hash__(self) -> int:
         return id(self)

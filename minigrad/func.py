@@ -361,9 +361,7 @@ def vmap(
         rows = []
         structure = None
         for place in _drawing(randomness, sizes[0]):
-            row = [
-                each if dim is None else each.select(dim, place) for each, dim in zip(leaves, dims, strict=True)
-            ]
+            row = [each if dim is None else each.select(dim, place) for each, dim in zip(leaves, dims, strict=True)]
             found, structure = tree_flatten(func(*tree_unflatten(row, spec), **kwargs))
             rows.append(found)
         assert structure is not None

@@ -470,7 +470,11 @@ LAYERS: list[tuple[Any, ...]] = [
     ("dropout", data(3), {"p": 0.0}),
     ("dropout", data(3), {"training": False}),
     ("dropout", data(3), {"p": 1.0}),
+    ("dropout1d", data(2, 3), {"p": 0.0}),
+    ("dropout1d", data(2, 3), {"p": 1.0}),
+    ("dropout1d", data(3), {"p": 1.0}),
     ("dropout2d", P2, {"training": False}),
+    ("dropout3d", data(2, 1, 2, 3), {"p": 1.0}),
     ("dropout", data(3), {"p": 1.5}),
 ]
 

@@ -89,6 +89,7 @@ from conformance.exact.arrays import (
     triu,
     zeros,
 )
+from conformance.exact.integers import INTEGERS
 from conformance.exact.layers import (
     _adaptive,
     _attention,
@@ -360,6 +361,7 @@ _LOSSES: dict[str, Function] = {
     "multilabel_soft_margin_loss": _multilabel,
     "multi_margin_loss": _multi_margin,
     "triplet_margin_loss": _triplet,
+    "triplet_margin_with_distance_loss": _triplet,
 }
 
 #: What each operation computes, by torch's name without `nn.functional.` and `special.`.
@@ -398,7 +400,6 @@ FUNCTIONS: dict[str, Function] = {
     "type_as": same,
     "resolve_conj": same,
     "resolve_neg": same,
-    "dropout": same,
     **{name: flags(f, 1) for name, f in _TESTS.items()},
     **{name: flags(f, 2) for name, f in _COMPARISONS.items()},
     "argmax": _argbest(True),
@@ -547,6 +548,7 @@ FUNCTIONS: dict[str, Function] = {
     "index_copy": _index_write(None),
     "index_fill": lambda x, dim, i, v: _index_write(None)(x, dim, i, v if isinstance(v, np.ndarray) else num(v)),
     "index_put": _index_put,
+    **INTEGERS,
     "put": lambda x, i, s, accumulate=False: _written(x, _positions(x).reshape(-1)[i], s, _ADD if accumulate else None),
     "slice_scatter": _slice_scatter,
     "select_scatter": lambda x, src, dim, index: _slot(x, (slice(None),) * (dim % x.ndim) + (index,), src),
@@ -628,6 +630,7 @@ FUNCTIONS: dict[str, Function] = {
     "bilinear": _bilinear,
     "embedding": _embedding,
     "prelu": _prelu,
+    **{f"dropout{n}": lambda x, p=0.5, training=True: x * (1 - int(p * training)) for n in ("", "1d", "2d", "3d")},
     "glu": _glu,
     "layer_norm": _layer_norm,
     "group_norm": _group_norm,

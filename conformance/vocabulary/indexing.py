@@ -110,6 +110,15 @@ def _put(d: Draw) -> Arguments:
     return (x, Seq(parts), values), ({"accumulate": True} if d.upto(2) else {})
 
 
+def _put_flat(d: Draw) -> Arguments:
+    x = d.x(nonempty=True)
+    n = math.prod(d.shape(x))
+    count = 1 + d.upto(min(n, 3))
+    if d.upto(2):
+        return (x, d.index((count + 1,), n), d.shaped((count + 1,))), {"accumulate": True}
+    return (x, d.places((count,), n), d.shaped((count,))), {}  # torch leaves open which of several stays
+
+
 def _scatter(d: Draw) -> Arguments:
     x = d.x(nonempty=True)
     dim, n = _dim(d, x)
@@ -150,6 +159,7 @@ OPERATIONS = (
     Operation("index_copy", "indexing", _copied),
     Operation("index_fill", "indexing", _filled),
     Operation("index_put", "indexing", _put, range=lambda o, s: sums([*o, (-3, 3)], s)),
+    Operation("put", "indexing", _put_flat, range=sums),
     Operation("scatter", "indexing", _scatter),
     Operation("scatter_reduce", "indexing", _scatter_reduce, (0.5, 2.0), anywhere),
     Operation("masked_scatter", "indexing", _masked_scatter),

@@ -179,6 +179,11 @@ def _triplet(d: Draw) -> Arguments:
     return (x, y, z), {"reduction": d.pick(REDUCTIONS), **keywords(d, options)}
 
 
+def _triplet_of_distances(d: Draw) -> Arguments:
+    (x, y, z), _ = _triplet(d)
+    return (x, y, z), {"reduction": d.pick(REDUCTIONS), **keywords(d, {"margin": (..., 2.0), "swap": (..., True)})}
+
+
 LOSSES = (
     nn("binary_cross_entropy", _entropy, domain=PROBABILITY, odd_values=False),
     nn("binary_cross_entropy_with_logits", _entropy),
@@ -202,6 +207,7 @@ LOSSES = (
     nn("soft_margin_loss", _soft),
     nn("multilabel_soft_margin_loss", _labels),
     nn("triplet_margin_loss", _triplet),
+    nn("triplet_margin_with_distance_loss", _triplet_of_distances),
 )
 
 
@@ -289,6 +295,15 @@ def _attention(d: Draw) -> Arguments:
     }  # fmt: skip
 
 
+def _dropout(n: int) -> Callable[[Draw], Arguments]:
+    """All or nothing is dropped: what lies between is left to chance."""
+
+    def draw(d: Draw) -> Arguments:
+        return (_planes(d, n) if n else d.x(), d.pick((1.0, 0.0))), keywords(d, {"training": (..., ..., False)})
+
+    return draw
+
+
 LAYERS = (
     nn("linear", _linear),
     nn("bilinear", _bilinear),
@@ -300,6 +315,7 @@ LAYERS = (
     nn("group_norm", _group_norm),
     nn("local_response_norm", _local_response),
     nn("normalize", _normalize, within(-1.5, 1.5), (0.25, 8.0)),
+    *(nn(f"dropout{f'{n}d' if n else ''}", _dropout(n), lambda o, _: hull(o), WIDE) for n in range(4)),
     nn("scaled_dot_product_attention", _attention, domain=(-2.0, 2.0)),
 )
 
@@ -421,6 +437,11 @@ def _pad(d: Draw) -> Arguments:
     return (x, argument(tuple(d.pick((1, 0)) for _ in range(2 * n)))), {"mode": mode}
 
 
+def _constant_pad(d: Draw) -> Arguments:
+    x = d.x(least=1)
+    return (x, argument(tuple(d.pick((1, 0, 2)) for _ in range(2))), *((d.number(),) if d.upto(2) else ())), {}
+
+
 def _unfold(d: Draw) -> Arguments:
     x = _planes(d, 2)
     return (x, argument(d.pick(((2, 2), (1, 2))))), keywords(
@@ -439,6 +460,9 @@ WINDOWS = (
     *(nn(f"adaptive_max_pool{n}d", _adaptive(n, True), lambda o, _: hull(o), WIDE, (1.0, 0.5)) for n in (1, 2, 3)),
     nn("interpolate", _interpolate, largest(lambda v: 3 * v), WIDE),
     nn("pad", _pad, lambda o, _: hull([*o, (-3, 3)]), WIDE),
+    Operation(
+        "constant_pad_nd", "nn.functional", _constant_pad, WIDE, lambda o, _: hull([*o, (-3, 3)]), forms=FUNCTION
+    ),
     nn("unfold", _unfold, lambda o, _: hull(o), WIDE),
     nn("fold", lambda d: ((d.fit((1, 4, 2)), argument((2, 3)), argument((2, 2))), {}), largest(lambda v: 4 * v), WIDE),
     nn("pixel_shuffle", lambda d: ((d.fit((1, 4, 1, 2)), 2), {}), lambda o, _: hull(o), WIDE),

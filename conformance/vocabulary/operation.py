@@ -54,6 +54,9 @@ class Draw(Protocol):
     def pivots(self, size: int) -> Ref:
         """A constant of int32: with which row (from 1) each row of a factored matrix has changed places."""
 
+    def ascending(self, size: int) -> Ref:
+        """A constant of ascending numbers, as float64, between which and at which operands lie."""
+
     def signs(self, shape: tuple[int, ...]) -> Ref:
         """A constant of ones and minus ones, as float64."""
 

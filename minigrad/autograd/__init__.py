@@ -137,8 +137,15 @@ def grad(
     if not wanted:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     if is_grads_batched:
-        return _batched(outputs, wanted, grad_outputs, bool(create_graph if retain_graph is None else retain_graph),
-                        create_graph, allow_unused, materialize_grads)
+        return _batched(
+            outputs,
+            wanted,
+            grad_outputs,
+            bool(create_graph if retain_graph is None else retain_graph),
+            create_graph,
+            allow_unused,
+            materialize_grads,
+        )
     roots, gradients = _roots(_listed(outputs), grad_outputs)
     targets = [_target(each) for each in wanted]
     keep = create_graph if retain_graph is None else retain_graph
@@ -184,8 +191,15 @@ def _batched(
         row = [None if each is None else each[i] for each in batches]
         last = i + 1 == count
         rows.append(
-            grad(outputs, inputs, row, keep or not last, create_graph, allow_unused=allow_unused,
-                 materialize_grads=materialize)
+            grad(
+                outputs,
+                inputs,
+                row,
+                keep or not last,
+                create_graph,
+                allow_unused=allow_unused,
+                materialize_grads=materialize,
+            )
         )
     return tuple(None if column[0] is None else PUBLIC["stack"](column) for column in zip(*rows, strict=True))
 

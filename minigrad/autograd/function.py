@@ -319,9 +319,7 @@ def _record(node: BackwardCFunction, inputs: Sequence[Tensor], result: Any, reco
                 " are modified inplace must all be outputs of the Function."
             )
     numbers: dict[int, int] = {}  # output object -> its number
-    node._meta = tuple(
-        (o._data.shape, o._data.dtype) if isinstance(o, Tensor) else NO_META for o in outputs
-    )
+    node._meta = tuple((o._data.shape, o._data.dtype) if isinstance(o, Tensor) else NO_META for o in outputs)
     if len(node._meta) == 1:
         node._shape, node._dtype = node._meta[0]
     answers = []

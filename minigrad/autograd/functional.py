@@ -83,8 +83,8 @@ def jacobian(
     if strategy == "forward-mode":
         if create_graph:
             raise NotImplementedError(
-                "torch.autograd.functional.jacobian: `create_graph=True` and `strategy=\"forward-mode\"` are not"
-                " supported together (yet). Please either set `create_graph=False` or `strategy=\"reverse-mode\"`."
+                'torch.autograd.functional.jacobian: `create_graph=True` and `strategy="forward-mode"` are not'
+                ' supported together (yet). Please either set `create_graph=False` or `strategy="reverse-mode"`.'
             )
         if strict:
             raise RuntimeError(
@@ -115,9 +115,11 @@ def _rows(output: Tensor, inputs: Several, number: int, create_graph: bool, stri
     flat = output.reshape(-1)
     rows: list[list[Tensor]] = [[] for _ in inputs]
     for j in range(output.numel()):
-        found = autograd.grad(flat[j], inputs, retain_graph=True, create_graph=create_graph, allow_unused=True) if (
-            output.requires_grad
-        ) else (None,) * len(inputs)
+        found = (
+            autograd.grad(flat[j], inputs, retain_graph=True, create_graph=create_graph, allow_unused=True)
+            if (output.requires_grad)
+            else (None,) * len(inputs)
+        )
         for i, (row, grad, given) in enumerate(zip(rows, found, inputs, strict=True)):
             if grad is None:
                 if strict:
@@ -191,9 +193,7 @@ def hvp(func: Func, inputs: Any, v: Any = None, create_graph: bool = False, stri
     return _hessian_product("hvp", func, inputs, v, create_graph, strict)
 
 
-def _hessian_product(
-    name: str, func: Func, inputs: Any, v: Any, create_graph: bool, strict: bool
-) -> tuple[Any, Any]:
+def _hessian_product(name: str, func: Func, inputs: Any, v: Any, create_graph: bool, strict: bool) -> tuple[Any, Any]:
     with enable_grad():
         single, given = _tuple(inputs, "inputs", name)
         given = _prepare(given, create_graph)
@@ -291,9 +291,7 @@ def _gradients(outputs: Several, inputs: Several, v: Any, create_graph: bool) ->
     )
 
 
-def _filled(
-    found: Sequence[Tensor | None], like: Several, strict: bool, create_graph: bool, stage: str
-) -> Several:
+def _filled(found: Sequence[Tensor | None], like: Several, strict: bool, create_graph: bool, stage: str) -> Several:
     """Zeros for what is independent, or in strict mode an error that says of what."""
     for number, grad in enumerate(found):
         if not strict:

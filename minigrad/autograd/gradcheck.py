@@ -30,7 +30,7 @@ If the test
 - is a Module test (e.g., in common_nn.py), then modify the corresponding
   module_test entry to have `gradcheck_nondet_tol=<tol>`
 """
-_UNDEFINED = "\"Notes about undefined output gradients\" in \"tools/autograd/derivatives.yaml\""
+_UNDEFINED = '"Notes about undefined output gradients" in "tools/autograd/derivatives.yaml"'
 
 
 class GradcheckError(RuntimeError):

@@ -49,9 +49,7 @@ def real_node(function: str, node: str) -> Callable[[Any], str]:
 
     def named(self: Any) -> str:
         if _type(self).kind == "c":
-            raise RuntimeError(
-                f"{function} does not support automatic differentiation for outputs with complex dtype."
-            )
+            raise RuntimeError(f"{function} does not support automatic differentiation for outputs with complex dtype.")
         return node
 
     return named

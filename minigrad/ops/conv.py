@@ -267,9 +267,7 @@ def _conv(n: int) -> Any:
 
         def apply(x: Tensor) -> Tensor:
             wanted = 0 if isinstance(padding, str) else padding
-            steps, low, spread = _arguments(
-                name, n, weight, groups, stride=stride, padding=wanted, dilation=dilation
-            )
+            steps, low, spread = _arguments(name, n, weight, groups, stride=stride, padding=wanted, dilation=dilation)
             high = low
             if padding == "same":
                 if any(each != 1 for each in steps):

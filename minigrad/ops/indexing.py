@@ -187,8 +187,10 @@ def _parts(key: Any) -> tuple[Any, ...]:
     """The entries of an index: a sequence that holds slices or sequences counts as a tuple, as it does in torch."""
     if isinstance(key, tuple):
         return key
-    if isinstance(key, (list, str)) and len(key) < 32 and any(
-        isinstance(each, (Tensor, np.ndarray, list, tuple, slice, str, type(None), type(...))) for each in key
+    if (
+        isinstance(key, (list, str))
+        and len(key) < 32
+        and any(isinstance(each, (Tensor, np.ndarray, list, tuple, slice, str, type(None), type(...))) for each in key)
     ):
         _warn(
             "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch"

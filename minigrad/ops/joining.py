@@ -154,7 +154,6 @@ def stack(tensors: Arrays, dim: int = 0) -> Array:
     return np.stack(tensors, wrap_dim(dim, first.ndim + 1), dtype=_common(tensors), casting="unsafe")
 
 
-
 @linear(self=lambda xp, grad, self_shape, dim, start, length:
         xp.slice_backward(grad, self_shape, dim, start, start + length, 1))  # fmt: skip
 def narrow_copy(self: Array, dim: int, start: int, length: int) -> Array:

@@ -375,7 +375,9 @@ def scaled_dot_product_attention(
 # ---- dropout ---------------------------------------------------------------------------------------------------------
 
 
-def _dropout(name: str, features: bool) -> Callable[..., Tensor]:
+def _dropout(name: str, features: bool, batched: int | None = None) -> Callable[..., Tensor]:
+    """`batched` is the number of dimensions of a batch; what has another is a batch of one, as in torch."""
+
     @composite(name=f"nn.functional.{name}", method=False)
     def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         """In training, zero each element (or channel) with probability `p`, and divide the others by 1 - p.
@@ -384,6 +386,18 @@ def _dropout(name: str, features: bool) -> Callable[..., Tensor]:
         """
         if p < 0.0 or p > 1.0:
             raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        if name == "dropout1d" and input.ndim not in (2, 3):
+            raise RuntimeError(
+                f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input. Note that dropout1d exists to"
+                " provide channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, and an optional"
+                " batch dimension (i.e. 2D or 3D inputs)."
+            )
+        if batched is None or input.ndim == batched:
+            return dropped(input, p, training, inplace)
+        result = dropped(input.unsqueeze_(0) if inplace else input.unsqueeze(0), p, training, inplace)
+        return result.squeeze_(0) if inplace else result.squeeze(0)
+
+    def dropped(input: Tensor, p: float, training: bool, inplace: bool) -> Tensor:
         if not training or p == 0 or not input.numel():
             return input
         shape = (*input.shape[:2], *(1,) * (input.ndim - 2)) if features else tuple(input.shape)
@@ -397,5 +411,5 @@ def _dropout(name: str, features: bool) -> Callable[..., Tensor]:
 
 
 _dropout("dropout", features=False)
-for _name in ("dropout1d", "dropout2d", "dropout3d"):
-    _dropout(_name, features=True)
+for _name, _batched in (("dropout1d", 3), ("dropout2d", None), ("dropout3d", 5)):
+    _dropout(_name, features=True, batched=_batched)

@@ -120,9 +120,7 @@ def _check_dot(self: Array, other: Array) -> None:
     if self.ndim != 1 or other.ndim != 1:
         raise RuntimeError(f"1D tensors expected, but got {self.ndim}D and {other.ndim}D tensors")
     if self.dtype != other.dtype:
-        raise RuntimeError(
-            f"dot : expected both vectors to have same dtype, but found {kind(self)} and {kind(other)}"
-        )
+        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {kind(self)} and {kind(other)}")
     n, m = self.size, other.size
     if n != m:
         raise RuntimeError(

@@ -182,9 +182,7 @@ def _windows(
             said = " ".join(f"{short}{axis}: {v}" for axis, v in zip("THW"[3 - n :], values))
             raise RuntimeError(f"{what} should be greater than zero, but got {said}")
     if wrong or 0 in shape[x.ndim - n - 1 or 1 :]:
-        raise RuntimeError(
-            f"Expected {batched} with optional 0 dim batch size for input, but got:{shape}"
-        )
+        raise RuntimeError(f"Expected {batched} with optional 0 dim batch size for input, but got:{shape}")
     sizes = zip(shape[-n:], kernels, strides, paddings, dilations)
     count = tuple(_count(m, k, s, p, d, ceil) for m, k, s, p, d in sizes)
     if min(count) < 1:

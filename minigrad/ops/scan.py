@@ -22,7 +22,7 @@ def _accumulate(self: Array, ufunc: np.ufunc, dim: int, dtype: Any, function: st
     if dtype is not None:
         kind = _dtype.as_numpy(dtype, function)
         if kind.kind == "b":
-            raise NotImplementedError(f'"{function}_out_cpu" not implemented for \'Bool\'')
+            raise NotImplementedError(f"\"{function}_out_cpu\" not implemented for 'Bool'")
         self = self.astype(kind)
     if not self.ndim:
         return self.astype(kind)

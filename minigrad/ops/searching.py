@@ -110,4 +110,5 @@ def unique_consecutive(
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     """The index in each dimension of a shape that a place among all elements means."""
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    return tuple(_found(each, np.int64) for each in np.unravel_index(indices._data, shape))
+    found = np.stack(np.unravel_index(indices._data, shape), axis=-1)
+    return tuple(_found(found, np.int64).unbind(-1))

@@ -413,7 +413,6 @@ def select(self: Array, dim: int, index: int) -> Array:
     return self[at(dim, index)]
 
 
-
 @internal(self=lambda xp, grad, dim, index: xp.select(grad, dim, index))
 def select_backward(self: Array, input_sizes: Any, dim: int, index: int) -> Array:
     result = np.zeros(input_sizes, self.dtype)

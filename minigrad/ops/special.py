@@ -23,7 +23,6 @@ ROOT_2_PI: Final = math.sqrt(2 * math.pi)
 erf, gammaln, digamma, zeta = special("erf"), special("gammaln", "lgamma"), special("digamma"), special("zeta")
 
 
-
 def no_half(kernel: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A function that torch has no kernel of for float16."""
 
@@ -113,6 +112,8 @@ binary("igamma", special("gammainc", "igamma"), kinds="f", refusal="igamma_cpu",
 binary("igammac", special("gammaincc", "igammac"), kinds="f", refusal="igammac_cpu", aliases=["special.gammaincc"],
        self=refuse(NotImplementedError("the derivative for 'igammac: input' is not implemented.")),
        other=lambda xp, grad, self, other: -grad * gamma_density(xp, self, other))  # fmt: skip
+
+
 def hurwitz(self: Any, other: Any) -> Any:
     """The Hurwitz zeta function, at infinity as torch has it: nan, and a pole on the side of the other poles."""
     inside = np.where((other == math.inf) & (self != 1), math.nan, zeta(self, other))

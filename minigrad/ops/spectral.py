@@ -282,9 +282,7 @@ def _lstsq(A: Array, B: Array, rcond: Any, driver: str) -> tuple[Array, ...]:
     each_A = np.broadcast_to(A, (*lead, rows, columns)).reshape(prod(lead), rows, columns)
     each_B = np.broadcast_to(right, (*lead, rows, count)).reshape(prod(lead), rows, count)
     nothing_to_solve = np.zeros((columns, count)), None, 0, np.zeros(0)
-    found = [
-        np.linalg.lstsq(a, b, rcond) if a.size else nothing_to_solve for a, b in zip(each_A, each_B, strict=True)
-    ]
+    found = [np.linalg.lstsq(a, b, rcond) if a.size else nothing_to_solve for a, b in zip(each_A, each_B, strict=True)]
 
     def stacked(parts: list[Any], *shape: int, dtype: Any = A.dtype) -> Array:
         return np.array(parts, dtype).reshape((*lead, *shape))
