@@ -19,9 +19,9 @@ import msgspec
 from conformance import __version__
 from conformance.decoder import FANNED, NARROW, SHORT, SIZE, SLOTS, STEP, STEPS, Decoder
 from conformance.engines.protocol import LEVELS, Level
-from conformance.execute import Shapes
+from conformance.execute import Failure, Shapes
 from conformance.features import FEATURES, PLAIN, Feature, aside, backward
-from conformance.program import Backward, Grad, Hook, Inplace, Program, ReadGrad, ZeroGrad
+from conformance.program import Apply, Backward, Grad, Hook, Inplace, Program, ReadGrad, ZeroGrad, operands
 from conformance.vocabulary import OPERATIONS, Operation
 
 #: Seconds that one program tries after a first.
@@ -57,20 +57,28 @@ class Target(msgspec.Struct, frozen=True):
     level: Level = "look"
 
 
-def may_fail(target: Target, program: Program) -> bool:
-    """Whether torch itself may refuse the program; every other one is meant to be valid."""
-    feature, free = FEATURES.get(target.feature, PLAIN), target.kind == "free"
-    return feature.may_fail or any(
-        # What was saved may be changed: by a step in place, or by a backward that adds to a gradient that was read.
-        (isinstance(step, Inplace) and step.op != "__setitem__")
-        or (isinstance(step, ReadGrad) and free)
+def may_refuse(target: Target, program: Program, failure: Failure) -> bool:
+    """Whether torch itself may refuse the program so, and at this step; all else is meant to be valid."""
+    if FEATURES.get(target.feature, PLAIN).may_fail:
+        return True
+    step = program.steps[failure.step] if 0 <= failure.step < len(program.steps) else None
+    before = program.steps[: failure.step + 1]
+    goes_back = isinstance(step, (Backward, Grad))
+    if (goes_back or isinstance(step, ZeroGrad)) and any(isinstance(s, Apply) and s.op == "sgn" for s in before):
+        return True  # torch's gradient of sgn is a ZeroTensor, which nothing can be written or added to
+    changed = any(isinstance(s, Inplace) and s.op != "__setitem__" for s in before)
+    if target.kind != "free":
+        return changed and step is None  # one of several views of what an update has changed cannot be read
+    if failure.error == "TypeError":
         # A gradient may be None where something is computed with it: not every result depends on every operand.
-        or (isinstance(step, Grad) and free)
-        or (isinstance(step, Hook) and step.scale is not None and free)
-        # Torch's gradient of sgn is a ZeroTensor, which nothing can be written or added to.
-        or (isinstance(step, (ZeroGrad, Backward)) and "sgn" in program.operations)
-        for step in program.steps
-    )
+        gradients = {i for s in before if isinstance(s, (Grad, ReadGrad)) for i in s.out}
+        scaled = {s.target for s in before if isinstance(s, Hook) and s.scale is not None}
+        several = {i for s in before if isinstance(s, Apply) and len(s.out) > 1 for i in s.out}
+        if goes_back:
+            return not scaled.isdisjoint(several)
+        return step is not None and not gradients.isdisjoint(operands(step))
+    # What was saved may be changed: by a step in place, or by a backward that adds to a gradient that was read.
+    return changed or (goes_back and any(isinstance(s, ReadGrad) for s in before))
 
 
 def decode(

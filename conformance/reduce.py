@@ -35,6 +35,7 @@ from conformance.program import (
     results,
     to_numpy,
 )
+from conformance.vocabulary import OPERATIONS
 
 #: Numbers from plain to less plain.
 PLAIN = (1.0, 2.0, 0.5, -1.0, 0.0, 3.0)
@@ -204,7 +205,8 @@ class Reducer:
     def _plain_steps(self, program: Program) -> Iterator[Program]:
         for position, step in enumerate(program.steps):
             if isinstance(step, Apply):
-                for k in range(len(step.kwargs)):
+                given = OPERATIONS[step.op].given if step.op in OPERATIONS else ()
+                for k in [k for k, (name, _) in enumerate(step.kwargs) if name not in given]:
                     yield _put(program, position, replace(step, kwargs=_without(step.kwargs, k)))
                 if step.form != "function":
                     yield _put(program, position, replace(step, form="function"))

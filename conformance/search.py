@@ -372,8 +372,9 @@ class _Search:
         if ran.actual.unsupported is not None:
             self.tried(ran.target, unsupported=True)
             return True
-        if ran.expected.failure is not None and not generate.may_fail(ran.target, ran.program):
-            self.count["reference errors"] += 1  # in-place steps may be refused; all others are meant to be valid
+        failure = ran.expected.failure
+        if failure is not None and not generate.may_refuse(ran.target, ran.program, failure):
+            self.count["reference errors"] += 1
         if not equal(ran.expected, ran.actual):
             return False
         self.passed(ran, 0.0)

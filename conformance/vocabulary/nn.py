@@ -350,6 +350,8 @@ def _conv(n: int, transposed: bool) -> Callable[[Draw], Arguments]:
         chosen = keywords(d, options)
         if not transposed and "stride" not in chosen and d.upto(4) == 3:
             chosen["padding"] = "same"
+        if transposed and 1 in size:  # else nothing may be left, of which torch has no second derivative
+            chosen.pop("padding", None)
         if transposed and "stride" in chosen and d.upto(2):
             chosen["output_padding"] = 1
         return (x, w, *bias), {**chosen, **({"groups": groups} if groups > 1 else {})}

@@ -120,6 +120,8 @@ class Operation:
     repeats: bool = True
     #: Whether nan and infinities are tried (LAPACK, for one, says nothing of them).
     odd_values: bool = True
+    #: Keywords that every program gives, reduced ones too: without them torch answers differently from call to call.
+    given: tuple[str, ...] = ()
 
 
 # -- drawing: what declarations share ---------------------------------------------------------------------------------
