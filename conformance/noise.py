@@ -169,6 +169,10 @@ def _jitter() -> Any:
             super().__init__()  # type: ignore[no-untyped-call]
             self._number = number
 
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            return False  # it would import torch's compiler, which takes seconds
+
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             given = kwargs or {}
             made = func(*args, **given)
@@ -183,14 +187,19 @@ def _jitter() -> Any:
     return Jitter
 
 
+#: The bits that are 0 in a short number, of at most 16 digits, by the size of its type. All of float16 are short.
+LOW = {2: 0, 4: (1 << 8) - 1, 8: (1 << 37) - 1}
+
+
 def move(values: Any, number: int, exact: bool) -> None:
     """Move floats in place by one unit of the last place, up or down by their bits; short ones stay if `exact`."""
-    eps = np.finfo(values.dtype).eps
-    bits = np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}").reshape(values.shape).astype(np.uint64)
-    up = (bits * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(40 + number)) & np.uint64(1)
-    mantissa = np.frexp(np.where(np.isfinite(values), values, 0).astype(np.float64))[0] * 2.0**16
-    short = (mantissa == np.round(mantissa)) if exact else np.zeros(values.shape, bool)
-    values *= np.where(short, 1.0, 1.0 + (2.0 * up - 1.0) * eps).astype(values.dtype)
+    size = values.itemsize
+    bits = values.view(f"u{size}")
+    moves = (bits & bits.dtype.type(LOW[size])) != 0 if exact else np.isfinite(values)
+    if moves.any():
+        eps = np.finfo(values.dtype).eps
+        up = (bits.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(40 + number)) & np.uint64(1)
+        np.multiply(values, (1.0 + (2.0 * up - 1.0) * eps).astype(values.dtype), out=values, where=moves)
 
 
 def _tensors(items: Any) -> list[Any]:
