@@ -177,6 +177,16 @@ def test_types_of_products_added(name, dtypes):
     check(lambda engine, *args: getattr(engine, name)(*args, beta=2, alpha=0.5), *arrays)
 
 
+@pytest.mark.parametrize("name", ["bmm", "baddbmm"])
+@pytest.mark.parametrize("shapes", [[(2, 2, 0), (2, 0, 2)], [(0, 2, 3), (0, 3, 2)], [(2, 2, 3), (2, 3, 0)]], ids=str)
+def test_products_of_nothing_in_two_types(name, shapes):
+    """Torch compares no types where there is nothing to multiply; the result has the second's."""
+    (b, n, _), (_, _, m) = shapes
+    for first, second in ("df", "fd", "lf", "fe"):
+        arrays = [noise(*shape, dtype=dtype) for shape, dtype in zip(shapes, (first, second))]
+        check(name, *([noise(b, n, m, dtype=first)] if name == "baddbmm" else []), *arrays)
+
+
 def test_beta_zero_ignores_nan_and_inplace_forms():
     nan = np.full((2, 2), np.nan)
     check(lambda engine, s, a, b: engine.addmm(s, a, b, beta=0), nan, noise(2, 3), noise(3, 2))
@@ -747,6 +757,8 @@ def test_gradient_of_the_condition_number_by_the_inverse():
 def test_torch_vander():
     """torch cannot differentiate its own: it writes to what it saved."""
     check(lambda t, a: (t.vander(a, 4), t.vander(a, increasing=True)), VECTOR, grad_for=[])
+    check(lambda t, a: t.vander(a, 4), VECTOR)
+    check(lambda t, a: t.vander(a, -1), VECTOR)
     check(lambda t, a: t.vander(a), I2)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -89,6 +90,9 @@ CONVOLUTIONS: dict[str, tuple[str, Any, Any, Any, dict[str, Any]]] = {
     ),
     "complex": ("conv1d", X1 + 1j * X1[..., ::-1], W1 * (1 - 2j), B + 1j, {"padding": 1}),
     "transposed, a float bias": ("conv_transpose1d", X1, data(4, 3, 3), data(3).astype("f4"), {}),
+    "transposed by torch's own kernel, a double bias": (
+        "conv_transpose1d", X1[:1].astype("f4"), data(4, 3, 3).astype("f4"), data(3), {},
+    ),
     "transposed in groups, an integer bias": (
         "conv_transpose2d", X2, data(4, 2, 2, 3), np.array([1, 2, 3, 4]), {"groups": 2},
     ),
@@ -101,6 +105,15 @@ CONVOLUTIONS: dict[str, tuple[str, Any, Any, Any, dict[str, Any]]] = {
 def test_convolution(case: str) -> None:
     name, x, weight, bias, kwargs = CONVOLUTIONS[case]
     run(name, x, weight, bias, orders=2 if x.size else 1, **kwargs)  # torch's second order stops at an empty batch
+
+
+@pytest.mark.parametrize("alone", range(3))
+def test_convolution_of_which_one_operand_requires_grad(alone: int) -> None:
+    """The first gradient requires grad even then, as torch's kernel reads all operands."""
+    for name, weight in (("conv2d", W2), ("conv_transpose2d", data(4, 6, 3, 2))):
+        operation = f"nn.functional.{name}"
+        check(lambda e, *given, f=operation: operator.attrgetter(f)(e)(*given), X2, weight, B, grad_for=[alone],
+              orders=2)  # fmt: skip
 
 
 BAD_CONVOLUTIONS: list[tuple[str, Any, Any, Any, dict[str, Any]]] = [
@@ -136,6 +149,7 @@ BAD_CONVOLUTIONS: list[tuple[str, Any, Any, Any, dict[str, Any]]] = [
     ("conv_transpose1d", X1.astype("f4"), data(4, 2, 3), None, {}),
     ("conv1d", X1, W1, B.astype(int), {}),
     ("conv_transpose3d", data(1, 2, 3, 2, 3), data(2, 2, 2, 2, 2), data(2).astype("f4"), {}),
+    ("conv_transpose1d", X1[:1].astype("f4"), data(4, 2, 3).astype("f4"), B[:4], {"groups": 2}),
 ]
 
 

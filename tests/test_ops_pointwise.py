@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import subprocess
 import sys
@@ -256,6 +257,25 @@ def test_division_modes() -> None:
         check(lambda e, a, mode=mode: (a * 1).div_(a + 3, rounding_mode=mode), TABLE)
 
 
+def test_powers_that_are_roots() -> None:
+    """Of a number's exponent torch makes roots, which differ at -inf and -0; not in half precision."""
+    for array in (EDGES, EDGES.astype("f4"), EDGES.astype("f2")):
+        for number in (0.5, -0.5, 1.5):
+            check(lambda e, x, n=number: x**n, array)
+    check(lambda e, x: e.mvlgamma(x, 2), EDGES, grad_for=[])
+    check(lambda e, x: e.nn.functional.soft_margin_loss(x, e.ones_like(x), reduction="none"), EDGES)
+
+
+def test_what_ndtr_saves_is_not_its_operand() -> None:
+    def call(e: Any, x: Any) -> Any:
+        y = x.clone()
+        found = e.special.ndtr(y)
+        y.mul_(2)
+        return found
+
+    check(call, TABLE)
+
+
 def test_reflected() -> None:
     for call in (
         lambda e, x: 2 - x, lambda e, x: 2 / x, lambda e, x: 2**x, lambda e, x: 0**x, lambda e, x: (-2.0) ** x,
@@ -455,3 +475,7 @@ def test_precision_where_torch_has_less() -> None:
     np.testing.assert_allclose(curvature.numpy(), [np.pi**2 / 6, np.pi**2 / 2], rtol=1e-14)
     (scale,) = minigrad.autograd.grad(minigrad.ldexp(x, minigrad.tensor(-4)).sum(), x)
     assert scale.tolist() == [1 / 16, 1 / 16]
+    half, beyond = minigrad.tensor([0.5, 0.5]).double(), minigrad.tensor([1.0, 1.05]).double()
+    for name, known in (("gammaincc", math.erfc), ("gammainc", math.erf)):
+        found = getattr(minigrad.special, name)(half, beyond)
+        np.testing.assert_allclose(found.numpy(), [known(math.sqrt(each)) for each in beyond.tolist()], rtol=4e-15)

@@ -248,7 +248,7 @@ def _rms_norm(d: Draw) -> Arguments:
     }
 
 
-def _scaled(d: Draw, *shape: int) -> dict[str, Arg]:
+def _scaled(d: Draw, *shape: int) -> dict[str, Ref]:
     """Weight and bias, weight alone or neither: torch fails in some backwards when it is given a bias alone."""
     return {k: d.shaped(shape) for k in d.pick(((), ("weight", "bias"), ("weight",)))}
 
@@ -256,8 +256,13 @@ def _scaled(d: Draw, *shape: int) -> dict[str, Arg]:
 def _batch_norm(d: Draw) -> Arguments:
     x = d.fit(d.pick(((3, 2), (2, 2, 3), (2, 2, 2, 2))))
     if d.upto(2):
-        return (x, None, None), {**_scaled(d, 2), "training": True, **keywords(d, {"eps": (..., 0.5)})}
-    return (x, d.constant((2,)), d.constant((2,), (0.5, 4.0))), _scaled(d, 2)
+        return (x, None, None), {**_packed(d), "training": True, **keywords(d, {"eps": (..., 0.5)})}
+    return (x, d.constant((2,)), d.constant((2,), (0.5, 4.0))), _packed(d)
+
+
+def _packed(d: Draw) -> dict[str, Arg]:
+    """Weight and bias without gaps in their memory: torch's backward of batch_norm reads them as if there were none."""
+    return {name: d.packed(each) for name, each in _scaled(d, 2).items()}
 
 
 def _instance_norm(d: Draw) -> Arguments:

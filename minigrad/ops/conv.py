@@ -30,8 +30,33 @@ from minigrad.ops.shape import internal
 # ---- the three maps --------------------------------------------------------------------------------------------------
 
 
+# In torch the three gradients come from one kernel, and each depends on all that the kernel reads.
+
+
+def _input_gradient(xp: Any, grad: Any, input: Any, weight: Any, stride: Ints, padding: Ints, dilation: Ints,
+                    groups: int) -> Any:  # fmt: skip
+    found = xp.convolution_transpose(grad, weight, None, input.shape[2:], stride, padding, dilation, groups)
+    return xp.anchored(found, input, False)
+
+
+def _transposed_input_gradient(xp: Any, grad: Any, input: Any, weight: Any, stride: Ints, padding: Ints,
+                               dilation: Ints, groups: int) -> Any:  # fmt: skip
+    found = xp.convolution(grad, weight, None, stride, padding, dilation, groups)
+    return xp.anchored(_cut(found, input.shape[2:]), input, False)
+
+
+def _weight_gradient(transposed: bool) -> Any:
+    def formula(xp: Any, grad: Any, input: Any, weight: Any, stride: Ints, padding: Ints, dilation: Ints,
+                groups: int) -> Any:  # fmt: skip
+        of, by = (input, grad) if transposed else (grad, input)
+        found = xp.convolution_weight(of, by, weight.shape[2:], stride, padding, dilation, groups)
+        return xp.anchored(found, weight, False)
+
+    return formula
+
+
 def _bias_gradient(xp: Any, grad: Any, input: Any, weight: Any) -> Any:
-    """The sum over all but channels; in torch it comes from one kernel with the others, and depends on what they do."""
+    """The sum over all but channels."""
     return xp.anchored(xp.anchored(xp.sum(grad, (0, *range(2, grad.ndim))), input, False), weight, False)
 
 
@@ -40,12 +65,7 @@ def _cut(windows: Any, count: Ints) -> Any:
     return windows if tuple(windows.shape[2:]) == tuple(count) else windows[(..., *map(slice, count))]
 
 
-@op(method=False, function=False,
-    input=lambda xp, grad, weight, input_shape, stride, padding, dilation, groups: xp.convolution_transpose(
-        grad, weight, None, input_shape[2:], stride, padding, dilation, groups),
-    weight=lambda xp, grad, input, weight_shape, stride, padding, dilation, groups: xp.convolution_weight(
-        grad, input, weight_shape[2:], stride, padding, dilation, groups),
-    bias=_bias_gradient)  # fmt: skip
+@op(method=False, function=False, input=_input_gradient, weight=_weight_gradient(False), bias=_bias_gradient)
 def convolution(
     input: Array, weight: Array, bias: Array | None, stride: Ints, padding: Ints, dilation: Ints, groups: int
 ) -> Array:
@@ -57,12 +77,8 @@ def convolution(
     return _finished(out.reshape(input.shape[0], weight.shape[0], *count), bias, input, weight)
 
 
-@op(method=False, function=False, node="ConvolutionBackward0",
-    input=lambda xp, grad, weight, input_shape, stride, padding, dilation, groups: _cut(xp.convolution(
-        grad, weight, None, stride, padding, dilation, groups), input_shape[2:]),
-    weight=lambda xp, grad, input, weight_shape, stride, padding, dilation, groups: xp.convolution_weight(
-        input, grad, weight_shape[2:], stride, padding, dilation, groups),
-    bias=_bias_gradient)  # fmt: skip
+@op(method=False, function=False, node="ConvolutionBackward0", input=_transposed_input_gradient,
+    weight=_weight_gradient(True), bias=_bias_gradient)  # fmt: skip
 def convolution_transpose(input: Array, weight: Array, bias: Array | None, spatial: Ints, stride: Ints, padding: Ints,
                           dilation: Ints, groups: int) -> Array:  # fmt: skip
     """The adjoint of convolution in its input: spreads (N, O, *count) over (N, C, *spatial), and adds a bias."""
@@ -212,10 +228,19 @@ def _check_size(x: Tensor, weight: Tensor, padding: Ints, dilation: Ints) -> Non
         )
 
 
-def _check_types(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: int = 0) -> None:
-    """Torch's errors for tensors of different types; `transposed`: over how many dimensions.
+def _by_onednn(x: Tensor, weight: Tensor, steps: Ints, spread: Ints, groups: int) -> bool:
+    """Whether torch, on one thread, leaves a convolution to oneDNN (`ConvParams::use_mkldnn`)."""
+    kernel = (1, *weight.shape[2:])[-2:]
+    return x._data.dtype == np.float32 and (
+        (max(*steps, *spread, *kernel) > 1 or x.shape[0] >= 16)
+        and (groups > 1 or min(kernel) > 3 or x.shape[0] > 1 or prod(x.shape[:4]) > 20480)
+    )
 
-    Torch's kernels for double that are transposed over one or two start from the bias, in whatever real type it is.
+
+def _check_types(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: int = 0, onednn: bool = True) -> None:
+    """Torch's errors for tensors of different types; `transposed`: over how many dimensions, `onednn`: by whom.
+
+    Torch's own kernels that are transposed over one or two start from the bias, in whatever real type it is.
     """
     if x.dtype is not weight.dtype and kind(x) == "Float":
         raise RuntimeError(
@@ -225,10 +250,15 @@ def _check_types(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: int
     if x.dtype is not weight.dtype:
         raise RuntimeError(f"expected scalar type {kind(x)} but found {kind(weight)}")
     if bias is not None and bias.dtype is not x.dtype:
-        if transposed and x._data.dtype == np.float64 and bias._data.dtype.kind != "c":
+        if transposed and not onednn and x._data.dtype.kind == "f" and bias._data.dtype.kind != "c":
             if transposed < 3:
                 return
-            raise RuntimeError(f"expected scalar type Double but found {kind(bias)}")
+            raise RuntimeError(f"expected scalar type {kind(x)} but found {kind(bias)}")
+        if transposed and onednn:
+            raise RuntimeError(
+                f"Input type ({x.dtype.tensor_type}) and bias type ({bias.dtype.tensor_type}) should be the same or"
+                " input should be a MKLDNN tensor and bias is a dense tensor"
+            )
         raise RuntimeError(f"Input type ({x.dtype.cpp_name}) and bias type ({bias.dtype.cpp_name}) should be the same")
 
 
@@ -310,7 +340,7 @@ def _conv_transpose(n: int) -> Any:
                 dilation=dilation,
             )  # fmt: skip
             _check_shapes(x, weight, bias, groups, transposed=True)
-            _check_types(x, weight, bias, transposed=d)
+            _check_types(x, weight, bias, d, _by_onednn(x, weight, steps, spread, groups))
             if any(e >= s and e >= k for e, s, k in zip(extra, steps, spread)):
                 names = ("depth", "height", "width")[-max(d, 2) :]
                 listed = {"output_padding": (0, *extra), "stride": (1, *steps), "dilation": (1, *spread)}

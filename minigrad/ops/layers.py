@@ -34,7 +34,12 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         result = input.matmul(turned)
     elif input.ndim == 2:
         result = F.addmm(bias, input, turned)
-    elif weight.ndim == 2 and input.is_contiguous() and (bias.ndim == 1 or tuple(bias.shape) == (1, weight.shape[0])):
+    elif (
+        weight.ndim == 2
+        and input.is_contiguous()
+        and bias.is_contiguous()
+        and (bias.ndim == 1 or tuple(bias.shape) == (1, weight.shape[0]))
+    ):
         rows = F.addmm(bias, input.view(math.prod(input.shape[:-1]), input.shape[-1]), turned)
         result = rows.view(*input.shape[:-1], rows.shape[-1])
     else:

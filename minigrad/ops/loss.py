@@ -125,9 +125,12 @@ def huber_loss(self: Array, target: Array, reduction: int, delta: float) -> Arra
     return _reduced(np.where(z <= delta, half * z * z, delta * (z - half * delta)), reduction)
 
 
-@op(method=False, function=False,
-    self=lambda xp, grad, self, target, reduction: (
-        -target * _spread(grad, self, reduction) * xp.sigmoid(-target * self)))  # fmt: skip
+def _soft_margin_slope(xp: Any, grad: Any, self: Any, target: Any, reduction: int) -> Any:
+    odds = xp.exp(-target * self)
+    return -target * odds / (odds + 1) * _spread(grad, self, reduction)
+
+
+@op(method=False, function=False, self=_soft_margin_slope)
 def soft_margin_loss(self: Array, target: Array, reduction: int) -> Array:
     return _reduced(np.log1p(np.exp((-target).astype(self.dtype, copy=False) * self)), reduction)
 

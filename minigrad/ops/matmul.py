@@ -99,21 +99,26 @@ op("mv", quick=_mv, self=lambda xp, grad, vec: xp.outer(grad, vec), vec=lambda g
 
 
 def _bmm(self: Array, mat2: Array) -> Array:
-    _check_bmm(self, mat2)
-    return _dot(self, mat2, "bmm")
+    return _batch_product(self, mat2, "bmm")
 
 
 op("bmm", quick=_bmm, self=lambda grad, mat2: grad @ mat2.mT, mat2=lambda grad, self: self.mT @ grad)(_bmm)
 
 
-def _check_bmm(batch1: Array, batch2: Array) -> None:
+def _batch_product(batch1: Array, batch2: Array, kernel: str) -> Array:
+    """The products of matrices; where there is nothing to multiply torch does not compare the types, and takes the
+    second's."""
     for name, each in (("batch1", batch1), ("batch2", batch2)):
         if each.ndim != 3:
             raise RuntimeError(f"{name} must be a 3D tensor")
     wanted, given = [batch1.shape[0], batch1.shape[2]], list(batch2.shape[:2])
     if wanted != given:
         raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: {wanted} but got: {given}.")
-    expect_same_kind(batch1, batch2)
+    if batch1.size and batch2.size:
+        expect_same_kind(batch1, batch2)
+    elif batch1.dtype != batch2.dtype:
+        batch1 = batch1.astype(batch2.dtype)
+    return _dot(batch1, batch2, kernel)
 
 
 def _check_dot(self: Array, other: Array) -> None:
@@ -232,8 +237,8 @@ def baddbmm(self: Array, batch1: Array, batch2: Array, *, beta: Any = 1, alpha: 
     if self.dtype != batch1.dtype:
         a, b, c = _plain(self, batch1, batch2)
         raise RuntimeError(f"Input dtypes must be the same, got: input {a}, batch1: {b}, batch2: {c}")
-    _check_bmm(batch1, batch2)
-    return _scaled(self, _dot(batch1, batch2, "baddbmm"), beta, alpha)
+    product = _batch_product(batch1, batch2, "baddbmm")
+    return _scaled(self.astype(product.dtype, copy=False), product, beta, alpha)
 
 
 @op(inplace=True,

@@ -243,9 +243,14 @@ def torch_vander(x: Tensor, N: int | None = None, increasing: bool = False) -> T
     if x._data.ndim != 1:
         raise RuntimeError("x must be a one-dimensional tensor.")
     count = x.shape[0] if N is None else N
-    powers = make(np.ones((x.shape[0], min(max(count, 0), 1)), F.cumprod(x[:0], 0)._data.dtype), None)
-    if count > 1:
-        powers = F.cat([powers, F.cumprod(F.expand(F.unsqueeze(x, -1), (*x.shape, count - 1)), -1)], -1)
+    if count < 0:
+        raise RuntimeError("N must be non-negative.")
+    powers = make(np.empty((x.shape[0], count), F.cumprod(x[:0], 0)._data.dtype), None)
+    if count:
+        powers[:, 0].fill_(1)
+    if count > 1:  # as in torch: the second write is behind the back of cumprod's backward, which therefore refuses
+        powers[:, 1:].copy_(x.unsqueeze(1))
+        powers[:, 1:].copy_(powers[:, 1:].cumprod(1))
     return powers if increasing else F.flip(powers, (1,))
 
 

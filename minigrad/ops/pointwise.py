@@ -16,7 +16,7 @@ from minigrad._dtype import complex128 as COMPLEX
 from minigrad._dtype import float64 as DOUBLE
 from minigrad._dtype import result_type
 from minigrad._layout import copied
-from minigrad._op import OPS, Array, ArrayAsIs, ArrayOrNumber, is_number
+from minigrad._op import OPS, RAW, Array, ArrayAsIs, ArrayOrNumber, is_number
 from minigrad._tensor import Tensor
 from minigrad.ops import shape  # noqa: F401  (declares conj)
 from minigrad.ops._checks import fitted, kind, real_node, refuse_kinds
@@ -189,13 +189,17 @@ def power(self: Any, other: Any) -> Any:
         # Inverses are truncated: only those of 1 and -1 are not 0.
         inverse = np.where(np.abs(self) == 1, np.power(self, other & 1), 0)
         return np.where(other >= 0, whole, inverse).astype(self.dtype)[()]
+    if not other.ndim and other.item() == -0.5 and self.dtype.char != "e":  # as numpy has it for 0.5
+        return 1 / np.sqrt(self)
     return np.power(self, other)
 
 
 def power_slope(xp: Any, grad: Any, self: Any, other: Any, other_number: bool) -> Any:
     if other_number:
         number = other.item()
-        return zeros(xp, grad) if number == 0 else grad * (number * self ** (number - 1))
+        if number == 0:
+            return zeros(xp, grad)
+        return grad * (number * xp.pow(self, other.dtype.type(number - 1) if xp is RAW else number - 1))
     return xp.where(other == 0, 0, grad * (other * self ** (other - 1)))
 
 
