@@ -133,8 +133,8 @@ def upper_gamma(self: Any, other: Any) -> Any:
     if not np.any(mended):
         return found
     a, x = np.asarray(self, np.float64), np.asarray(other, np.float64)
-    terms, factor = 0.0, 1.0  # DLMF 8.7.3
-    for n in range(1, 24):
+    terms, factor = np.zeros(()), np.ones(())
+    for n in range(1, 24):  # DLMF 8.7.3
         factor = factor * -x / n
         terms = terms + factor / (a + n)
     series = -np.expm1(a * np.log(x) - gammaln(1 + a)) - np.exp(a * np.log(x) - gammaln(a)) * terms
