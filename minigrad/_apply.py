@@ -213,7 +213,7 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
     result = _forward(op, raws)
     recording = need and state.grad_enabled and not state.inference and op.formulas and target._data.dtype.kind in "fc"
     plan = plan_of(op, need, args, target._data.dtype) if recording else None
-    if plan is not None and plan.saves_self:
+    if plan is not None and "self" in plan.inputs:
         old = args[0]._data.copy() if isinstance(args[0], Tensor) else args[0]._data
         args[0] = make(old, edge_of(target))
     write(target, result, uniform=op.name in UNIFORM)

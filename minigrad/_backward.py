@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heappushpop
 from typing import Any, Final
 
 import numpy as np
@@ -197,27 +197,30 @@ class _Pass:
         heap, buffers, owned, wanted, keep_graph = self.heap, self.buffers, self.owned, self.wanted, self.keep_graph
         calculus, recording, targeted = self.calculus, self.recording, self.targeted
         watching = self.pending is not None
-        usual = not (watching or state.anomaly)
+        careful = watching or state.anomaly
         by_formula = recording or wanted is not None
         results, self.computed, trusted = self.computed, (), False
+        following: Node | None = None  # one that waits beside the heap: in a chain, the only one
         while True:
             for target, grad in zip(edges, results):
                 if target is None or wanted is not None and target not in wanted:
                     continue
-                if grad is not None:
-                    if trusted:
-                        fits = source._shape == target._shape and source._dtype is target._dtype
-                    else:
-                        data = grad._data if recording else grad
-                        fits = data.shape == target._shape and data.dtype is target._dtype
-                    if not fits:
+                if trusted:
+                    if source._shape != target._shape or source._dtype is not target._dtype:
+                        grad = self.fit(grad, target, source, results)
+                elif grad is not None:
+                    data = grad._data if recording else grad
+                    if data.shape != target._shape or data.dtype is not target._dtype:
                         grad = self.fit(grad, target, source, results)
                 if target not in buffers:
                     buffers[target] = grad
-                    if target._sequence <= 0:
+                    if target._sequence > 0:
+                        if target._notes is not None and source is not None:
+                            watching = careful = True
+                    elif following is None:
+                        following = target
+                    else:
                         heappush(heap, (target._sequence, target))
-                    elif target._notes is not None and source is not None:
-                        watching = True
                 elif grad is not None:
                     buffer = buffers[target]
                     if buffer is None:
@@ -228,31 +231,33 @@ class _Pass:
                         buffers[target] = buffer = buffer + grad
                         if type(buffer) is np.ndarray:
                             owned.add(target)
-            results = ()
-            grad = data = buffer = None  # what nobody needs any more is free before the next node runs
-            if watching:
-                looked_at: Node | None = source
-                return looked_at
-            if not heap:
-                return None
-            source = heap[0][1]
-            if not usual or source._notes is not None or targeted and source in targeted:
-                return None
-            heappop(heap)
+            results = grad = data = buffer = None  # what nobody needs any more is free before the next node runs
+            if heap:
+                if following is None:
+                    following = heappop(heap)[1]
+                else:
+                    following = heappushpop(heap, (following._sequence, following))[1]
+            elif following is None:
+                break
+            if careful or following._notes is not None or targeted and following in targeted:
+                heappush(heap, (following._sequence, following))
+                break
+            source, following = following, None
             edges = source._next
             if by_formula:
                 results = source._vjp(buffers.pop(source), calculus, wanted)
                 if not keep_graph:
                     source._release()
-                trusted = False
             else:
                 plan = source._plan
                 trusted = plan.trusted
-                first = plan.first
-                results = first(source, buffers.pop(source), keep_graph)
+                results = plan.first(source, buffers.pop(source), keep_graph)
+        return source if watching else None
 
     def fit(self, grad: Any, target: Edge, source: Node | None, results: Sequence[Any]) -> Any:
         """A gradient in the shape and type of what it is the gradient of: what broadcasting and casts did, undone."""
+        if grad is None:
+            return None
         shape, meta = (grad._data if self.recording else grad).shape, (target._shape, target._dtype)
         lead = len(shape) - len(meta[0])
         if source is not None and shape[lead:] != meta[0] and not _expandable(meta[0], shape):

@@ -83,14 +83,6 @@ class Node:
     _arrays: Any  # the calculus of first order; `_backward`, which knows the operations, sets it
     _number = 0  # which output of `_node` this edge is
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        if cls is Node:
-            raise TypeError(
-                "Can't instantiate abstract class Node with abstract methods _input_metadata, _register_hook_dict,"
-                " _sequence_nr, metadata, name, next_functions, register_hook, register_prehook"
-            )
-        return object.__new__(cls)
-
     def __init__(self, next: Sequence[Edge | None], meta: Sequence[Meta], plain: bool = True) -> None:
         self._sequence = next_sequence()
         self._next = next
@@ -212,6 +204,10 @@ class Node:
 
 
 Node.__module__ = "minigrad.autograd.graph"  # where torch has it
+Node.__abstractmethods__ = frozenset({  # type: ignore[attr-defined]  # Python refuses to make one, in torch's words
+    "_input_metadata", "_register_hook_dict", "_sequence_nr", "metadata", "name", "next_functions", "register_hook",
+    "register_prehook",
+})  # fmt: skip
 
 
 class _InputMetadata:

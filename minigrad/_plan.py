@@ -59,8 +59,9 @@ class Plan:
 
     The node keeps what the formulas name: values that are saved in the slots that `places` gives, everything else in
     `_extras`. The functions written here are `record(edges, args, raws, output, tensors)`, which makes the node,
-    `first(node, grad, keep_graph)`, backward for real arrays when nothing is unusual, which also frees what was saved,
-    and `vjp(node, grad, calculus, wanted)`, for arrays or tensors, which also says what is wrong.
+    `quickly(edges, first, second, x, y, output, tensor)`, the same for what `_quick` computed from one or two tensors
+    and their data, `first(node, grad, keep_graph)`, backward for real arrays when nothing is unusual, which also frees
+    what was saved, and `vjp(node, grad, calculus, wanted)`, for arrays or tensors, which also says what is wrong.
     """
 
     def __init__(
@@ -92,21 +93,22 @@ class Plan:
         others |= {each for each in shown if each in op.params or each.endswith("_shape")}
         needed = {*named} - {*self.saved_names} - _GRADIENTS - {"xp"}
         self.extra_names = tuple(sorted(needed | others - tensors - _GRADIENTS - {"xp"}))
-        # For `_quick`, which records these itself.
-        self.saves_self, self.saves_other = "self" in self.inputs, "other" in self.inputs
-        self.saves_result = self.results == ["result"]
-        self.simple = not needed and {*self.saved_names} <= {"self", "other", "result"} and not op.optional
         self.unpacks = bool(needed)
         self.trusted = trusted
-        functions = (self._record(), self._first(), self._vjp())
+        functions = [self._record(), self._first(), self._vjp()]
+        if op.quick is not None:
+            functions.append(self._quickly())
         self.source = "\n\n".join("\n".join(lines) for lines in functions) + "\n"
         scope: dict[str, Any] = {f"{op.params[i]}_formula": formula for i, formula in active.items()}
+        scope |= {f"default_{each}": value for each, value in op.defaults.items()}
         scope |= {"plan": self, "OpNode": OpNode, "carefully": BY_VJP.first, "RAW": RAW,
                   "next_sequence": next_sequence, "NO_META": NO_META, "SPECIAL": SPECIAL, "state": state,
                   "Saved": Saved, "NOTHING": NOTHING, "is_number": is_number, "version_of": version_of,
-                  "Tensor": Tensor, "FREED": FREED, "stale_error": stale_error, "conjugated": conjugated}  # fmt: skip
+                  "Tensor": Tensor, "FREED": FREED, "stale_error": stale_error, "conjugated": conjugated,
+                  "UNWRITTEN": (0,) * SAVED}  # fmt: skip
         exec(compile(self.source, f"<{name} of {op.name}>", "exec"), scope)
         self.record: Callable[..., OpNode] = scope["record"]
+        self.quickly: Callable[..., OpNode] = scope.get("quickly", scope["record"])
         self.first: Callable[..., Sequence[Any]] = scope["first"]
         self.vjp: Callable[..., Sequence[Any]] = scope["vjp"]
         self.node_class: type[OpNode] = type(name, (ShownNode,), {"__module__": "builtins", "__slots__": ()})
@@ -143,26 +145,55 @@ class Plan:
         if self.saved_names:
             lines.append(f"    node._versions = {_tuple(versions)}")
         if self.extra_names:
-            lines.append(f"    node._extras = {_tuple([self._extra(each) for each in self.extra_names])}")
+            args, raws = ([f"{each}[{i}]" for i in range(len(op.params))] for each in ("args", "raws"))
+            extras = [self._extra(each, args, raws) for each in self.extra_names]
+            lines.append(f"    node._extras = {_tuple(extras)}")
         if self.lists:
             lengths = [f"len(args[{i}])" if many else "1" for i, _, many in self.edged]
             lines.append(f"    node._lengths = {_tuple(lengths)}")
         return [*lines, "    if state.mode == SPECIAL: node._record_specially()", "    return node"]
 
-    def _extra(self, name: str) -> str:
-        """The source that finds, at forward time, a formula's parameter that is not saved."""
+    def _quickly(self) -> list[str]:
+        """`record` for fresh results of tensors and numbers as they came, with the defaults of everything else."""
+        op = self.op
+        args = ["first", "second"][: len(op.operands)] + [f"default_{each}" for each in op.params[len(op.operands) :]]
+        lines = ["def quickly(edges, first, second, x, y, output, tensor):",
+                 "    node = OpNode()", "    node._plan, node._notes = plan, None",
+                 "    node._sequence, node._next = next_sequence(), edges",
+                 "    node._shape, node._dtype = output.shape, output.dtype"]  # fmt: skip
+        versions = ["0"] * SAVED
+        for each in self.inputs:
+            given, slot = args[op.params.index(each)], self.places[each]
+            lines.append(f"    node._saved{slot} = {given}")
+            versions[slot] = f"version_of({given})"
+        if self.results:
+            slot = self.places["result"]
+            lines += ["    tensor._writes = writes = [0]", f"    node._saved{slot} = Saved(output, writes, 0)"]
+        unwritten = " and ".join(f"{args[op.params.index(each)]}._writes is None" for each in self.inputs)
+        if self.inputs:
+            lines.append(f"    node._versions = UNWRITTEN if {unwritten} else {_tuple(versions)}")
+        elif self.results:
+            lines.append("    node._versions = UNWRITTEN")
+        if self.unpacks:
+            extras = [self._extra(each, args, ["x", "y"]) for each in self.extra_names]
+            lines.append(f"    node._extras = {_tuple(extras)}")
+        return [*lines, "    return node"]
+
+    def _extra(self, name: str, args: Sequence[str], raws: Sequence[str]) -> str:
+        """The source that finds, at forward time, a formula's parameter that is not saved; `args` and `raws` say where
+        the arguments and their data are found."""
         op = self.op
         base, _, what = name.rpartition("_")
         if name in op.params:
-            return f"args[{op.params.index(name)}]"
+            return args[op.params.index(name)]
         if what not in ("shape", "strides", "dtype", "number") or base not in op.params:
             raise TypeError(f"{op.name}: a formula asks for {name!r}, which is no parameter")
         i = op.params.index(base)
         if what == "number":
-            return f"is_number(args[{i}])"
+            return f"is_number({args[i]})"
         if any(many and i == k for k, _, many in op.operands):
-            return f"[raw.{what} for raw in raws[{i}]]"
-        return f"(None if raws[{i}] is None else raws[{i}].{what})" if i in op.optional else f"raws[{i}].{what}"
+            return f"[raw.{what} for raw in {raws[i]}]"
+        return f"(None if {raws[i]} is None else {raws[i]}.{what})" if i in op.optional else f"{raws[i]}.{what}"
 
     def _first(self) -> list[str]:
         lines = ["def first(node, grad, keep_graph):"]
@@ -288,7 +319,7 @@ class OpNode(Node):
 
     __slots__ = ("_extras", "_lengths", "_outputs", "_versions", *(f"_saved{slot}" for slot in range(SAVED)))
 
-    __new__, __init__ = object.__new__, object.__init__  # whoever makes one fills its slots
+    __init__ = object.__init__  # whoever makes one fills its slots
 
     _plan: Plan
     _versions: tuple[Any, ...]  # of the saved values, by slot

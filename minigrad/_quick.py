@@ -12,19 +12,20 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from minigrad._graph import Saved, next_sequence
+from minigrad._graph import Saved
 from minigrad._layout import laid_as
 from minigrad._modes import SPECIAL, state
 from minigrad._op import Op
-from minigrad._plan import SAVED, OpNode, Plan, plan_of
+from minigrad._plan import Plan, plan_of
 from minigrad._tensor import Tensor
 from minigrad._views import edge_of
 
 _F32: Final = np.dtype(np.float32)
 _F64: Final = np.dtype(np.float64)
 _MISSING: Final = object()
-_UNWRITTEN: Final = (0,) * SAVED  # the versions of tensors that nobody wrote to
 _ndarray: Final = np.ndarray
+_NUMBER: Final = 5  # beside the bits of the tensors that require grad: the first does, the second is a number
+_NONE: Final = (0, _NUMBER - 1)  # none does
 
 # Python's operators reach the same functions sooner, and on numpy's scalars ten times as soon.
 _SOONER: Final[dict[Any, Callable[..., Any]]] = {
@@ -59,11 +60,11 @@ def quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]
     forward = _SOONER.get(forward, forward)
     defaults = tuple(op.defaults.values())
     recorded, elementwise = bool(op.formulas), op.elementwise
-    new, sequence = object.__new__, next_sequence
+    new = object.__new__
     plan: Plan | None = None
 
     def function(tensor: Any = _MISSING, /, *rest: Any, **kwargs: Any) -> Any:
-        nonlocal plan, recorded
+        nonlocal plan
         try:
             data = tensor._data
         except AttributeError:
@@ -85,26 +86,9 @@ def quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]
             return output
         if plan is None:
             if result.dtype is not dtype:  # a comparison's result requires no grad
-                recorded = False
                 return output
             plan = plan_of(op, 1, (tensor, *defaults), dtype, trusted=op.elementwise)
-        if not plan.simple or tensor._writes is not None:
-            output._edge = plan.record((edge,), (tensor, *defaults), (data,), result, output)
-            return output
-        output._edge = node = OpNode()
-        node._plan = plan
-        node._sequence = sequence()
-        node._next = (edge,)
-        node._shape = result.shape
-        node._dtype = dtype
-        node._notes = None
-        node._versions = _UNWRITTEN
-        if plan.saves_self:
-            node._saved0 = tensor
-        if plan.saves_result:
-            output._writes = writes = [0]
-            node._saved2 = saved = new(Saved)
-            saved._data, saved._writes, saved.source = result, writes, 0
+        output._edge = plan.quickly((edge,), tensor, None, data, None, result, output)
         return output
 
     return function
@@ -122,7 +106,7 @@ def quick_binary(op: Op, forward: Callable[..., Any], general: Callable[..., Any
     return function
 
 
-def quick_operator(  # noqa: C901, PLR0915  (the fast path is one function: calls are what it saves)
+def quick_operator(  # noqa: PLR0915  (the fast path is one function: calls are what it saves)
     op: Op, forward: Callable[..., Any], general: Callable[..., Any]
 ) -> Callable[[Any, Any], Any]:
     """The same as an operator's method, which has two arguments."""
@@ -131,39 +115,34 @@ def quick_operator(  # noqa: C901, PLR0915  (the fast path is one function: call
     recorded, numbers = bool(op.formulas), 1 in op.numbers
     overloaded = 1 in op.overloads  # a number second is another node
     elementwise = op.elementwise
-    new, sequence = object.__new__, next_sequence
-    plans: list[Plan | None] = [None] * 8
+    new = object.__new__
+    plans: list[Plan | None] = [None] * (_NUMBER + 1)  # by which of the two require grad
 
-    def operation(first: Any, second: Any) -> Any:  # noqa: C901, PLR0915
-        nonlocal recorded
+    def operation(first: Any, second: Any) -> Any:
+        kind = type(second)
+        number = kind is float or kind is int
         result = None
         try:
             x = first._data
             dtype = x.dtype
             mode, run = state.fast
-            kind, operand = type(second), second
             if mode == SPECIAL or dtype is not _F32 and dtype is not _F64:
                 pass
-            elif kind is float or kind is int:
-                if numbers:
-                    array = type(x) is _ndarray
-                    if dtype is _F32:
-                        known = _ARRAYS32 if array else _SCALARS32
-                    else:
-                        known = _ARRAYS64 if array else _SCALARS64
-                    operand = known.get(second) or run(_constant, second, dtype, array, known)
-                    y, other, scalar, written = operand._data, None, 4, first._writes is not None
-                    result = run(forward, x, y)
-                    if elementwise and result.ndim > 2 and 0 in x.strides:
-                        result = laid_as(result, x)
-            else:
+            elif not number:
                 y = second._data
                 if y.dtype is dtype:
-                    other, scalar = second._edge if second._view is None else edge_of(second), 0
-                    written = first._writes is not None or second._writes is not None
                     result = run(forward, x, y)
                     if elementwise and result.ndim > 1 and not (x.flags.c_contiguous and y.flags.c_contiguous):
                         result = laid_as(result, x, y)
+            elif numbers:
+                array = type(x) is _ndarray
+                arrays, scalars = (_ARRAYS32, _SCALARS32) if dtype is _F32 else (_ARRAYS64, _SCALARS64)
+                known = arrays if array else scalars
+                constant = known.get(second) or run(_constant, second, dtype, array, known)
+                y = constant._data
+                result = run(forward, x, y)
+                if elementwise and result.ndim > 2 and 0 in x.strides:
+                    result = laid_as(result, x)
         except (AttributeError, ValueError, OverflowError):  # no tensors, or shapes that do not broadcast
             pass
         if result is None:
@@ -174,37 +153,19 @@ def quick_operator(  # noqa: C901, PLR0915  (the fast path is one function: call
         if mode or not recorded:
             return output
         edge = first._edge if first._view is None else edge_of(first)
-        need = (edge is not None) + 2 * (other is not None)
-        if not need:
-            return output
-        plan = plans[need + scalar]
+        if number:
+            second, edges, need = constant, (edge,) if overloaded else (edge, None), _NUMBER
+        else:
+            edges = edge, second._edge if second._view is None else edge_of(second)
+            need = 1 if edges[1] is None else 3
+        if edge is None:
+            need -= 1
+        plan = plans[need]
         if plan is None:
-            if result.dtype is not dtype:  # a comparison's result requires no grad
-                recorded = False
+            if need in _NONE or result.dtype is not dtype:  # a comparison's result requires no grad
                 return output
-            plan = plans[need + scalar] = plan_of(
-                op, need, (first, operand, *defaults), dtype, trusted=op.elementwise and scalar > 0
-            )
-        edges = (edge,) if scalar and overloaded else (edge, other)
-        if written or not plan.simple:
-            output._edge = plan.record(edges, (first, operand, *defaults), (x, y), result, output)
-            return output
-        output._edge = node = OpNode()
-        node._plan = plan
-        node._sequence = sequence()
-        node._next = edges
-        node._shape = result.shape
-        node._dtype = dtype
-        node._notes = None
-        node._versions = _UNWRITTEN
-        if plan.saves_self:
-            node._saved0 = first
-        if plan.saves_other:
-            node._saved1 = operand
-        if plan.saves_result:
-            output._writes = writes = [0]
-            node._saved2 = saved = new(Saved)
-            saved._data, saved._writes, saved.source = result, writes, 0
+            plan = plans[need] = plan_of(op, need & 3, (first, second, *defaults), dtype, op.elementwise and number)
+        output._edge = plan.quickly(edges, first, second, x, y, result, output)
         return output
 
     return operation
