@@ -1,4 +1,4 @@
-"""Programs from bytes, and the order of the search, with Hypothesis as the source of bytes.
+"""Programs from bytes, and the order of the search, with Hypothesis as the source of the keys that bytes follow from.
 
 The search is breadth first. A *cell* is an operation with a feature, a *pair* is two operations of which the first
 feeds the second (one program holds the pairs of one first with several seconds), and free programs have several steps.
@@ -30,8 +30,9 @@ FAN = SLOTS - 1
 PROBE = hashlib.shake_128(b"cell").digest(SHORT)
 #: How often a cell is tried with bytes made of the given ones before it is given up.
 ATTEMPTS = 4
-#: Programs in one Hypothesis example.
+#: Programs in one Hypothesis example, and the bytes that it draws for them: drawing all would take a tenth of the time.
 BATCH = 32
+KEY = 16
 #: Steps of autograd that free programs end with, and kinds of values that they hold; most have neither.
 ENDS = (
     *("", "", "order 2", "", "", "accumulate", "order 2", ""),
@@ -273,7 +274,8 @@ def _possible(operation: Operation, feature: str) -> bool:
 
 
 def draw(block: Block, run_seed: int, consume: Callable[[Sequence[tuple[Target, bytes]]], bool]) -> None:
-    """Draw the block's bytes from Hypothesis and hand them to `consume`, a batch at a time, until it says False.
+    """Draw the block's keys from Hypothesis and hand the bytes that follow from them to `consume`, a batch at a time,
+    until it says False.
 
     The same seed gives the same bytes, whatever the environment says about continuous integration.
     """
@@ -295,11 +297,12 @@ def draw(block: Block, run_seed: int, consume: Callable[[Sequence[tuple[Target, 
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.binary(min_size=size * BATCH, max_size=size * BATCH))
-    def examine(data: bytes) -> None:
+    @given(st.binary(min_size=KEY, max_size=KEY))
+    def examine(key: bytes) -> None:
         nonlocal position, wanted
-        if not wanted or position >= len(targets) or not any(data):  # the first example is always the simplest one
+        if not wanted or position >= len(targets) or not any(key):  # the first example is always the simplest one
             return
+        data = hashlib.shake_128(key).digest(size * BATCH)
         part = targets[position : position + BATCH]
         position += len(part)
         wanted = consume([(target, data[size * k : size * (k + 1)]) for k, target in enumerate(part)])
