@@ -40,7 +40,8 @@ def apply(op: Op, args: Sequence[Any]) -> Any:
     """Apply `op` to its arguments, one per parameter in declared order, and record it if an input requires grad."""
     if op.single and isinstance(args[0], Tensor):
         return _apply_single(op, args)
-    args, raws, edges, need = _prepare(op, args)
+    given = args
+    args, raws, edges, need = _prepare(op, given)
     result = _forward(op, raws)
     recording = bool(need and state.grad_enabled and op.formulas) and not state.inference
     if not op.many_outputs:
@@ -49,6 +50,8 @@ def apply(op: Op, args: Sequence[Any]) -> Any:
         output = _output(op, args[0], result)
         if recording and result.dtype.kind in "fc":
             output._edge = plan_of(op, need, args, result.dtype).record(edges, args, raws, result, output)
+        if state.dual is not None:
+            state.dual.applied(op, given, (output,))
         return output
     outputs = [_output(op, args[0], each) for each in result]
     if recording and outputs:
@@ -56,6 +59,8 @@ def apply(op: Op, args: Sequence[Any]) -> Any:
         for number, each in enumerate(outputs):
             if each._data.dtype.kind in "fc":
                 each._edge = edge_to(node, number)
+    if state.dual is not None:
+        state.dual.applied(op, given, outputs)
     return tuple(outputs) if op.returns is tuple else op.returns(*outputs)
 
 
@@ -69,6 +74,8 @@ def _apply_single(op: Op, args: Sequence[Any]) -> Tensor:
         edge = tensor._edge if tensor._view is None else edge_of(tensor)
         if edge is not None:
             output._edge = plan_of(op, 1, args, result.dtype).record((edge,), args, raws, result, output)
+    if mode == SPECIAL and state.dual is not None:
+        state.dual.applied(op, args, (output,))
     return output
 
 
@@ -203,7 +210,8 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
         raise argument_error(op, 0, target)
     if target._view is not None and target._view.made and target.requires_grad:
         check_inplace(target)  # before its edge is asked for, which such a view may not have
-    args, raws, edges, need = _prepare(op, args)
+    given = args
+    args, raws, edges, need = _prepare(op, given)
     if need and op.formulas:
         check_inplace(target)
     aliases = [each for each in args[1:] if isinstance(each, Tensor) and each._cell is target._cell]
@@ -211,11 +219,14 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
         if op.name not in FILLING or each is not args[FILLING[op.name]]:
             check_overlap(target, each, same=op.name not in SCATTERING)
     result = _forward(op, raws)
+    tangents = None if state.dual is None else state.dual.pushed(op, given)
     recording = need and state.grad_enabled and not state.inference and op.formulas and target._data.dtype.kind in "fc"
     plan = plan_of(op, need, args, target._data.dtype) if recording else None
     if plan is not None and "self" in plan.inputs:
         old = args[0]._data.copy() if isinstance(args[0], Tensor) else args[0]._data
         args[0] = make(old, edge_of(target))
+        if tangents is not None:
+            state.dual.copied(args[0], target)
     write(target, result, uniform=op.name in UNIFORM)
     if plan is not None:
         node = plan.record(edges, args, raws, target._data, target)
@@ -223,6 +234,8 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
             saved, versions = node._saved or (), node._versions_saved()
             node._keep(saved, [v - any(s is a for a in aliases) for s, v in zip(saved, versions, strict=True)])
         rebase_history(target, node)
+    if tangents is not None:
+        state.dual.written(target, tangents[0])
     return target
 
 

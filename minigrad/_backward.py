@@ -30,7 +30,8 @@ class Arrays:
     """First order: gradients are numpy arrays, formulas use the operations' numpy forwards."""
 
     xp = RAW
-    recording = False
+    recording = False  # whether gradients are tensors
+    keeping = False  # whether the graph of what computes them is
 
     @staticmethod
     def wrap(grad: Any) -> Any:
@@ -65,6 +66,7 @@ class Tensors(Arrays):
 
     xp = RECORDED
     recording = True
+    keeping = True
 
     @staticmethod
     def wrap(grad: Any) -> Any:
@@ -90,8 +92,14 @@ class Tensors(Arrays):
         return grad if grad._data.dtype == dtype else RECORDED.cast(grad, dtype)
 
 
+class Duals(Tensors):
+    """In a level of forward-mode differentiation: gradients are tensors, for they may have tangents."""
+
+    keeping = False
+
+
 _NONE: Final[frozenset[Node]] = frozenset()
-_accumulating: Final = threading.Lock()  # threads may share leaves
+_accumulating: Final = threading.RLock()  # threads may share leaves; what is stored may be differentiated forward
 
 
 def run(
@@ -106,8 +114,9 @@ def run(
 
     With `targets` only what leads to them is computed. A returned gradient is a tensor, or None where nothing arrived.
     """
-    made = _Pass(Tensors if create_graph else Arrays, keep_graph, targets, accumulate)
-    if create_graph:
+    calculus = Tensors if create_graph else Arrays if state.dual is None else Duals
+    made = _Pass(calculus, keep_graph, targets, accumulate)
+    if calculus.recording:
         made.enter()
     try:
         return made.run(roots, gradients)
@@ -149,7 +158,7 @@ class _Pass:
         """Set the modes that recorded operations and somebody's code are to see; formulas on arrays ask for none."""
         if self.outside is None:
             self.outside = state.grad_enabled, state.backward_node, state.backward_pass
-            state.set_grad_enabled(self.recording)
+            state.set_grad_enabled(self.calculus.keeping)
 
     def leave(self) -> None:
         """Put back the modes of before."""

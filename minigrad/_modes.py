@@ -36,6 +36,7 @@ class _State(threading.local):
     random_refused = False  # in `vmap`, unless it is told how
     saved_tensors_hooks: tuple[tuple[Callable[..., Any], Callable[..., Any]], ...] = ()
     saved_tensors_disabled: str | None = None
+    dual: Any = None  # the open level of forward-mode differentiation
     backward_pass: Any = None  # the pass that runs now, where somebody's code could ask
     backward_node: Any = None  # the node whose backward runs now: the parent of what it creates
 
@@ -53,7 +54,13 @@ class _State(threading.local):
 
     def set(self, **changes: Any) -> None:
         self.__dict__.update(changes)
-        special = self.inference or self.anomaly or self.saved_tensors_hooks or self.saved_tensors_disabled
+        special = (
+            self.inference
+            or self.anomaly
+            or self.saved_tensors_hooks
+            or self.saved_tensors_disabled
+            or self.dual is not None
+        )
         self.mode = SPECIAL if special else RECORD if self.grad_enabled else PLAIN
         self.fast = (self.mode, self.run)
 

@@ -68,6 +68,7 @@ class Tensor:
     _retains = False
     _inference = False
     _grad_dtype: Any = "own"
+    _tangent: tuple[Any, Tensor | None] | None = None  # in a level of forward-mode differentiation, and that level
     _conj: bool = False  # what torch would keep as the conjugate of other memory
     _mirror: Mirror | None = None  # the memory of a conjugate, which a view of one shares
     _class_name: str = "tensor"  # as it prints
@@ -587,6 +588,7 @@ class Tensor:
             requires_grad=self.requires_grad,
             grad_fn_name=name,
             class_name=self._class_name,
+            tangent=None if state.dual is None else state.dual.tangent(self),
         )
 
     def __format__(self, spec: str) -> str:

@@ -159,6 +159,7 @@ def tensor_str(
     requires_grad: bool = False,
     grad_fn_name: str | None = None,
     class_name: str = "tensor",
+    tangent: object = None,
 ) -> str:
     """What `repr` gives for a tensor.
 
@@ -167,6 +168,7 @@ def tensor_str(
         requires_grad: whether to say so (a `grad_fn` says it already).
         grad_fn_name: the name of the node that made the tensor, such as "AddBackward0".
         class_name: "tensor", the name of a subclass, or "Parameter" for torch's two-line form.
+        tangent: of a dual tensor.
     """
     if class_name == "Parameter":
         return "Parameter containing:\n" + tensor_str(array, requires_grad=requires_grad, grad_fn_name=grad_fn_name)
@@ -194,6 +196,8 @@ def tensor_str(
         suffixes.append(f"grad_fn=<{grad_fn_name}>")
     elif requires_grad:
         suffixes.append("requires_grad=True")
+    if tangent is not None:
+        suffixes.append(f"tangent={tangent}")
     return _with_suffixes(prefix + contents, suffixes, indent)
 
 

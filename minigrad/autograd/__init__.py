@@ -42,6 +42,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "forward_ad",
     "function",
     "functional",
     "grad",
@@ -297,5 +298,5 @@ _backward_method.__name__, _backward_method.__qualname__ = "backward", "Tensor.b
 setattr(Tensor, "backward", _backward_method)  # noqa: B010  (here, since tensors know nothing of passes)
 
 
-from minigrad.autograd import functional  # noqa: E402  (it uses grad)
+from minigrad.autograd import forward_ad, functional  # noqa: E402  (it uses grad)
 from minigrad.autograd.gradcheck import gradcheck, gradgradcheck  # noqa: E402

@@ -9,6 +9,8 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from minigrad._graph import (
     FREED,
     NO_META,
@@ -43,7 +45,7 @@ class FunctionCtx:
         self.to_save = tensors
 
     def save_for_forward(self, *tensors: Tensor | None) -> None:
-        """Keep inputs or outputs for `jvp`, which nothing here calls: derivatives go backward."""
+        """Keep inputs or outputs for `jvp`; called at most once, in forward or setup_context."""
         self.saved_for_forward = tensors
 
     def mark_dirty(self, *args: Tensor) -> None:
@@ -247,7 +249,7 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
-        """The forward-mode derivative, which nothing here calls."""
+        """The tangents of the outputs from those of the arguments."""
         raise NotImplementedError(
             "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
         )
@@ -304,7 +306,40 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
                 cls.setup_context(ctx, args, result)
         node._next, node._count = edges, len(args)
         node._places = [place for place, each in enumerate(args) if isinstance(each, Tensor)]
-        return _record(node, tensors, result, recording)
+        answer = _record(node, tensors, result, recording)
+        if state.dual is not None:
+            cls._push(ctx, args, answer)
+        return answer
+
+    @classmethod
+    def _push(cls, ctx: _Context, args: Sequence[Any], answer: Any) -> None:
+        """Give the outputs the tangents that `jvp` computes from those of the arguments, if there are any."""
+        dual = state.dual
+        tangents = [dual.tangent(each) for each in args]
+        if all(each is None for each in tangents):
+            return
+        outputs = answer if isinstance(answer, tuple) else (answer,)
+        with dual.aside():
+            if ctx.materialize_grads:
+                tangents = [
+                    make(np.zeros_like(each._data), None) if tangent is None and isinstance(each, Tensor) else tangent
+                    for each, tangent in zip(args, tangents, strict=True)
+                ]
+            if ctx.saved_for_forward is not None:
+                ctx.__dict__["saved_tensors"] = ctx.saved_for_forward
+            try:
+                found = cls.jvp(ctx, *tangents)
+            finally:
+                ctx.__dict__.pop("saved_tensors", None)
+        found = found if isinstance(found, tuple) else (found,)
+        if len(found) != len(outputs):
+            raise RuntimeError(
+                f"Function's jvp returned an invalid number of forward gradients (expected {len(outputs)} but got"
+                f" {len(found)})"
+            )
+        for output, tangent in zip(outputs, found, strict=True):
+            if tangent is not None:
+                output._tangent = (dual, tangent)
 
 
 def _record(node: BackwardCFunction, inputs: Sequence[Tensor], result: Any, recording: bool) -> Any:
