@@ -69,7 +69,8 @@ class _Level:
         if tensor._data.dtype != base._data.dtype or whole._data.strides != base._data.strides:
             raise NotImplementedError("minigrad finds no tangent for such a view of what was written to")
         with self.aside():
-            part = whole.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset() - base.storage_offset())
+            offset = tensor.storage_offset() - base.storage_offset()
+            part: Tensor = whole.as_strided(tensor.shape, tensor.stride(), offset)
         tensor._tangent = (self, part)
         return part
 
