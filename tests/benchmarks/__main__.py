@@ -52,6 +52,8 @@ def main() -> int:
         found.runs.append(processes.conformance(amounts[-1], jobs=2))
         found.runs.append(processes.conformance(amounts[-1], level="gradient"))
         found.runs.append(processes.conformance("--time 30"))
+        found.reductions = processes.reductions()
+        print("reductions", found.reductions, flush=True)
         print("programs", [(run.what, run.programs, run.clock) for run in found.runs], flush=True)
     report.write(found, cases, asked.output)
     print(asked.output / "README.md")

@@ -25,7 +25,7 @@ class Case:
     goal: float | None = None
     stretch: float | None = None
     order: int = 1
-    long: bool = False  # thousands of operations: too long for what compiles each
+    long: bool = False  # thousands of operations, which some take minutes for: minigrad and torch alone
 
 
 def normal(*shapes: tuple[int, ...], dtype: Any = np.float32) -> list[Any]:

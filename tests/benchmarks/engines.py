@@ -55,7 +55,7 @@ class Functional:
             self.module.config.update("jax_enable_x64", True)
 
     def step(self, case: Case) -> Step | None:
-        if case.numpylike is None or (case.long and self.name == "jax"):
+        if case.numpylike is None or case.long:
             return None
         grad, numpy, function = self.module.grad, self.numpy, case.numpylike
         constants = [numpy.asarray(each) for each in case.constants()]
@@ -82,7 +82,7 @@ class Mygrad:
         self.version = self.module.__version__
 
     def step(self, case: Case) -> Step | None:
-        if case.numpylike is None or case.order > 1 or "solve" in case.name:
+        if case.numpylike is None or case.long or case.order > 1 or "solve" in case.name:
             return None
         module, function = self.module, case.numpylike
         constants, leaves = case.constants(), [module.tensor(each) for each in case.leaves()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
@@ -9,6 +10,8 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.benchmarks.reducing import Reduced
 
 ROOT = Path(__file__).parents[2]
 TIMED = "import time, numpy; t = time.process_time(); import {}; print(time.process_time() - t)"
@@ -60,6 +63,11 @@ def conformance(budget: str, jobs: int = 1, level: str = "") -> Run:
         {name: float(getattr(spent, name)) for name in
          ("startup", "generate", "engine", "reference", "compare", "reduce")},
     )  # fmt: skip
+
+
+def reductions() -> list[Reduced]:
+    """What `reducing` measures, without what else this process has loaded."""
+    return [Reduced(**each) for each in json.loads(_python("-W", "ignore", "-m", "tests.benchmarks.reducing"))]
 
 
 def _python(*arguments: str, check: bool = True) -> str:

@@ -12,6 +12,7 @@ from tests.benchmarks import draw, processes
 from tests.benchmarks.cases import Case
 from tests.benchmarks.growth import Series
 from tests.benchmarks.memory import DEPTH, SIZE, Memory
+from tests.benchmarks.reducing import Reduced
 from tests.benchmarks.timing import Measured
 
 IMPORT_GOAL = 0.040
@@ -19,6 +20,7 @@ MEMORY_GOAL = (1.03, 1.01)
 FIRST_ORDER, ALL_LEVELS = (1.5, 1.35), (1.3, 1.2)  # harness ratios
 RATE_GOAL = 1500
 OUTSIDE_GOAL = 5  # seconds
+REDUCED_GOAL = (3, 2.0)  # operations, seconds
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Findings:
     memory: dict[str, Memory] = field(default_factory=dict)
     imports: dict[str, float] = field(default_factory=dict)
     runs: list[processes.Run] = field(default_factory=list)
+    reductions: list[Reduced] = field(default_factory=list)
     growth: list[Series] = field(default_factory=list)
     load: float = field(default_factory=lambda: os.getloadavg()[0])  # processes that wanted to run as it began
 
@@ -171,7 +174,20 @@ def _runs(found: Findings) -> str:
         "`conformance run minigrad OPTIONS`, by its own results file. The harness ratio is the time of the search ÷ the"
         " time of both engines alone on the same programs."
     )
-    return "\n\n".join([text, table(heads, rows), "\n".join(_verdicts(found.runs))])
+    return "\n\n".join([text, table(heads, rows), "\n".join([*_verdicts(found.runs), *_reduced(found.reductions)])])
+
+
+def _reduced(found: list[Reduced]) -> Iterator[str]:
+    """The goal for planted faults."""
+    if found:
+        operations, seconds = max(each.operations for each in found), max(each.seconds for each in found)
+        met = operations <= REDUCED_GOAL[0] and seconds <= REDUCED_GOAL[1]
+        each = ", ".join(f"{one.fault} {one.operations} in {duration(one.seconds)}" for one in found)
+        yield (
+            f"- A planted fault in a free program is told apart, reduced and judged in {duration(seconds)} at most, and"
+            f" comes to {operations} operations at most, goal {REDUCED_GOAL[1]:g} s and {REDUCED_GOAL[0]}:"
+            f" {'met' if met else 'missed'} ({each})."
+        )
 
 
 def _verdicts(runs: list[processes.Run]) -> Iterator[str]:
