@@ -17,7 +17,7 @@ import numpy as np
 
 from minigrad import _anomaly
 from minigrad._device import contiguous_format
-from minigrad._dims import broadcast_error
+from minigrad._dims import broadcast_error, repeated_dims
 from minigrad._dtype import from_numpy
 from minigrad._graph import AccumulateGrad, Edge, Hooks, Meta, Node, Output
 from minigrad._modes import state
@@ -268,8 +268,7 @@ class _Pass:
         if grad is None:
             return None
         shape, meta = (grad._data if self.recording else grad).shape, (target._shape, target._dtype)
-        lead = len(shape) - len(meta[0])
-        if source is not None and shape[lead:] != meta[0] and not _expandable(meta[0], shape):
+        if source is not None and repeated_dims(meta[0], shape) is None:
             number = next(i for i, each in enumerate(results) if each is grad)
             raise RuntimeError(
                 f"Function {source.name()} returned an invalid gradient at index {number} - got {list(shape)} but"
@@ -533,10 +532,6 @@ def _leading_to(roots: Sequence[Node], targets: AbstractSet[Node]) -> set[Node] 
         if node not in leading and any(edge is not None and edge in leading for edge in node._next):
             leading.add(node)
     return leading
-
-
-def _expandable(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
-    return len(small) <= len(large) and all(a in (1, b) for a, b in zip(reversed(small), reversed(large), strict=False))
 
 
 def _all_checked(hook: Any, new: Any, old: Sequence[Any]) -> list[Any]:

@@ -1,10 +1,11 @@
 """Dimension numbers: negative ones count from the end, and a 0-d tensor has dimensions -1 and 0.
 
-And what torch says of shapes that do not broadcast.
+And what broadcasting repeats, and torch says of shapes that do not broadcast.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -44,3 +45,12 @@ def broadcast_error(*shapes: Sequence[int]) -> RuntimeError:
                 )
         found = np.broadcast_shapes(tuple(found), tuple(shape))
     return RuntimeError(f"output with shape {[*shapes[0]]} doesn't match the broadcast shape {[*shapes[-1]]}")
+
+
+@functools.lru_cache(maxsize=1024)  # few pairs of shapes occur, each at every step
+def repeated_dims(size: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The dimensions of `shape` along which broadcasting repeats what has `size`; None if that does not broadcast."""
+    lead = len(shape) - len(size)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(size, shape[lead:])):
+        return None
+    return (*range(lead), *[lead + i for i, (n, m) in enumerate(zip(size, shape[lead:])) if n != m])

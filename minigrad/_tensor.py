@@ -210,7 +210,9 @@ class Tensor:
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         self._check_grad(value)
-        if self.is_leaf:
+        if self._accumulator is not None and self._accumulator is self._edge and self._view is None:
+            self._accumulator.grad = value  # the usual case, with nothing to look for
+        elif self.is_leaf:
             self._accumulate().grad = value
         else:
             self._grad = value

@@ -15,7 +15,7 @@ from minigrad._apply import apply
 from minigrad._arguments import bind, combination_error
 from minigrad._declare import composite, method, op, unary
 from minigrad._device import contiguous_format
-from minigrad._dims import broadcast_error, wrap_dim, wrap_dims
+from minigrad._dims import broadcast_error, repeated_dims, wrap_dim, wrap_dims
 from minigrad._layout import laid_as
 from minigrad._op import OPS, RAW, RECORDED, Array, Dims, Op, Size
 from minigrad._tensor import Tensor, readonly
@@ -32,10 +32,10 @@ internal = functools.partial(linear, function=False, method=False)
     self=lambda xp, grad, self_shape: xp.expand(grad, self_shape))  # fmt: skip
 def sum_to_size(self: Array, size: Size) -> Array:
     """The sum over what broadcasting `size` to the tensor's shape repeated."""
-    lead = self.ndim - len(size)
-    axes = [i + lead for i, n in enumerate(size) if n == 1 and self.shape[i + lead] != 1]
-    found: Array = np.add.reduce(self, axis=(*range(lead), *axes))
-    return found.reshape(size) if axes else found
+    dims = repeated_dims(tuple(size), self.shape)
+    assert dims is not None
+    found: Array = np.add.reduce(self, axis=dims)
+    return found if found.ndim == len(size) else found.reshape(size)
 
 
 @internal(node="ToCopyBackward0", self=lambda xp, grad, self_dtype: xp.cast(grad, self_dtype))
