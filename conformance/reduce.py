@@ -61,6 +61,7 @@ class Reducer:
         if not self._try(best, best, first=True):
             best = program
         moves = (
+            self._dead,
             self._roots,
             self._side_steps,
             self._cuts,
@@ -102,6 +103,10 @@ class Reducer:
         return self._shows(candidate)
 
     # -- moves: each yields candidates, the boldest first --------------------------------------------------------------
+
+    def _dead(self, program: Program) -> Iterator[Program]:
+        """Without the changes of what nothing reads by its own name afterwards, all at once."""
+        yield _live(program, changes=False)
 
     def _roots(self, program: Program) -> Iterator[Program]:
         if program.observe:
@@ -316,13 +321,14 @@ def _instead(program: Program, position: int, out: int, operand: int) -> Program
     return replace(shorter, observe=tuple(i for i in shorter.observe if i not in leaves))
 
 
-def _live(program: Program) -> Program:
-    """The program without steps and leaves that nothing needs."""
+def _live(program: Program, *, changes: bool = True) -> Program:
+    """The program without steps and leaves that nothing needs; `changes` keeps all steps in place."""
     needed = set(program.observe)
     kept: list[AnyStep] = []
     for step in reversed(program.steps):
-        side = not results(step) or isinstance(step, Inplace)
-        if (side and not isinstance(step, (Hook, RetainGrad))) or needed.intersection(results(step)):
+        side = not results(step) or (changes and isinstance(step, Inplace))
+        seen = isinstance(step, Inplace) and step.target in needed
+        if seen or (side and not isinstance(step, (Hook, RetainGrad))) or needed.intersection(results(step)):
             kept.append(step)
             needed.update(operands(step))
         elif isinstance(step, (Hook, RetainGrad)) and step.target in needed:
