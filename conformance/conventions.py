@@ -99,6 +99,8 @@ class _Corner:
     def packed(self, value: Ref) -> Ref:
         return value
 
+    unshared = packed
+
     def mask(self, shape: tuple[int, ...]) -> Ref:
         return self._leaf(array(np.ones(shape), "bool"), False)
 

@@ -455,6 +455,9 @@ class Decoder:
             return value
         return Ref(self.emit("contiguous", (value,), {}, "method")[0])
 
+    def unshared(self, value: Ref) -> Ref:
+        return self.packed(value) if 0 in (self.infos[value.id].strides or ()) else value
+
     def mask(self, shape: tuple[int, ...], sizes: bool = False) -> Ref:
         b = self.byte() or 0b0101_1010
         values = tuple(str(b >> i % 8 & 1) for i in range(math.prod(shape)))

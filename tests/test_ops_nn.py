@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import minigrad
 from tests.against_torch import check
@@ -911,3 +912,18 @@ def test_third_order_of_normalization(name: str) -> None:
         shift[place] = step
         slope = (second(x + shift, 2) - second(x - shift, 2)) / (2 * step)
         np.testing.assert_allclose(second(x, 3)[place], slope, rtol=1e-5, atol=1e-5)
+
+
+def test_gradients_that_are_not_a_product() -> None:
+    """A row left out gets 0, whatever comes; a mean's coarser gradient is divided last; infinitely far is nan."""
+    nan, weight, logits = np.full((2, 3), np.nan), data(4, 3), data(2, 3)
+    rows = np.array([1, 2])
+    check(lambda e, w, n: e.nn.functional.embedding(e.from_numpy(rows), w, padding_idx=1) * n, weight, nan,
+          grad_for=[0], orders=1)  # fmt: skip
+    found = []
+    for engine in (torch, minigrad):
+        x = engine.from_numpy(logits).requires_grad_()
+        engine.nn.functional.binary_cross_entropy_with_logits(x, engine.ones(2, 3)).backward()
+        found.append(x.grad.numpy())
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-14)
+    check(lambda e, a, b: e.cdist(a, b, np.inf), np.array([[1.0, 2.0]]), np.array([[-np.inf, 0.0]]), orders=1)

@@ -66,6 +66,9 @@ class Draw(Protocol):
     def packed(self, value: Ref) -> Ref:
         """The value in contiguous memory."""
 
+    def unshared(self, value: Ref) -> Ref:
+        """The value, in contiguous memory if a dimension is expanded, so that elements share theirs."""
+
     def mask(self, shape: tuple[int, ...], sizes: bool = False) -> Ref:
         """A constant array of bools; `sizes` says that the shape of the results depends on it."""
 

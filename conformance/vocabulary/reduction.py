@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from conformance.program import Arg, Ref, Seq, Special
 from conformance.vocabulary.operation import (
@@ -41,12 +41,17 @@ def _some_full(d: Draw) -> Arguments:
     return ((x,), {}) if dims is None else ((x, dims), _keep(d))
 
 
-def _one_or_all(nonempty: bool = True) -> Callable[[Draw], Arguments]:
+def _one_or_all(nonempty: bool = True, unshared: bool = False) -> Callable[[Draw], Arguments]:
     def draw(d: Draw) -> Arguments:
         x = d.x(nonempty=nonempty)
+        x = d.unshared(x) if unshared else x
         return ((x,), {}) if d.upto(2) == 0 else ((x, d.dim(x)), _keep(d))
 
     return draw
+
+
+#: Torch's median writes over an expanded tensor's memory while it looks for the result.
+_MEDIAN: Final = _one_or_all(unshared=True)
 
 
 def _must(d: Draw) -> Arguments:
@@ -182,7 +187,7 @@ OPERATIONS = (
     Operation("amin", "reduction", _some_full, kinks=TIES),
     Operation("max", "reduction", _one_or_all(), kinks=TIES),
     Operation("min", "reduction", _one_or_all(), kinks=TIES),
-    Operation("median", "reduction", _one_or_all(), kinks=TIES),
+    Operation("median", "reduction", _MEDIAN, kinks=TIES),
     Operation("var", "reduction", _spread, (-8.0, 8.0), largest(lambda v: 2 * v * v), kinks=(1.0,)),
     Operation("std", "reduction", _spread, range=largest(lambda v: 2 * v), kinks=(1.0,)),
     Operation("norm", "reduction", _norm, range=sums, kinks=(0.0,)),
@@ -198,7 +203,7 @@ OPERATIONS = (
     reduction("mode", _must, kinks=TIES),
     reduction("msort", lambda d: ((d.x(least=1),), {}), kinks=TIES),
     reduction("nanmean", _some_full, kinks=HOLES),
-    reduction("nanmedian", _one_or_all(), kinks=HOLES),
+    reduction("nanmedian", _MEDIAN, kinks=HOLES),
     reduction("nansum", _some, range=sums, kinks=HOLES),
     reduction("quantile", _quantile, kinks=TIES),
     reduction("nanquantile", _quantile, kinks=HOLES),

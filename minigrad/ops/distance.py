@@ -190,7 +190,7 @@ def _cdist_forward(x1: Array, x2: Array, p: float) -> Array:
     expect_same_kind(x1, x2)
     if x1.dtype.char == "e":
         raise not_implemented("cdist", x1)
-    apart = x1[..., :, None, :] - x2[..., None, :, :]
+    apart = np.subtract(x1[..., :, None, :], x2[..., None, :, :], order="C")  # and so is the result
     if p == 0:
         return add_of(np.minimum(np.ceil(np.abs(apart)), 1), axis=-1)  # nan stays
     if p == math.inf:
@@ -213,7 +213,8 @@ def _cdist_backward(grad_output: Array, x1: Array, x2: Array, p: float, cdist: A
     if p == 1:
         parts = grad * np.sign(apart)
     elif math.isinf(p):
-        parts = grad * np.sign(apart) * (size == norm)
+        # Where the distance is infinite torch gives nan, by its difference from the largest.
+        parts = grad * np.sign(apart) * (1 - np.minimum(1, np.ceil(np.abs(size - norm))))
     else:
         powers = apart if p == 2 else np.where(apart == 0, 0, np.sign(apart) * size ** (p - 1))
         parts = np.where(norm == 0, 0, grad * powers / norm ** (p - 1))

@@ -226,7 +226,8 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
             if not tensor._data.ndim:
                 raise IndexError("slice() cannot be applied to a 0-dim tensor.")
             (start, stop, step), first = _bounds(entry, _size(tensor, dim)), entry.start or 0
-            whole = first == 0 and stop == _size(tensor, dim) and step == 1  # by the start as it was given
+            last = 0 if entry.stop is None else entry.stop
+            whole = first == 0 <= last and stop == _size(tensor, dim) and step == 1  # by the ends as they were given
             if not whole or isinstance(key, slice) and not writing:
                 tensor = slice_(tensor, dim, start, stop, step)
             dim += 1

@@ -503,12 +503,12 @@ def roll(self: Array, shifts: Any, dims: Any = ()) -> Array:
     if not shifts:
         raise RuntimeError("`shifts` required")
     if not dims and len(shifts) == 1:
-        return np.roll(self, shifts[0])
+        return np.roll(np.asarray(self, order="C"), shifts[0])
     if len(shifts) != len(dims):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
     if not self.ndim:
         raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions")
-    return np.roll(self, shifts, tuple(wrap_dim(each, self.ndim) for each in dims))
+    return np.roll(np.asarray(self, order="C"), shifts, tuple(wrap_dim(each, self.ndim) for each in dims))
 
 
 @linear(self=lambda xp, grad, k, dims: xp.rot90(grad, -k, dims))

@@ -87,8 +87,8 @@ def embedding_rows(weight: Array, indices: Array, padding: int, by_count: bool) 
 def embedding_gradient(grad_rows: Array, indices: Array, count: int, padding: int, by_count: bool) -> Array:
     """Rows added up by their indices; those of index `padding` left out, or divided by how often an index is used."""
     flat = indices.reshape(-1)
-    rows = grad_rows * _row_weights(flat, padding, by_count, grad_rows).reshape(*indices.shape, 1)
-    rows = rows.reshape(len(flat), grad_rows.shape[-1])
+    rows = grad_rows.reshape(len(flat), grad_rows.shape[-1])
+    rows = _weighted_rows(rows, flat, padding, by_count)
     result = np.zeros((count, rows.shape[1]), rows.dtype)
     if len(flat):
         order = np.argsort(flat, kind="stable")
@@ -101,16 +101,15 @@ def embedding_gradient(grad_rows: Array, indices: Array, count: int, padding: in
               grad, indices, rows_shape[0], padding, by_count))  # fmt: skip
 def embedding_taken(rows: Array, indices: Array, padding: int, by_count: bool) -> Array:
     """The adjoint of `embedding_gradient`."""
-    weights = _row_weights(indices.reshape(-1), padding, by_count, rows)
-    found: Array = np.take(rows, indices, 0)
-    return found * weights.reshape(*indices.shape, 1)
+    flat = indices.reshape(-1)
+    found = _weighted_rows(np.take(rows, flat, 0), flat, padding, by_count)
+    return found.reshape(*indices.shape, rows.shape[-1])
 
 
-def _row_weights(flat: Array, padding: int, by_count: bool, like: Array) -> Array:
-    weights: Array = (flat != padding).astype(like.dtype)
+def _weighted_rows(rows: Array, flat: Array, padding: int, by_count: bool) -> Array:
     if by_count and len(flat):
-        weights /= np.bincount(flat)[flat].astype(like.dtype)
-    return weights
+        rows = rows / np.bincount(flat)[flat].astype(rows.dtype)[:, None]
+    return rows if padding < 0 else np.where((flat != padding)[:, None], rows, rows.dtype.type(0))
 
 
 @composite(name="nn.functional.embedding", method=False)

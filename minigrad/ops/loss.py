@@ -171,11 +171,12 @@ def binary_cross_entropy(self: Array, target: Array, weight: Array | None, reduc
 
 
 def _logit_slope(xp: Any, grad: Any, self: Any, target: Any, weight: Any, pos_weight: Any, reduction: int) -> Any:
-    grad = _spread(grad, self, reduction)
     if pos_weight is None:
-        return _weighted((xp.sigmoid(self) - target) * grad, weight)
-    positive = pos_weight * target
-    return _weighted(((positive + 1 - target) * xp.sigmoid(self) - positive) * grad, weight)
+        slope = xp.sigmoid(self) - target
+    else:
+        positive = pos_weight * target
+        slope = (positive + 1 - target) * xp.sigmoid(self) - positive
+    return _spread(_weighted(slope * grad, weight), self, reduction)  # last: the gradient may be of a coarser type
 
 
 def _logit_target_slope(xp: Any, grad: Any, self: Any, weight: Any, pos_weight: Any, reduction: int) -> Any:
