@@ -37,9 +37,7 @@ from minigrad._device import (
     strided,
 )
 from minigrad._dtype import (
-    bool_ as bool,
-)
-from minigrad._dtype import (
+    bfloat16,
     can_cast,
     cdouble,
     cfloat,
@@ -63,6 +61,9 @@ from minigrad._dtype import (
     set_default_dtype,
     short,
     uint8,
+)
+from minigrad._dtype import (
+    bool_ as bool,
 )
 from minigrad._dtype import float32 as float
 from minigrad._dtype import int32 as int

@@ -336,7 +336,8 @@ class _Pass:
             seen.add(node)
             for edge in node._next:
                 if type(edge) is AccumulateGrad:
-                    pending[edge] = pending.get(edge, 0) + 1
+                    if self.wanted is None or edge in self.wanted:
+                        pending[edge] = pending.get(edge, 0) + 1
                 elif edge is not None:
                     stack.append(edge)
         self.reachable = seen | pending.keys()

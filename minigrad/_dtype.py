@@ -99,6 +99,26 @@ bool_ = _make("bool", "b8", "bool", "Bool")
 complex64 = cfloat = _make("complex64", "c64", "c10::complex<float>", "ComplexFloat")
 complex128 = cdouble = _make("complex128", "c128", "c10::complex<double>", "ComplexDouble")
 
+
+class _Bfloat16(dtype):
+    """A type that code may name and ask about, and that no tensor can have here."""
+
+    __module__ = "minigrad"
+    __slots__ = ()
+
+    @property
+    def numpy(self) -> np.dtype[Any]:  # type: ignore[override]
+        raise NotImplementedError("numpy has no bfloat16: use float32, or float16 for as little memory")
+
+
+bfloat16: dtype = _Bfloat16.__new__(_Bfloat16)
+for _name, _value in {
+    "_name": "bfloat16", "abbr": "bf16", "category": 2, "cpp_name": "c10::BFloat16", "legacy_name": "BFloat16",
+    "is_complex": False, "is_floating_point": True, "is_signed": True, "itemsize": 2,
+    "tensor_type": "torch.BFloat16Tensor",
+}.items():  # fmt: skip
+    object.__setattr__(bfloat16, _name, _value)
+
 ALL: Final = (float64, float32, float16, int64, int32, int16, int8, uint8, bool_, complex64, complex128)
 
 _BY_NUMPY: Final[dict[np.dtype[Any], dtype]] = {each.numpy: each for each in ALL}

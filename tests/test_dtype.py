@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+import minigrad
 from minigrad import _dtype
 
 NAMES = [repr(each).removeprefix("torch.") for each in _dtype.ALL]
@@ -138,3 +139,11 @@ def test_error_names_are_torchs() -> None:
 def test_misuse_ends_as_in_torch(call: Callable[[Any], Any]) -> None:
     mine, theirs = outcome(lambda: call(_dtype)), outcome(lambda: call(torch))
     assert mine == tuple(text.replace("torch.finfo'", "finfo'") if "unhash" in text else text for text in theirs)
+
+
+def test_bfloat16_can_be_named_and_no_tensor_has_it() -> None:
+    assert (repr(minigrad.bfloat16), minigrad.bfloat16.itemsize) == (repr(torch.bfloat16), torch.bfloat16.itemsize)
+    x = minigrad.ones(2)
+    for make in (x.bfloat16, lambda: x.to(minigrad.bfloat16), lambda: minigrad.zeros(2, dtype=minigrad.bfloat16)):
+        with pytest.raises(NotImplementedError, match="numpy has no bfloat16"):
+            make()

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from minigrad._graph import Node
+from minigrad._graph import AccumulateGrad, Node
 from minigrad._modes import state
 from minigrad._tensor import Tensor
 from minigrad._views import current_edge
@@ -127,7 +127,11 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
 
 def increment_version(tensor: Tensor | Sequence[Tensor]) -> None:
     """Count a write that was made behind autograd's back."""
-    for each in (tensor,) if isinstance(tensor, Tensor) else tensor:
+    try:
+        each_of = (tensor,) if isinstance(tensor, Tensor) else tuple(tensor)
+    except TypeError:
+        raise RuntimeError("increment_version expect a Iterable[Tensor] as input") from None
+    for each in each_of:
         each._cell[0] += 1
 
 
@@ -155,10 +159,16 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[..., None],
     if not all(each.requires_grad for each in tensors):
         raise AssertionError("Expected gradient function to be set")
     nodes = [get_gradient_edge(each).node for each in tensors]
+    leaves = any(isinstance(each, AccumulateGrad) for each in nodes)
 
     def inner(place: int) -> Callable[[Tensor], None]:
         def hook(grad: Tensor) -> None:
             current = state.backward_pass
+            if mode == "all" and current.targets is not None and not current.accumulate and leaves:
+                raise RuntimeError(
+                    "A leaf node was passed to _will_engine_execute_node but we are currently running autograd.grad()."
+                    " This is currently not supported."
+                )
             with lock:
                 first = current not in passes
                 if first:

@@ -142,6 +142,12 @@ for _name, _target in {
     method(_name)(_cast_method(np.dtype(_target)))
 
 
+@method(name="bfloat16")
+def to_bfloat16(self: Tensor, *, memory_format: Any = None) -> Tensor:
+    """NotImplementedError: numpy has no such type."""
+    return converted(self, _dtype.bfloat16.numpy, memory_format=memory_format)
+
+
 @method()
 def type_as(self: Tensor, other: Tensor) -> Tensor:
     """The tensor with elements of another's type."""
