@@ -30,7 +30,6 @@ PAGE = Path(__file__).parent.parent / "reports" / "conventions.md"
 #: Results that are no function of numbers alone: memory, rounding, signs of vectors, bookkeeping.
 NOT_NUMBERS = {
     "as_strided", "isclose", "linalg.eigh", "linalg.matrix_rank", "linalg.svd", "lu", "lu_unpack", "nextafter", "svd",
-    "nn.functional.max_unpool1d", "nn.functional.max_unpool2d", "nn.functional.max_unpool3d",
 }  # fmt: skip
 #: Where torch's own kernels are less exact than their dtype: the formulas of trigamma, and float32 constants.
 TORCH_IS_OFF = {"digamma", "lgamma", "mvlgamma", "polygamma", "nn.functional.hardsigmoid"}

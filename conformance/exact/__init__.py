@@ -117,6 +117,7 @@ from conformance.exact.layers import (
     _prelu,
     _rms_norm,
     _shuffle,
+    _unpool,
     _unshuffle,
 )
 from conformance.exact.losses import (
@@ -651,6 +652,7 @@ FUNCTIONS: dict[str, Function] = {
     **{f"avg_pool{n}d": _pool(n, _average, None) for n in (1, 2, 3)},
     **{f"max_pool{n}d": _pool(n, _largest, -MP.inf) for n in (1, 2, 3)},
     **{f"lp_pool{n}d": _lp_pool(n) for n in (1, 2, 3)},
+    **{f"max_unpool{n}d": _unpool(n) for n in (1, 2, 3)},
     **{f"adaptive_avg_pool{n}d": _adaptive(n, _average) for n in (1, 2, 3)},
     **{f"adaptive_max_pool{n}d": _adaptive(n, _largest) for n in (1, 2, 3)},
     "interpolate": _interpolate,

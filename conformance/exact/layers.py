@@ -426,3 +426,17 @@ def _glu(x: Arr, dim: int = -1) -> Arr:
 def _prelu(x: Arr, weight: Arr) -> Arr:
     slope = weight.reshape((1, -1) + (1,) * (x.ndim - 2)) if weight.size > 1 else weight.reshape(())
     return each(lambda v, a: v if v > 0 else a * v, 2)(x, slope)
+
+
+def _unpool(n: int) -> Function:
+    """What max-pooling has taken, at its places among zeros."""
+
+    def unpooled(x: Arr, places: Arr, kernel_size: Any, stride: Any = None) -> Arr:
+        size, step = (v if isinstance(v, (tuple, list)) else (v,) * n for v in (kernel_size, stride or kernel_size))
+        planes, own = x.shape[:-n], x.shape[-n:]
+        shape = [(m - 1) * s + k for m, k, s in zip(own, size, step, strict=True)]
+        out = zeros((*planes, math.prod(shape)))
+        np.put_along_axis(out, places.reshape(*planes, -1), x.reshape(*planes, -1), -1)
+        return out.reshape(*planes, *shape)
+
+    return unpooled
