@@ -91,6 +91,9 @@ CONVOLUTIONS: dict[str, tuple[str, Any, Any, Any, dict[str, Any]]] = {
     ),
     "complex": ("conv1d", X1 + 1j * X1[..., ::-1], W1 * (1 - 2j), B + 1j, {"padding": 1}),
     "transposed, a float bias": ("conv_transpose1d", X1, data(4, 3, 3), data(3).astype("f4"), {}),
+    "padding by name, a double bias": (
+        "conv3d", data(1, 2, 2, 3, 2).astype("f4"), data(3, 2, 1, 2, 1).astype("f4"), data(3), {"padding": "valid"},
+    ),
     "transposed by torch's own kernel, a double bias": (
         "conv_transpose1d", X1[:1].astype("f4"), data(4, 3, 3).astype("f4"), data(3), {},
     ),

@@ -237,10 +237,11 @@ def _by_onednn(x: Tensor, weight: Tensor, steps: Ints, spread: Ints, groups: int
     )
 
 
-def _check_types(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: int = 0, onednn: bool = True) -> None:
-    """Torch's errors for tensors of different types; `transposed`: over how many dimensions, `onednn`: by whom.
+def _check_types(x: Tensor, weight: Tensor, bias: Tensor | None, kernel: int = 0, onednn: bool = True) -> None:
+    """Torch's errors for tensors of different types.
 
-    Torch's own kernels that are transposed over one or two start from the bias, in whatever real type it is.
+    `kernel`: over how many dimensions the kernel is to which torch leaves the bias, if it does; `onednn`: whether that
+    is oneDNN's. Torch's own over one or two start from the bias, in whatever real type it is.
     """
     if x.dtype is not weight.dtype and kind(x) == "Float":
         raise RuntimeError(
@@ -250,11 +251,11 @@ def _check_types(x: Tensor, weight: Tensor, bias: Tensor | None, transposed: int
     if x.dtype is not weight.dtype:
         raise RuntimeError(f"expected scalar type {kind(x)} but found {kind(weight)}")
     if bias is not None and bias.dtype is not x.dtype:
-        if transposed and not onednn and x._data.dtype.kind == "f" and bias._data.dtype.kind != "c":
-            if transposed < 3:
+        if kernel and not onednn and x._data.dtype.kind == "f" and bias._data.dtype.kind != "c":
+            if kernel < 3:
                 return
             raise RuntimeError(f"expected scalar type {kind(x)} but found {kind(bias)}")
-        if transposed and onednn:
+        if kernel and onednn:
             raise RuntimeError(
                 f"Input type ({x.dtype.tensor_type}) and bias type ({bias.dtype.tensor_type}) should be the same or"
                 " input should be a MKLDNN tensor and bias is a dense tensor"
@@ -314,7 +315,8 @@ def _conv(n: int) -> Any:
                 x = F.constant_pad_nd(x, [each for a, b in zip(low[::-1], high[::-1]) for each in (0, b - a)], 0)
             _check_shapes(x, weight, bias, groups, transposed=False)
             _check_size(x, weight, low, spread)
-            _check_types(x, weight, bias)
+            # Given padding by its name torch looks at no type, nor does its kernel over three dimensions.
+            _check_types(x, weight, bias, isinstance(padding, str), _by_onednn(x, weight, steps, spread, groups))
             return _by_parts(convolution, x, weight, bias, steps, low, spread, groups)
 
         return _convolve(name, n, input, apply)
