@@ -45,7 +45,8 @@ class Mismatch(msgspec.Struct, frozen=True):
 class Judgement(msgspec.Struct, frozen=True):
     """What comparing came to: a mismatch, or a program too ill-conditioned to judge, or agreement (neither).
 
-    `ulps` is the largest difference that passed, in units of the last place of the largest element of its array;
+    `ulps` is the largest difference that passed, in units of the last place of the largest element of its array (where
+    all of that is 0, it has none);
     `noise` how far rounding moves that array, where it was measured.
     """
 
@@ -294,7 +295,7 @@ def _arrays(
                 noise = max(noise, float(np.fmax.reduce(spread, axis=None, initial=0.0)))
                 if largest <= MARGIN * noise:
                     limit = ILL * unit * max(scale, float(np.finfo(a.dtype).tiny))
-                    return Judgement(None, scale > 0 and noise > limit, ulps)
+                    return Judgement(None, scale > 0 and noise > limit, ulps if scale else 0.0)
     at = tuple(int(k) for k in np.unravel_index(int(np.argmax(gap)), gap.shape))
     return Judgement(Mismatch(kind, i, _difference(what, a, b, at, scale)), noise=noise)
 

@@ -331,7 +331,7 @@ PARTS: Final[tuple[Part, ...]] = (
     Part("casts", _numbers, _for_ops(_cast, "mul", "add")),
     Part(
         "accumulation",
-        _kinds("gradient", "second-order gradient", "hook", "error", "none", "requires_grad"),
+        lambda program, mismatch: _numbers(program, mismatch) or mismatch.kind in ("error", "none", "requires_grad"),
         (
             *_for_ops(lambda op: _program(_DOUBLE, _TRIPLE, _apply(op, 4, 5, out=6), _back(6)), "add", "mul"),
             *_for_ops(

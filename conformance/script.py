@@ -276,7 +276,7 @@ def script(program: Program, module: str = "minigrad", title: str = "") -> str:
         f"        seen.update({{{', '.join(shown)}}})\n"
         "    except Exception as error:\n"
         '        seen["error"] = type(error).__name__\n'
-        "    return {k: v.numpy(force=True) if hasattr(v, 'numpy') else v for k, v in seen.items()}\n"
+        "    return {k: v.detach().clone().numpy(force=True) if hasattr(v, 'numpy') else v for k, v in seen.items()}\n"
         f"{_TAIL}\n"
         f"show(run(reference), {actual})\n"
     )

@@ -69,7 +69,7 @@ def _flat(results: Any) -> list[Any]:
 
 
 def _array(tensor: Any) -> Any:
-    return np.array(tensor.numpy(force=True))  # forced: torch's may be conjugated, negated or zero without memory
+    return np.array(tensor.detach().clone().numpy(force=True))  # torch's may be lazy: conjugated, negated, zero
 
 
 TOLERANCE = {"float64": 1e-10, "complex128": 1e-10, "float32": 2e-5, "complex64": 2e-5, "float16": 4e-3}

@@ -84,15 +84,20 @@ class _Times:
 Uses = Callable[[Any, int, Any], Any]
 
 
+def _lost(torch: Any, value: Any) -> Any:
+    """A use that sends nothing back; for all else, it is one."""
+    return bent(torch, value, lambda g: g * 0.0)
+
+
 @_each(
     "accumulation",
     "accumulation",
-    lost=lambda value, use, torch: value.detach() if use > 1 else value,
+    lost=lambda value, use, torch: _lost(torch, value) if use > 1 else value,
     doubled=lambda value, use, torch: bent(torch, value, lambda g: g * 2.0) if use > 1 else value,
     subtracted=lambda value, use, torch: bent(torch, value, lambda g: -g) if use > 1 else value,
-    lost_at_leaves=lambda value, use, torch: value.detach() if use > 1 and value.is_leaf else value,
-    lost_inside=lambda value, use, torch: value.detach() if use > 1 and not value.is_leaf else value,
-    third_lost=lambda value, use, torch: value.detach() if use > 2 else value,
+    lost_at_leaves=lambda value, use, torch: _lost(torch, value) if use > 1 and value.is_leaf else value,
+    lost_inside=lambda value, use, torch: _lost(torch, value) if use > 1 and not value.is_leaf else value,
+    third_lost=lambda value, use, torch: _lost(torch, value) if use > 2 else value,
     in_float32=lambda value, use, torch: bent(torch, value, lambda g: g.float().to(g.dtype)) if use > 1 else value,
 )
 def _accumulation(engine: Any, treat: Uses) -> Methods:
@@ -179,9 +184,10 @@ def _unbroadcast(engine: Any, undo: Callable[[Any, Any, Any], Any]) -> Methods:
     def call(form: str, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if op in _BROADCASTING:
             shape = torch.broadcast_shapes(*(a.shape for a in tensors(args)))
+            mixed = len({a.dtype for a in tensors(args)}) > 1  # there a scalar that is spread has another say
 
             def spread(value: Any) -> Any:
-                if not (is_floating(value) and value.requires_grad and value.shape != shape):
+                if mixed or not (is_floating(value) and value.requires_grad and value.shape != shape):
                     return value
                 return bent(torch, value, lambda g: undo(torch, g, value.shape), shape)
 
