@@ -53,8 +53,8 @@ def explained(name: str, function: Callable[..., Any], args: Sequence[Any], erro
     """A composition's error in torch's words, if it comes from arguments left out or of another type than declared."""
     types = function.__annotations__
     missing = _MISSING.fullmatch(str(error))
-    if missing and missing[1] == function.__name__:
-        names = re.findall(r"'(\w+)'", missing[3])
+    names = re.findall(r"'(\w+)'", missing[3]) if missing and missing[1] == function.__name__ else []
+    if names:
         listed = ", ".join('"input"' if each == "self" else f'"{each}"' for each in names)
         plural = "s" if len(names) == 1 else ""  # so it is in torch
         return TypeError(f"{name}() missing {len(names)} required positional argument{plural}: {listed}")
