@@ -544,9 +544,9 @@ def test_elementwise_results_lie_in_memory_as_torchs(arrays: Any) -> None:
         "x + y", "x * y", "x / y", "T.maximum(x, y)", "x.clamp_max(y)", "x.float() - y", "x < y", "T.polar(x, y)",
         "T.where(x > 0.5, y, z)", "x.addcmul(y, z)", "x.clamp(y, z)", "x.lerp(y, z)",
     ]  # fmt: skip
-    if any(each.flags.c_contiguous and 1 in each.shape for each in arrays):
-        shape = np.broadcast_shapes(*(each.shape for each in arrays))
-        arrays = [as_strided(each, shape, np.broadcast_to(each, shape).strides) for each in arrays]
+    shape = np.broadcast_shapes(*(each.shape for each in arrays))
+    # Of what is broadcast, torch heeds the strides of the other dimensions of size 1 too, which numpy does not keep.
+    arrays = [as_strided(a, shape, np.broadcast_to(a, shape).strides) if 1 in a.shape else a for a in arrays]
     for source in sources:
         found = []
         for engine in (torch, minigrad):
