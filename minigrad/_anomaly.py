@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 import warnings
 from typing import Any, NamedTuple
 
@@ -16,6 +15,8 @@ class Trace(NamedTuple):
 
 def capture(parent: Any) -> Trace:
     """The stack that led here, less minigrad's own frames."""
+    import traceback  # costs a twentieth of the time to import minigrad, for what is rare
+
     return Trace(traceback.format_stack()[:-3], parent)
 
 

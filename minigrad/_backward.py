@@ -240,7 +240,8 @@ class _Pass:
                         buffers[target] = buffer = buffer + grad
                         if type(buffer) is np.ndarray:
                             owned.add(target)
-            results = grad = data = buffer = None  # what nobody needs any more is free before the next node runs
+            results = ()
+            grad = data = buffer = None  # what nobody needs any more is free before the next node runs
             if heap:
                 if following is None:
                     following = heappop(heap)[1]

@@ -127,15 +127,10 @@ class Op:
 
     def tails(self) -> dict[int, tuple[Any, ...]]:
         """By how many arguments come, all by position: the defaults of the rest. Nothing where `bind` must look."""
-        names = self.params
         if self.variadic is not None:
             return {}
-        last = len(names) - self.keyword_only
-        return {
-            count: tuple(self.defaults[each] for each in names[count:])
-            for count in range(1, last + 1)
-            if all(each in self.defaults for each in names[count:])
-        }
+        last = len(self.params) - self.keyword_only
+        return {count: self.tail[count:] for count in range(max(1, self.required), last + 1)}
 
     def ask(self, function: Callable[..., str], args: Sequence[Any]) -> str:
         """What a function of parameters answers for these arguments."""

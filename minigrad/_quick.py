@@ -153,6 +153,7 @@ def quick_operator(  # noqa: PLR0915  (the fast path is one function: calls are 
         if mode or not recorded:
             return output
         edge = first._edge if first._view is None else edge_of(first)
+        edges: tuple[Any, ...]
         if number:
             second, edges, need = constant, (edge,) if overloaded else (edge, None), _NUMBER
         else:

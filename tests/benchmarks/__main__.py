@@ -36,7 +36,7 @@ def main() -> int:
             step = engines[0].step(case)
             assert step is not None
             repeats = 3 if by["minigrad"].seconds > 0.01 else 1
-            found.profiles[case.name] = (profiles.collecting(_times(step, repeats), 5), profiles.shares(step))
+            found.profiles[case.name] = (profiles.collecting(_times(step, repeats), 3), profiles.shares(step))
     if asked.cases:
         return 0
     found.memory = {each.name: kept for each in engines if (kept := memory.measure(each)) is not None}
