@@ -48,6 +48,7 @@ from conformance.program import (
     results,
 )
 from conformance.results import Kind
+from conformance.vocabulary import OPERATIONS
 
 replace = msgspec.structs.replace
 AppliedStep = TypeVar("AppliedStep", Apply, Inplace)
@@ -198,8 +199,9 @@ class Bench:
     def _higher(self, state: _State) -> Blame | None:
         """The last operation whose gradient's gradient differs, or the gradient of that."""
         recorded = [s for s in state.program.steps if isinstance(s, (Grad, Backward)) and s.create_graph]
+        steps = (*state.applications, *state.out_of_place())
         for order in range(2, 2 + min(len(recorded), 2)):
-            for step in reversed(state.applications):
+            for step in reversed(steps):
                 found = self._at_order(step, state.alone(step), order)
                 if found is not None:
                     return found
@@ -373,6 +375,13 @@ class _State:
             return None
         out = tuple(range(len(leaves), len(leaves) + len(step.out)))
         return Program(tuple(leaves), (replace(own, out=out),), out)
+
+    def out_of_place(self) -> Iterator[Apply]:
+        """Each change as the application that has the same rule."""
+        for step in self.changes:
+            op = step.op.removesuffix("_")
+            if op in OPERATIONS:
+                yield Apply(op, (Ref(step.target), *step.args), step.out, step.kwargs, mode=step.mode)
 
     def alone_in_place(self, step: Inplace) -> Program | None:
         """The change, of the copy of a leaf, with a backward from it; None where the target is not known."""

@@ -223,17 +223,26 @@ def near(a: Arr | None, b: Arr | None, precision: str = "", noise: float = 0.0) 
     """Whether two arrays are as near as those of two right engines are, given the noise of what was computed."""
     if a is None or b is None or a.dtype != b.dtype or a.shape != b.shape or a.dtype.kind != "f":
         return same(a, b)
-    limit = max(TIGHT * _unit(a, precision) * _scale(a), MARGIN * noise)
+    limit = max(TIGHT * unit_of(a, precision) * _scale(a), MARGIN * noise)
     with np.errstate(all="ignore"):
         gap = np.abs(np.where(a == b, 0.0, a.astype(np.float64) - b.astype(np.float64)))
         return bool(((gap <= limit) | (np.isnan(a) & np.isnan(b))).all())
+
+
+def spread(a: Arr, moved: Arr, unit: float) -> float:
+    """How far a run with other roundings is from `a`; that of a narrower type is scaled down to `unit`."""
+    narrower = min(1.0, unit / float(np.finfo(moved.dtype).eps)) if moved.dtype.kind == "f" else 1.0
+    with np.errstate(all="ignore"):
+        gap = np.abs(moved.astype(np.float64) - a.astype(np.float64)) * narrower
+    return float(np.fmax.reduce(gap, axis=None, initial=0.0))
 
 
 def _scale(a: Arr) -> float:
     return float(np.max(np.abs(a, where=np.isfinite(a), out=np.zeros_like(a)), initial=0.0))
 
 
-def _unit(a: Arr, precision: str) -> float:
+def unit_of(a: Arr, precision: str = "") -> float:
+    """The relative size of a unit of the last place; `precision` as in `judge`."""
     return max(float(np.finfo(name).eps) for name in filter(None, (a.dtype.name, precision)))
 
 
@@ -273,7 +282,7 @@ def _arrays(
         odd = ~finite & ~((a == b) | (np.isnan(a) & np.isnan(b)))
         gap = np.where(finite, np.abs(a.astype(np.float64) - b.astype(np.float64)), 0.0)
         scale = float(np.max(np.abs(a, where=finite, out=np.zeros_like(a)), initial=0.0))
-    unit = _unit(a, precision)
+    unit = unit_of(a, precision)
     if odd.any():
         at = tuple(int(k) for k in np.argwhere(odd)[0])
         others = [m for m in moved() if m is not None and m.shape == a.shape]
@@ -290,9 +299,7 @@ def _arrays(
     with np.errstate(all="ignore"):
         for m in moved():
             if m is not None and m.shape == a.shape:
-                narrower = min(1.0, unit / float(np.finfo(m.dtype).eps)) if m.dtype.kind == "f" else 1.0
-                spread = np.abs(m.astype(np.float64) - a.astype(np.float64)) * narrower
-                noise = max(noise, float(np.fmax.reduce(spread, axis=None, initial=0.0)))
+                noise = max(noise, spread(a, m, unit))
                 if largest <= MARGIN * noise:
                     limit = ILL * unit * max(scale, float(np.finfo(a.dtype).tiny))
                     return Judgement(None, scale > 0 and noise > limit, ulps if scale else 0.0)

@@ -256,7 +256,7 @@ def run_all(engine: Engine, programs: Iterable[Program]) -> list[Observation]:
         return [run(engine, program) for program in programs]
 
 
-Near: TypeAlias = Callable[[npt.NDArray[Any], npt.NDArray[Any]], bool]
+Near: TypeAlias = Callable[[int, npt.NDArray[Any], npt.NDArray[Any]], bool]
 
 
 class _Follower(_Run):
@@ -278,7 +278,7 @@ class _Follower(_Run):
                 continue
             memory = self.engine.numpy(value)
             self.own[i] = memory.copy()
-            if self.near(memory, other):
+            if self.near(i, memory, other):
                 memory[...] = other
             else:
                 self.apart = True
@@ -292,7 +292,7 @@ def follow(engine: Engine, program: Program, others: Mapping[int, npt.NDArray[An
     """A run of a torch-like engine that goes on, after each step, from what another engine made of it.
 
     `others` has that for the results of every step; what is observed is the engine's own result of each step. Where one
-    of them is not `near` the other's, the run fails with a RuntimeError.
+    of them is not `near` the other's (it is told whose), the run fails with a RuntimeError.
     """
     with quiet():
         state = _Follower(engine, program, others, near)

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from conformance import execute
-from conformance.compare import near
+from conformance.compare import near, spread, unit_of
 from conformance.engines.protocol import Engine
 from conformance.execute import Observation
 from conformance.program import (
@@ -30,7 +30,7 @@ from conformance.program import (
 )
 
 #: Runs with moved roundings.
-RUNS = 4
+RUNS = 8
 #: Methods that cast to a floating dtype.
 CASTS: dict[DType, str] = {"float32": "float", "float64": "double"}
 
@@ -68,19 +68,29 @@ class Noise:
         yield from (_near(base, each, size) for each in nudges if each.failure is None)
 
     def followed(self) -> Observation | None:
-        """What the reference makes of the engine's own intermediate results, each of which is within `compare.TIGHT`.
+        """What the reference makes of the engine's own intermediate results, each of which is right by itself.
 
         That tells a fault from a rounding that decides on which side of a kink, a jump or a tie an operation is. None
-        where a step by itself is not that near, and for a program that changes values.
+        where a step is further from the reference's than rounding takes it, and for a program that changes values.
         """
         program = self._program
         if self._actual is None or _changes(program):
             return None
-        every = tuple(i for step in program.steps for i in results(step))
-        seen = self._actual(msgspec.structs.replace(program, observe=every))
+        every = msgspec.structs.replace(program, observe=tuple(i for step in program.steps for i in results(step)))
+        seen = self._actual(every)
         if seen.failure is not None or seen.unsupported is not None:
             return None
-        observed = execute.follow(self._reference, program, seen.values, near)
+        runs: list[Observation] = []
+
+        def right(i: int, own: Any, theirs: Any) -> bool:
+            if near(own, theirs):
+                return True
+            if not runs:
+                runs.extend(run for run in Noise(self._reference, every).moved() if run.failure is None)
+            others = [other for run in runs if (other := run.values.get(i)) is not None and other.shape == own.shape]
+            return near(own, theirs, noise=max([spread(own, other, unit_of(own)) for other in others], default=0.0))
+
+        observed = execute.follow(self._reference, every, seen.values, right)
         return observed if observed.failure is None else None
 
 

@@ -33,6 +33,7 @@ from minigrad._views import (
 # What writes where an index says, for which even reading the very memory that is written to is an error.
 SCATTERING: Final = {"index_add", "index_copy", "index_put_at", "put", "scatter_add", "scatter_at", "scatter_reduce"}
 FILLING: Final = {"index_fill": 3, "masked_fill": 2, "masked_scatter": 2}  # the argument that may lie anywhere
+PRODUCTS: Final = {"addbmm", "addmv"}  # what torch does not check for reading memory that it writes to
 UNIFORM: Final = {"fill", "zero"}  # what may write to overlapping memory
 
 
@@ -215,7 +216,7 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
     if need and op.formulas:
         check_inplace(target)
     aliases = [each for each in args[1:] if isinstance(each, Tensor) and each._cell is target._cell]
-    for each in aliases:
+    for each in aliases if op.name not in PRODUCTS else ():
         if op.name not in FILLING or each is not args[FILLING[op.name]]:
             check_overlap(target, each, same=op.name not in SCATTERING)
     result = _forward(op, raws)

@@ -170,6 +170,8 @@ class _Pass:
         calculus, heap, buffers = self.calculus, self.heap, self.buffers
         if self.targets is not None:
             self.wanted = _leading_to(roots, self.targeted)
+            if len(roots) == 1 and self.wanted is not None and roots[0] not in self.wanted:
+                self.call_idle(roots[0], gradients[0])
         # Recorded operations enter numpy's quiet context themselves, and somebody's code is to be called outside of it.
         quietly = _directly if self.recording else state.run
         source: Node | None = None
@@ -303,6 +305,16 @@ class _Pass:
         if hooks is not None and hooks.post:
             results = self.call_after(node, hooks, results, grads)
         return results
+
+    def call_idle(self, root: Edge, gradient: Any) -> None:
+        """The tensor hooks of a lone root that leads to no target: torch calls these, though not those of several."""
+        node = root._node
+        if node._hooks is not None:
+            self.enter()
+            grads: Any = self.calculus.unwrap(gradient)
+            if type(root) is Output:
+                grads = [grads if number == root._number else None for number in range(len(node._meta))]
+            self.call_tensor_hooks(node, node._hooks, grads)
 
     def collect(self, output: Output, grad: Any) -> None:
         """Put the gradient of one of a node's outputs beside those of the others."""

@@ -40,6 +40,27 @@ def laid_as(found: Array, *operands: Array) -> Array:
     return np.asarray(found.transpose(axes), order="C").transpose(np.argsort(axes))
 
 
+def laid_out(found: Array, *operands: Array) -> Array:
+    """The array in memory as torch's kernels of windows, and `cat`, lay theirs: channels last where all of these have
+    them last, else in C order."""
+    if all(_channels_last(each) for each in operands):
+        return np.moveaxis(np.asarray(np.moveaxis(found, 1, -1), order="C"), -1, 1)
+    return np.asarray(found, order="C")
+
+
+def _channels_last(operand: Array) -> bool:
+    """Torch's `is_channels_last_strides`, which heeds the order of strides alone."""
+    if operand.ndim not in (4, 5) or not operand.size or not operand.strides[1]:
+        return False
+    least = 0
+    for d in (1, *range(operand.ndim - 1, 1, -1), 0):
+        stride, size = operand.strides[d], operand.shape[d]
+        if stride < least or (not d and least == operand.strides[1]):
+            return False
+        least = stride * max(size, 1)
+    return True
+
+
 def _strides(operand: Array, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The strides of an operand broadcast to `shape`."""
     if operand.shape == shape:

@@ -750,6 +750,7 @@ LOSSES: list[tuple[Any, ...]] = [
     ("binary_cross_entropy", R.astype("f4"), R[::-1].astype("f4"), {}),
     ("binary_cross_entropy", ints(0.0, 1, 0, 1, 0.5), ints(0.0, 1, 1, 0, 0.5),
      {"reduction": "none", "grad_for": (0,), "orders": 1}),
+    ("binary_cross_entropy", np.full(2, 0.501953125, "f4"), np.ones(2, "f4"), {"grad_for": (1,), "orders": 1}),
     ("binary_cross_entropy", X + 5, R, {}),
     ("binary_cross_entropy", R, R[:2], {}),
     ("binary_cross_entropy", R.astype("f4"), R, {}),

@@ -110,7 +110,10 @@ def _matrix(least: int = 1) -> Callable[[Draw], Arguments]:
     """Variables in rows, at least two observations."""
 
     def draw(d: Draw) -> Arguments:
-        return (d.fit((d.pick((2, 3)), 3)),), keywords(d, {"correction": (..., 0)} if least else {})
+        value = d.fit((d.pick((2, 3)), 3))
+        if not least:  # the correlation of a constant row is nan, which no operation's domain has
+            value = d.apart(value)
+        return (value,), keywords(d, {"correction": (..., 0)} if least else {})
 
     return draw
 

@@ -1,10 +1,9 @@
-"""What operations over sliding windows share: arguments per dimension, strided parts of arrays, and their layout."""
+"""What operations over sliding windows share: arguments per dimension, and strided parts of arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,18 +18,6 @@ def per_dim(value: Any, n: int, name: str = "", argument: str = "", position: in
     """An argument as one number per spatial dimension; a single number serves all of them. TypeError as torch's."""
     found = (value,) if type(value) is int else integers((value,), name, argument, position)
     return found * n if len(found) == 1 else found
-
-
-def laid_out(found: np.ndarray[Any, Any], like: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The array in memory as torch's kernels lay it out: channels last where those of `like` are, else in order."""
-    if like.flags.c_contiguous or like.ndim not in (4, 5):
-        return np.ascontiguousarray(found)
-    last = np.moveaxis(like, 1, -1)
-    # The strides of dimensions of size one count as well (`is_channels_last_strides_2d`).
-    least = [like.itemsize * prod(last.shape[i + 1 :]) for i in range(like.ndim)]
-    if not last.flags.c_contiguous or like.shape[1] == 1 or any(s < m for s, m in zip(last.strides, least)):
-        return np.ascontiguousarray(found)
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(found, 1, -1)), -1, 1)
 
 
 def windows(data: np.ndarray[Any, Any], kernel: Ints, stride: Ints, dilation: Ints, count: Ints) -> Any:

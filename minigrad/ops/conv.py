@@ -19,12 +19,13 @@ import numpy as np
 
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim
+from minigrad._layout import laid_out
 from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor
 from minigrad._warning import warn_once
 from minigrad.ops._checks import kind
-from minigrad.ops._spatial import Ints, laid_out, offsets, padded, per_dim, windows
+from minigrad.ops._spatial import Ints, offsets, padded, per_dim, windows
 from minigrad.ops.shape import internal
 
 # ---- the three maps --------------------------------------------------------------------------------------------------

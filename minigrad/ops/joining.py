@@ -15,8 +15,8 @@ from minigrad._arguments import combination_error
 from minigrad._declare import composite
 from minigrad._device import contiguous_format
 from minigrad._dims import wrap_dim, wrap_dims
-from minigrad._layout import laid_as
-from minigrad._op import Array, Arrays, Size
+from minigrad._layout import laid_as, laid_out
+from minigrad._op import RAW, Array, Arrays, Size
 from minigrad._tensor import Tensor, make
 from minigrad._tensor_str import Size as TorchSize
 from minigrad._warning import warn_once
@@ -137,7 +137,7 @@ def cat(tensors: Arrays, dim: int = 0) -> Array:
                     f"Sizes of tensors must match except in dimension {dim}. Expected size {wanted} but got size {got}"
                     f" for tensor number {number} in the list."
                 )
-    return np.concatenate(joined, dim, dtype=dtype, casting="unsafe")
+    return laid_out(np.concatenate(joined, dim, dtype=dtype, casting="unsafe"), *joined)
 
 
 @linear(method=False, tensors=lambda xp, grad, dim: xp.unbind(grad, dim))
@@ -151,7 +151,12 @@ def stack(tensors: Arrays, dim: int = 0) -> Array:
                 f"stack expects each tensor to be equal size, but got {list(first.shape)} at entry 0 and"
                 f" {list(each.shape)} at entry {number}"
             )
-    return np.stack(tensors, wrap_dim(dim, first.ndim + 1), dtype=_common(tensors), casting="unsafe")
+    dim, dtype = wrap_dim(dim, first.ndim + 1), _common(tensors)
+    if dim == first.ndim:
+        whole = [RAW.unsqueeze(each, dim) for each in tensors]
+        return laid_out(np.concatenate(whole, dim, dtype=dtype, casting="unsafe"), *whole)
+    found = laid_out(np.concatenate(tensors, dim, dtype=dtype, casting="unsafe"), *tensors)  # which decides its layout
+    return found.reshape(*first.shape[:dim], len(tensors), *first.shape[dim:])
 
 
 @linear(self=lambda xp, grad, self_shape, dim, start, length:

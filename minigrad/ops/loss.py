@@ -160,7 +160,7 @@ def bce_slope(cotangent: Array, self: Array, target: Array) -> Array:
     self=lambda xp, grad, self, target, weight, reduction: _weighted(
         xp.bce_slope(_spread(grad, self, reduction), self, target), weight),
     target=lambda xp, grad, self, weight, reduction: _weighted(
-        _spread(grad, self, reduction) * (xp.log1p(-self) - xp.log(self)), weight))  # fmt: skip
+        _spread(grad, self, reduction) * -xp.logit(self), weight))  # fmt: skip
 def binary_cross_entropy(self: Array, target: Array, weight: Array | None, reduction: int) -> Array:
     for name, each in (("input", self), ("target", target)):
         if not ((each >= 0) & (each <= 1)).all():

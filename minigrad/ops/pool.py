@@ -15,11 +15,12 @@ import numpy as np
 
 from minigrad._declare import composite
 from minigrad._dims import wrap_dim
+from minigrad._layout import laid_out
 from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import kind, refuse_kinds
-from minigrad.ops._spatial import Ints, laid_out, offsets, padded, per_dim
+from minigrad.ops._spatial import Ints, offsets, padded, per_dim
 from minigrad.ops.resample import adaptive_means, adaptive_windows, sliding_means
 from minigrad.ops.shape import internal
 

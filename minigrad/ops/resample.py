@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from minigrad._declare import composite
+from minigrad._layout import laid_out
 from minigrad._op import RAW, Array, Arrays
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import not_implemented
-from minigrad.ops._spatial import laid_out
 from minigrad.ops.pointwise import NOT_IMPLEMENTED
 from minigrad.ops.shape import internal, linear
 

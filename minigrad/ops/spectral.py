@@ -270,6 +270,15 @@ def _lstsq_vjps(xp: Any, given: Any, A: Any, B: Any, solution: Any, wrt_A: bool)
     return xp.squeeze(result, -1) if vector and not wrt_A and result is not None else result
 
 
+def _by_qr(A: Array, B: Array) -> Array:
+    """The solution where A has full rank, from its orthogonal factor, as LAPACK's gels and gelsy have it."""
+    if A.shape[-2] >= A.shape[-1]:
+        Q, R = np.linalg.qr(A)
+        return m.substitute(R, np.conj(Q.mT) @ B, True, False)
+    Q, R = np.linalg.qr(np.conj(A.mT))
+    return Q @ m.substitute(np.conj(R.mT), B, False, False)
+
+
 @op("linalg._lstsq", node="LinalgLstsqBackward0", function=False, returns=return_types.linalg_lstsq, holomorphic=False,
     A=lambda xp, given, A, B, solution: _lstsq_vjps(xp, given, A, B, solution, True),
     B=lambda xp, given, A, B, solution: _lstsq_vjps(xp, given, A, B, solution, False))  # fmt: skip
@@ -288,8 +297,11 @@ def _lstsq(A: Array, B: Array, rcond: Any, driver: str) -> tuple[Array, ...]:
         return np.array(parts, dtype).reshape((*lead, *shape))
 
     nothing = np.empty(0, A.dtype)
-    solution = m.by_columns(stacked([each[0] for each in found], columns, count))
     rank = stacked([each[2] for each in found], dtype=np.int64)
+    if driver in ("gels", "gelsy") and A.size and (rank == min(rows, columns)).all():
+        solution = m.by_columns(_by_qr(A, right))
+    else:
+        solution = m.by_columns(stacked([each[0] for each in found], columns, count))
     if driver == "gels" and (rank < min(rows, columns)).any():
         raise LinAlgError(
             "torch.linalg.lstsq: The least squares solution could not be computed because the input matrix does not"
