@@ -54,10 +54,8 @@ class Noise:
         The narrower run shows what happens inside a kernel, where no rounding can be moved; `compare` scales it down.
         """
         reference, program = self._reference, self._program
-        for number in range(RUNS):
-            with _jitter()(number):
-                runs = execute.run_all(reference, [program])
-            yield from runs
+        jittered = map(self._jittered, range(RUNS))
+        yield next(jittered)  # which is enough for most
         wide = retyped(program, "float32", "float64")
         others = {wide, retyped(program, "float64", "float32")} - {program}
         yield from execute.run_all(reference, sorted(others, key=to_json))
@@ -66,6 +64,11 @@ class Noise:
             yield _coarse(base, execute.run_all(reference, [wide])[0])
         size = max([1.0, *(float(np.max(np.abs(v), initial=0.0, where=np.isfinite(v))) for v in _floats(program))])
         yield from (_near(base, each, size) for each in nudges if each.failure is None)
+        yield from jittered
+
+    def _jittered(self, number: int) -> Observation:
+        with _jitter()(number):
+            return execute.run_all(self._reference, [self._program])[0]
 
     def followed(self) -> Observation | None:
         """What the reference makes of the engine's own intermediate results, each of which is right by itself.

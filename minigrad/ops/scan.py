@@ -78,8 +78,8 @@ def _cumprod_vjp(xp: Any, grad: Any, self: Any, result: Any, self_dtype: Any, di
         return grad
     if not (self == 0).any():
         return backwards(xp, result * grad, dim) / self
-    dim = dim % self.ndim
-    return _shifted(xp, 1, result, dim) * _recurrence_vjp(xp, grad, self, dim)
+    dim = dim % self.ndim  # from the input alone, as in torch: a gradient of this does not pass through the result
+    return _shifted(xp, 1, xp.cumprod(self, dim, dtype=dtype), dim) * _recurrence_vjp(xp, grad, self, dim)
 
 
 @op(inplace=True, self=_cumprod_vjp)
