@@ -9,7 +9,7 @@ so that order, shards and budgets change no program.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Literal
@@ -21,6 +21,7 @@ from conformance.decoder import FANNED, NARROW, SHORT, SIZE, SLOTS, STEP, STEPS,
 from conformance.engines.protocol import LEVELS, Level
 from conformance.execute import Failure, Shapes
 from conformance.features import FEATURES, PLAIN, Feature, aside, backward
+from conformance.memory import remembered
 from conformance.program import Apply, Backward, Grad, Hook, Inplace, Program, ReadGrad, ZeroGrad, operands
 from conformance.vocabulary import OPERATIONS, Operation
 
@@ -248,22 +249,31 @@ def cells(operations: Sequence[Operation], shapes: Shapes, level: Level = "look"
     """The cells that make sense: those whose feature some of a few fixed byte strings bring about.
 
     `decode` falls back on the same strings, so that every cell is exercised by the first program that is drawn for it.
-    They are worked out once: it takes seconds, and what the reference says of shapes does not change.
+    To work them out takes seconds, and they change with the sources and with torch alone: see `remembered`.
     """
     wanted = within(level)
-    for operation in operations:
-        if operation not in _REALIZED:
-            _REALIZED[operation] = [
-                feature
-                for feature in FEATURES
-                if _possible(operation, feature)
-                and _attempts(PROBE, Target("cell", operation.name, feature), shapes)[1]
-            ]
+    missing = [operation for operation in operations if operation not in _REALIZED]
+    if missing:
+        found = remembered("cells", lambda: _realized(OPERATIONS.values(), shapes))
+        own = {o.name: o for o in missing if OPERATIONS.get(o.name) is not o}
+        found |= _realized(own.values(), shapes)
+        _REALIZED.update({operation: found[operation.name] for operation in missing})
     return [(o.name, feature) for o in operations for feature in _REALIZED[o] if feature in wanted]
 
 
 #: The features that each operation can have.
 _REALIZED: dict[Operation, list[str]] = {}
+
+
+def _realized(operations: Iterable[Operation], shapes: Shapes) -> dict[str, list[str]]:
+    return {
+        operation.name: [
+            feature
+            for feature in FEATURES
+            if _possible(operation, feature) and _attempts(PROBE, Target("cell", operation.name, feature), shapes)[1]
+        ]
+        for operation in operations
+    }
 
 
 def _possible(operation: Operation, feature: str) -> bool:

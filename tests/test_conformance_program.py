@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance import engines, execute, generate
+from conformance.memory import remembered
 from conformance.program import (
     AnyStep,
     Apply,
@@ -236,3 +237,21 @@ UNSAID = {
     *("bernoulli", "multinomial", "normal"),
     *("allclose", "equal", "is_conj", "is_neg", "broadcast_shapes"),
 }
+
+
+def test_what_takes_seconds_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def make() -> dict[str, int]:
+        made.append(1)
+        return {"a": 1}
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert [remembered("some", make) for _ in range(3)] == [{"a": 1}] * 3
+    assert len(made) == 1
+    (file,) = (tmp_path / "cache").rglob("some-*.json")
+    file.write_text('{"a"')
+    assert remembered("some", make) == {"a": 1}  # half a file is none
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert remembered("some", make) == {"a": 1}
