@@ -130,7 +130,7 @@ def nudged(program: Program, number: int) -> Program:
 def _near(base: Observation, moved: Observation, size: float) -> Observation:
     """`moved` without what a nudge of operands of this size has pushed off a kink or a tie, which is no rounding."""
 
-    def near(a: Any, b: Any) -> Any:
+    def nearby(a: Any, b: Any) -> Any:
         if a is None or b is None or a.shape != b.shape or a.dtype.kind != "f":
             return a
         with np.errstate(all="ignore"):
@@ -138,10 +138,17 @@ def _near(base: Observation, moved: Observation, size: float) -> Observation:
             limit = 2.0**20 * float(np.finfo(a.dtype).eps) * max(size, float(np.max(np.abs(a), initial=0.0)))
             return a if bool((gap > limit).any()) else b
 
+    return _both(base, moved, nearby)
+
+
+def _both(base: Observation, other: Observation, of: Callable[[Any, Any], Any]) -> Observation:
+    """`base` with each array made `of` its own and the other run's."""
+    hooks = zip(base.hooks, other.hooks, strict=False)
     return msgspec.structs.replace(
         base,
-        values={i: near(a, moved.values.get(i)) for i, a in base.values.items()},
-        grads={i: near(a, moved.grads.get(i)) for i, a in base.grads.items()},
+        values={i: of(a, other.values.get(i)) for i, a in base.values.items()},
+        grads={i: of(a, other.grads.get(i)) for i, a in base.grads.items()},
+        hooks=tuple((position, of(a, b)) for (position, a), (_, b) in hooks),
     )
 
 
@@ -159,11 +166,7 @@ def _coarse(base: Observation, wide: Observation) -> Observation:
         rounded = bool((np.abs(b - a) > 2.0**10 * np.finfo(np.float64).eps * scale).any())
         return a + scale * float(np.finfo(np.float32).eps) / 2 if rounded else a
 
-    return msgspec.structs.replace(
-        base,
-        values={i: moved(a, wide.values.get(i)) for i, a in base.values.items()},
-        grads={i: moved(a, wide.grads.get(i)) for i, a in base.grads.items()},
-    )
+    return _both(base, wide, moved)
 
 
 @cache
