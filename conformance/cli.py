@@ -156,7 +156,7 @@ def run(arguments: argparse.Namespace) -> int:
     known = _expectations(arguments.expectations, specs)
 
     from conformance.campaign import check
-    from conformance.expectations import apply
+    from conformance.expectations import apply, causes_met
     from conformance.expectations import replay as replay_witnesses
     from conformance.isolation import processors
     from conformance.merge import merge as beside
@@ -181,6 +181,7 @@ def run(arguments: argparse.Namespace) -> int:
                 level=arguments.level,
                 progress=progress,
                 expectations=(),
+                causes=causes_met(one for one in expected if one.engine == load(spec).name),
             )
         parts.append(found.results)
         if not found.results.complete:  # stopped by Ctrl-C: what there is gets written

@@ -176,6 +176,11 @@ def applies(entry: Expectation) -> bool:
 # -- replaying ---------------------------------------------------------------------------------------------------------
 
 
+def causes_met(expected: Iterable[Expected]) -> frozenset[tuple[str, Kind]]:
+    """The causes of those whose witness still shows what was expected."""
+    return frozenset(cause(each.signature) for each in expected if each.outcome == "known")
+
+
 def causes(engine: Engine, programs: Sequence[Program], level: Level | None = None) -> list[str | None]:
     """The signature that each program shows: "" when the engine agrees with torch, None when it cannot be judged."""
     from conformance import execute

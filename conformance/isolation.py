@@ -122,7 +122,7 @@ def load_torch() -> None:
     torch.set_num_threads(1)  # it gets stuck now and then with several, and programs are small
     x = torch.ones(2, dtype=torch.float64, requires_grad=True)
     (g,) = torch.autograd.grad((x.relu() * x.abs()).sum(), x, create_graph=True)
-    torch.autograd.backward([(g * x).sum()])
+    torch.autograd.backward([g * x], [torch.ones_like(x)])  # a gradient that is given makes it load sympy
 
 
 def _pages(field: int) -> int:
