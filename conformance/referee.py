@@ -425,6 +425,8 @@ def _rule(exact: Evaluation, mismatch: Mismatch) -> Ruling:
     if mismatch.kind == "value" and read is not None:  # what is read of `.grad` is added to by what follows
         target = read
     elif mismatch.kind == "value":
+        if np.ndim(exact.base[target]) != len(where):
+            raise UndecidedError("the referee finds another shape")
         number = exact.base[target][where]
         if is_int(exact.base[target]):
             return _integers(int(number), torch, engine)

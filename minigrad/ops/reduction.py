@@ -368,7 +368,22 @@ def _moments(self: Array, dim: Dims, correction: float, keepdim: bool, function:
             stacklevel=2,
         )
     variance = add_of(squares, axis=axis, keepdims=keepdim) / np.float64(max(size - correction, 0))
+    if "mean" in function and wide.dtype.kind == "f" and size:
+        mean = _running_mean(wide, axis, size, mean)
     return variance, np.reshape(mean, variance.shape)
+
+
+def _running_mean(wide: Array, axis: Any, size: int, mean: Array) -> Array:
+    """The mean as torch's kernel finds it beside the variance, element by element: nan after an infinity, and rounded
+    in each step. Of many elements (which would take long) the given mean, but for that nan."""
+    first = range(wide.ndim) if axis is None else (axis,) if type(axis) is int else axis
+    rows = np.moveaxis(wide, first, range(len(first))).reshape(size, -1)
+    if size > 64:
+        return np.where(np.isinf(rows[:-1]).any(0).reshape(mean.shape), np.nan, mean)
+    found = rows[0]
+    for number in range(1, size):
+        found = found + (rows[number] - found) / (number + 1)
+    return found
 
 
 def _var_vjp(xp: Any, grad: Any, self: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
