@@ -104,13 +104,14 @@ PUBLIC["polygamma"] = PUBLIC["special.polygamma"] = polygamma_of
 polygamma_of.__name__ = polygamma_of.__qualname__ = "polygamma"
 
 
-@op(elementwise=True, promote="float", kinds="f", refusal="mvlgamma", inplace=True, aliases=["special.multigammaln"],
+@op(promote="float", kinds="f", refusal="mvlgamma", inplace=True, aliases=["special.multigammaln"],
     self=lambda xp, grad, self, p: sum_of(p, lambda j: grad * xp.digamma(self - j / 2)))  # fmt: skip
 def mvlgamma(self: Array, p: int) -> Any:
     """The logarithm of the multivariate gamma function of dimension p."""
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
-    return sum_of(p, lambda j: log_gamma(self - j / 2)) + p * (p - 1) / 4 * math.log(math.pi)
+    found = sum_of(p, lambda j: log_gamma(self - j / 2)) + p * (p - 1) / 4 * math.log(math.pi)
+    return np.asarray(found, order="C")  # torch adds up along a dimension of its own
 
 
 def sum_of(count: int, term: Any) -> Any:
