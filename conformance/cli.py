@@ -483,7 +483,7 @@ def metamorphic(arguments: argparse.Namespace) -> int:
     _argument("--list", action="store_true", help="name the faults, with what must be blamed for each"),
     _argument("--seed", type=_whole, default=0, metavar="N", help="seed of the programs (default: 0)"),
     _argument(
-        "--examples", type=_positive(int), metavar="N", help="programs of the search (default: those of half a minute)"
+        "--examples", type=_positive(int), metavar="N", help="programs of the search (default: its default budget)"
     ),
     _argument("--jobs", type=_positive(int), metavar="N", help="processes to use (default: one for each CPU)"),
     _argument(
@@ -515,7 +515,6 @@ def selftest(arguments: argparse.Namespace) -> int:
     from conformance.isolation import processors
     from conformance.reporting.progress import counting_on
     from conformance.reporting.selftests import summary, write_selftest
-    from conformance.selftest.corpus import EXAMPLES
     from conformance.selftest.run import selftest as test
 
     with counting_on(sys.stderr, "faults") as progress:
@@ -524,7 +523,7 @@ def selftest(arguments: argparse.Namespace) -> int:
             planted=not arguments.mutants,
             mutation=arguments.mutants or not arguments.faults,
             seed=arguments.seed,
-            examples=arguments.examples or EXAMPLES,
+            examples=arguments.examples,
             names=arguments.faults,
             jobs=arguments.jobs or processors(),
             gradcheck=not arguments.no_gradcheck,

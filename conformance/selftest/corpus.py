@@ -27,10 +27,6 @@ from conformance.program import (
 )
 from conformance.vocabulary import OPERATIONS
 
-#: Programs of the default search: what half a minute is good for on two cores of today.
-EXAMPLES = 18_000
-
-
 #: The steps that call a method of an engine, for the methods that not every program calls.
 _STEPS: Final[dict[str, tuple[type[Step], ...]]] = {
     "grad_mode": (),
@@ -57,12 +53,14 @@ class Drawn(NamedTuple):
 
 
 def draw(
-    reference: Engine, seed: int, examples: int = EXAMPLES, names: Sequence[str] = tuple(OPERATIONS)
+    reference: Engine, seed: int, examples: int | None = None, names: Sequence[str] = tuple(OPERATIONS)
 ) -> Iterator[Drawn]:
-    """The first programs of a search over these operations."""
+    """The first programs of a search over these operations, by default those of its default budget."""
     shapes = execute.Shapes(reference)
     operations = [OPERATIONS[name] for name in names]
     cells = generate.cells(operations, shapes)
+    if examples is None:
+        examples = generate.turn(operations, cells)
     first = 0
     for block in generate.blocks(operations, cells):
         found: list[tuple[Target, bytes]] = []

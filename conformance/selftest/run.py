@@ -15,7 +15,7 @@ from typing import Any
 from conformance import __version__, engines
 from conformance.engines import EngineError
 from conformance.selftest import faults, gradchecks, mutants, planting
-from conformance.selftest.corpus import EXAMPLES, Corpus, Drawn, draw
+from conformance.selftest.corpus import Corpus, Drawn, draw
 from conformance.selftest.record import Selftest, Tried
 from conformance.selftest.trial import Bureau
 
@@ -30,7 +30,7 @@ def selftest(
     spec: str = "torch",
     *,
     seed: int = 0,
-    examples: int = EXAMPLES,
+    examples: int | None = None,
     names: Sequence[str] = (),
     jobs: int = 1,
     gradcheck: bool = True,
@@ -40,7 +40,8 @@ def selftest(
 ) -> Selftest:
     """Plant each fault of the table into an engine, and say what the suite makes of it.
 
-    `names` are the beginnings of the names of faults; all are planted without. Ctrl-C ends it and keeps what is done.
+    The programs are the first `examples` of a search, by default those of its default budget. `names` are the
+    beginnings of the names of faults; all are planted without. Ctrl-C ends it and keeps what is done.
     With minigrad, each formula of its declarations is changed as well (`planted` and `mutation` leave out the one or
     the other). Raises `EngineError`.
     """
@@ -53,12 +54,13 @@ def selftest(
     if planted and not wanted:
         raise EngineError(f"no fault begins with {' or '.join(names)}; `conformance selftest --list` names them all")
     done: dict[str, Tried] = {}
+    drawn: list[Drawn] = []
     complete = True
     mutated: list[Tried] = []
     unchecked: tuple[str, ...] = ()
     progress(0, len(wanted), None)
     try:
-        drawn = list(draw(engines.load("torch"), seed, examples))
+        drawn += draw(engines.load("torch"), seed, examples)
         for tried in _tried(spec, drawn, wanted, jobs, gradcheck=gradcheck):
             done[tried.name] = tried
             progress(len(done), len(wanted), tried)
@@ -77,7 +79,7 @@ def selftest(
         torch=versions().torch,
         engine=engine.name,
         seed=seed,
-        examples=examples,
+        examples=examples or len(drawn),
         total=len(wanted),
         faults=tuple(done[name] for name in wanted if name in done),
         mutants=tuple(mutated),
