@@ -166,7 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
     replayed = [replay_witnesses(known, load(spec), spec, arguments.level, apart=apart) for spec in specs if known]
     expected = [one for some in replayed for one in some]
     parts: list[Results] = []
-    for spec in specs:
+    for name, spec in loaded.items():
         with progress_on(sys.stderr, spec if len(specs) > 1 else "") as progress:
             found = check(
                 spec,
@@ -181,7 +181,7 @@ def run(arguments: argparse.Namespace) -> int:
                 level=arguments.level,
                 progress=progress,
                 expectations=(),
-                causes=causes_met(one for one in expected if one.engine == load(spec).name),
+                causes=causes_met(one for one in expected if one.engine == name),
             )
         parts.append(found.results)
         if not found.results.complete:  # stopped by Ctrl-C: what there is gets written

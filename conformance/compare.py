@@ -287,8 +287,6 @@ def _arrays(
         finite = np.isfinite(a) & np.isfinite(b)
         odd = ~finite & ~((a == b) | (np.isnan(a) & np.isnan(b)))
         gap = np.where(finite, np.abs(a.astype(np.float64) - b.astype(np.float64)), 0.0)
-        scale = float(np.max(np.abs(a, where=finite, out=np.zeros_like(a)), initial=0.0))
-    unit = unit_of(a, precision)
     if odd.any():
         at = tuple(int(k) for k in np.argwhere(odd)[0])
         others = [m for m in moved() if m is not None and m.shape == a.shape]
@@ -298,6 +296,7 @@ def _arrays(
     largest = float(gap.max(initial=0.0))
     if not largest:
         return AGREE
+    scale, unit = _scale(a), unit_of(a, precision)
     ulps = min(largest / max(unit * scale, sys.float_info.min), sys.float_info.max)  # JSON has no infinity
     if ulps <= TIGHT:
         return Judgement(ulps=ulps)

@@ -293,9 +293,7 @@ OPERATIONS = (
     linalg("eigh", _square(UPLO=(..., "U")), up_to_sign=(1,)),
     linalg("eigvalsh", _square(UPLO=(..., "U"))),
     linalg("inv", _square()),
-    linalg(
-        "lstsq", _least_squares, given=("driver",)
-    ),  # the default is gelsy: it guesses at a matrix without full rank
+    linalg("lstsq", _least_squares, given=("driver",)),  # the default, gelsy, guesses at a matrix without full rank
     linalg("lu", _square()),
     linalg("lu_factor", _square()),
     linalg("matrix_exp", _exponent),
