@@ -244,6 +244,9 @@ def _observed(state: _Run) -> Observation:
     except Unsupported as missing:
         return Observation({}, {}, {}, unsupported=str(missing) or "unsupported")
     except Exception as error:  # noqa: BLE001 - whatever an engine raises is what it shows
+        step = state.program.steps[state.position] if 0 <= state.position < len(state.program.steps) else None
+        if isinstance(step, Apply) and step.form != "custom" and not state.engine.supports(step.op):
+            return Observation({}, {}, {}, unsupported=step.op)  # a helper of the program, which was not asked about
         text = " ".join(str(error).split())
         return Observation(
             {}, {}, {}, hooks=tuple(state.hooks), failure=Failure(state.position, type(error).__name__, text)

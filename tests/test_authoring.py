@@ -130,6 +130,21 @@ def test_check_says_what_is_wrong_as_a_person_would(
     assert said in wrong[subject]
 
 
+def test_a_type_that_an_engine_lacks_is_missing_and_not_a_defect(tmp_path: Path) -> None:
+    source = MICRO.read_text().replace(
+        "    def leaf(self, array, requires_grad):\n",
+        "    def leaf(self, array, requires_grad):\n"
+        "        if array.dtype != float:\n"
+        '            raise conformance.Unsupported("float64 alone")\n',
+    )
+    file = tmp_path / "engine.py"
+    file.write_text(source)
+    found = {remark.subject: remark for remark in examine(f"{file}:Micro").remarks}
+    assert found["leaf"].status == "missing"
+    assert "float32" in found["leaf"].text
+    assert found["leaf and numpy"].status == "ok"
+
+
 def test_a_file_says_which_engine_it_means(tmp_path: Path) -> None:
     (tmp_path / "none.py").write_text("x = 1\n")
     (tmp_path / "two.py").write_text(

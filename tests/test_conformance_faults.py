@@ -203,6 +203,22 @@ def test_a_rounding_to_float32_is_noise_only_where_torch_has_one(op: str, kwargs
     assert (Bench(OffByOne(), load("torch")).mismatch(program) is not None) == found
 
 
+def test_a_helper_that_an_engine_does_not_offer_is_no_finding() -> None:
+    """A table of operations, as an author's first engine has it: a program that says another fails in it somehow."""
+
+    class Table(Torch):
+        def supports(self, op: str) -> bool:
+            return op in ("sin", "mul")
+
+        def call(self, form: str, op: str, args: Any, kwargs: Any) -> Any:
+            return {"sin": super().call, "mul": super().call}[op](form, op, args, kwargs)
+
+    program = Program((Leaf(0, array(1.0)),), (Apply("sum", (Ref(0),), (1,)),), (1,))
+    assert execute.run(Table(), program).unsupported == "sum"
+    report = conformance.check(Table(), examples=400)
+    assert report.findings == ()
+
+
 def test_another_rounding_is_no_finding() -> None:
     """An engine whose every result is off by one unit of the last place is as right as torch."""
 
