@@ -11,7 +11,7 @@ import numpy as np
 from minigrad import _dtype
 from minigrad._arguments import argument_error, combination_error, mismatch
 from minigrad._dims import broadcast_error
-from minigrad._graph import Edge, Saved, edge_to
+from minigrad._graph import Edge, Number, Saved, edge_to
 from minigrad._layout import laid_as
 from minigrad._modes import PLAIN, SPECIAL, state
 from minigrad._op import NUMBER, RAW, Op
@@ -173,7 +173,7 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
         if isinstance(args[i], NUMBER):
             # Integers wrap around, as in torch; numpy's types refuse them.
             raws[i] = np.asarray(args[i]).astype(dtype)[()] if dtype.kind in "iu" else _as_type(args[i], dtype)
-            args[i] = Saved(raws[i], None, None)
+            args[i] = Number(raws[i], args[i])
         elif raws[i].dtype != dtype:
             raws[i] = RAW.cast(raws[i], dtype)
             args[i] = Saved(raws[i], args[i]._cell, args[i])

@@ -339,7 +339,7 @@ class Saved:
     """A value kept for backward that is not an input as it stands (inputs are kept as their own tensors).
 
     `source` says how it becomes a tensor again: the number of the output it is, the tensor that it was cast from, or
-    None for a plain number.
+    None for what is no tensor.
     """
 
     __slots__ = ("_data", "_writes", "source")
@@ -359,6 +359,16 @@ class Saved:
         tensor = make(self._data, edge_to(node, self.source) if recorded else None)  # type: ignore[arg-type]
         tensor._writes = self._writes
         return tensor
+
+
+class Number(Saved):
+    """A Python number among the operands, which the forward saw in the type of the others; `given` is the number."""
+
+    __slots__ = ("given",)
+
+    def __init__(self, data: Any, given: Any) -> None:
+        super().__init__(data, None, None)
+        self.given = given
 
 
 class Packed:

@@ -26,7 +26,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from minigrad._graph import Saved
+from minigrad._graph import Number
 
 # The types that a forward's signature is written with; they tell operands from arguments.
 Array: TypeAlias = "np.ndarray[Any, Any]"  # a tensor
@@ -154,4 +154,4 @@ def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
 
 def is_number(given: Any) -> bool:
     """Whether an operand was given as a Python number, in what a `node` function is asked about."""
-    return type(given) is Saved and given.source is None or isinstance(given, NUMBER)
+    return type(given) is Number or isinstance(given, NUMBER)

@@ -19,6 +19,7 @@ from minigrad._graph import (
     NO_META,
     Meta,
     Node,
+    Number,
     Packed,
     Saved,
     SavedTensor,
@@ -29,7 +30,7 @@ from minigrad._graph import (
 from minigrad._modes import SPECIAL, state
 from minigrad._op import RAW, Op, is_number, parameters
 from minigrad._shown import as_shown, shown_names
-from minigrad._tensor import Tensor
+from minigrad._tensor import Tensor, make
 
 SAVED: Final = 6  # how many values a node has slots for
 WRAPPING: Final = {"add", "sub", "mul", "div"}  # torch wraps their numbers in tensors: they have one signature
@@ -89,7 +90,7 @@ class Plan:
         # Arguments are kept for whoever looks at the node, also where no formula of this case needs them.
         tensors = {op.params[i] for i, _, _ in op.operands} | {*outputs}
         others = {each for each in self.could_save - tensors if not each.endswith(("_strides", "_number", "_dtype"))}
-        shown = shown_names(name, ())[0].values()
+        shown = shown_names(name, op.name, ())[0].values()
         others |= {each for each in shown if each in op.params or each.endswith("_shape")}
         needed = {*named} - {*self.saved_names} - _GRADIENTS - {"xp"}
         self.extra_names = tuple(sorted(needed | others - tensors - _GRADIENTS - {"xp"}))
@@ -409,7 +410,7 @@ class ShownNode(OpNode):
         ]  # fmt: skip
         if plan.op.name in ("sum", "mean") and self._extra("dim") is None:  # in torch, an operation of its own
             kept = [each for each in kept if each not in ("dim", "keepdim")]
-        return shown_names(plan.name, kept)
+        return shown_names(plan.name, plan.op.name, kept)
 
     def _is_tensor(self, name: str) -> bool:
         """Whether what is kept under this name is a tensor, or would be if it were needed."""
@@ -454,7 +455,7 @@ class ShownNode(OpNode):
         saved, version = self._saved[place], self._versions_saved()[place]
         if version_of(saved) != version:
             raise stale_error(saved, version, self)
-        if is_number(saved) and saved is not NOTHING and self._plan.op.name not in WRAPPING:
-            number = saved._data.item()
-            return int(number) if isinstance(number, float) and number.is_integer() else number
+        if type(saved) is Number:
+            given = saved.given.item() if isinstance(saved.given, np.generic) else saved.given
+            return make(np.asarray(given), None) if self._plan.op.name in WRAPPING else given
         return saved.unpack(self)

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from minigrad._graph import Saved
+from minigrad._graph import Number
 from minigrad._layout import laid_as
 from minigrad._modes import SPECIAL, state
 from minigrad._op import Op
@@ -34,22 +34,21 @@ _SOONER: Final[dict[Any, Callable[..., Any]]] = {
 }  # fmt: skip
 
 # Python numbers as operands: numpy takes twice as long for an array and a number, or a scalar and an array, as for two
-# of a kind. Few numbers occur often, so those that came by are kept: for float32 scalars and arrays, and for float64.
-_Constants: TypeAlias = dict[float, Saved]
-_SCALARS32: Final[_Constants] = {}
-_ARRAYS32: Final[_Constants] = {}
-_SCALARS64: Final[_Constants] = {}
-_ARRAYS64: Final[_Constants] = {}
+# of a kind. Few numbers occur often, so those that came by are kept: by whether they stand beside an array or a scalar,
+# and whether that is float32 or float64. Integers are kept apart, as 2 and 2.0 are one key.
+_Constants: TypeAlias = dict[float, Number]
+_FLOATS: Final[tuple[tuple[_Constants, _Constants], ...]] = (({}, {}), ({}, {}))
+_INTEGERS: Final[tuple[tuple[_Constants, _Constants], ...]] = (({}, {}), ({}, {}))
 _MOST_CONSTANTS: Final = 256
 
 
-def _constant(number: float, dtype: np.dtype[Any], array: bool, known: _Constants) -> Saved:
+def _constant(number: float, dtype: np.dtype[Any], array: bool, known: _Constants) -> Number:
     """A number as an operand beside an array or a scalar."""
     value: Any = dtype.type(number)
     if array:
         value = np.asarray(value)
         value.flags.writeable = False
-    made = Saved(value, None, None)
+    made = Number(value, number)
     if number and len(known) < _MOST_CONSTANTS:  # 0.0 and -0.0 are one key
         known[number] = made
     return made
@@ -136,8 +135,7 @@ def quick_operator(  # noqa: PLR0915  (the fast path is one function: calls are 
                         result = laid_as(result, x, y)
             elif numbers:
                 array = type(x) is _ndarray
-                arrays, scalars = (_ARRAYS32, _SCALARS32) if dtype is _F32 else (_ARRAYS64, _SCALARS64)
-                known = arrays if array else scalars
+                known = (_FLOATS if kind is float else _INTEGERS)[array][dtype is _F32]
                 constant = known.get(second) or run(_constant, second, dtype, array, known)
                 y = constant._data
                 result = run(forward, x, y)

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 # Nodes, then what differs in them: `-ours` is not shown, `theirs=ours` has another name, `theirs:value` is what torch
-# keeps for an argument that there is none of here. `_sym_numel`, `_sym_argsize_0` and the like are read off a shape.
+# keeps for an argument that there is none of here. Where operations share a node, one may have a line of its own.
+# `_sym_numel`, `_sym_argsize_0` and the like are read off a shape.
 _DIFFERENT: Final = """
 AdaptiveAvgPool2D AdaptiveAvgPool3D ReflectionPad1D ReflectionPad2D ReflectionPad3D ReplicationPad1D ReplicationPad2D \
 ReplicationPad3D UpsampleBicubic2D UpsampleBilinear2D UpsampleLinear1D UpsampleNearest1D UpsampleNearest2D \
@@ -25,19 +26,25 @@ Diagonal0 | dim1=dim1 dim2=dim2
 LinalgLu LinalgLuFactorEx | pivot=pivot
 LinalgSvd | full_matrices=full_matrices
 Pow0 | -result
-AsStrided | -part
+AsStrided | -part size=size stride=stride storage_offset=storage_offset
 BlockDiag Cat | -tensors_shape
 Col2Im | kernel_size=kernel
 Convolution | -input_shape -weight_shape
+Diagonal0_copy | dim1:0 dim2:1
 DiagonalScatter SelectScatter SliceScatter | -src_shape
 Div0 Div1 | -rounding_mode
 Div1 | other=number
 Mul1 | other=number -self
+Elu0 | scale:1 input_scale:1
 Embedding | scale_grad_by_freq=by_count padding_idx=padding sparse:False weight_sym_argsize_0=weight_shape
+Fmod0 | -self -other
 Gather | sparse_grad:False
 Im2Col | kernel_size=kernel self_sym_argsize_minus_1=self_shape self_sym_argsize_minus_2=self_shape
 Index | indices=index
+IndexAdd IndexCopy | source_dim=source_shape
 IndexPut | indices=index -values_shape
+Split UnsafeSplit | self_sym_sizes=self_shape split_size=split_size
+SplitWithSizes UnsafeSplitWithSizes | self_sym_sizes=self_shape split_sizes=split_sizes
 Lerp0 | -self -end
 LinalgLstsq | self=A b=B
 LinalgPinv LinalgSolveTriangular | self=A
@@ -53,8 +60,7 @@ NllLoss NllLoss2D | -coefficients -total
 Pow | exponent=other
 Prod0 Remainder0 | -dim -keepdim -self -other
 Prod0 | self=self
-StdMean | result0=results
-TriangularSolve | -self_shape
+nn.functional.selu | alpha:1.6732632423543772 scale:1.0507009873554805
 torch::autograd::NotImplemented | -self -other
 """
 _UNSEEN: Final = {"grad", "grads", "given", "xp", "dtype"}
@@ -83,13 +89,14 @@ def _table() -> dict[str, tuple[set[str], dict[str, str], dict[str, Any]]]:
 _BY_NODE: Final = _table()
 
 
-def shown_names(node: str, kept: Iterable[str]) -> tuple[dict[str, str], dict[str, Any]]:
-    """Torch's names, without `_saved_`, of what a node keeps, each with the name here; and what it keeps always."""
+def shown_names(node: str, op: str, kept: Iterable[str]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Torch's names, without `_saved_`, of what an operation's node keeps, each with the name here; and what it keeps
+    always."""
     stem, _, number = node.partition("Backward")
     hidden: set[str] = set()
     renamed: dict[str, str] = {}
     constant: dict[str, Any] = {}
-    for key in (stem, f"{stem}{number}"):
+    for key in (stem, f"{stem}{number}", op):
         if key in _BY_NODE:
             hidden |= _BY_NODE[key][0]
             renamed |= _BY_NODE[key][1]
@@ -114,7 +121,9 @@ def as_shown(op: str, theirs: str, value: Any, scalar: bool) -> Any:
         return count
     if part.startswith("argsize_"):
         return value[int(part.removeprefix("argsize_").replace("minus_", "-"))]
-    if theirs == "indices" and op in ("index", "index_put"):
+    if theirs == "source_dim":
+        return len(value)
+    if theirs == "indices" and op in ("index", "index_put_at"):
         return tuple(getattr(value, "tensors", value))
     if theirs in ("dim", "dims", "shifts") and op.removesuffix(".correction") in _TUPLES and isinstance(value, int):
         value = (value,)

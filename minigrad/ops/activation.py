@@ -224,7 +224,8 @@ def prelu(input: Tensor, weight: Tensor) -> Any:
             )
     if w.ndim > 1:
         raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {w.ndim}")
-    return prelu_kernel(input, weight.reshape((-1,) + (1,) * (x.ndim - 2) if x.ndim and w.ndim else ()))
+    shape = (1, -1, *(1,) * (x.ndim - 2)) if x.ndim > 1 else (w.size,) * x.ndim
+    return prelu_kernel(input, weight if tuple(weight.shape) == shape else weight.reshape(shape))
 
 
 # ---- pieces of straight lines ----------------------------------------------------------------------------------------
@@ -246,7 +247,7 @@ def hardtanh(self: Array, min_val: float = -1.0, max_val: float = 1.0) -> Any:
 @composite(name="nn.functional.relu6")
 def relu6(input: Tensor, inplace: bool = False) -> Any:
     """x clamped to [0, 6]."""
-    return PUBLIC["nn.functional.hardtanh"](input, 0.0, 6.0, inplace)
+    return PUBLIC["nn.functional.hardtanh"](input, 0, 6, inplace)
 
 
 @activation(lambda xp, grad, self: xp.undifferentiable(

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minigrad._declare import composite, op
+from minigrad._declare import composite
 from minigrad._dims import wrap_dim, wrap_dims
-from minigrad._op import RECORDED, Array
+from minigrad._op import RECORDED
 from minigrad._tensor import Tensor, make
 from minigrad.ops._checks import kind
-
-# ---- what torch's own compositions use of products with a number -----------------------------------------------------
-
-
-@op("mul.Scalar", function=False, promote="float", node="MulBackward1", self=lambda grad, number: grad * number)
-def _times(self: Array, number: float) -> Array:
-    return self * number
-
-
-@op("div.Scalar", function=False, promote="float", node="DivBackward1", self=lambda grad, number: grad / number)
-def _over(self: Array, number: float) -> Array:
-    return self / number
+from minigrad.ops._scalar import over, times
 
 
 def _part(self: Any, dim: int, start: int | None, end: int | None = None) -> Any:
@@ -42,13 +33,13 @@ def diff(self: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any 
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
-    dim = wrap_dim(dim, self.dim())
+    axis = wrap_dim(dim, self.dim())
     ends = [each for each in (prepend, append) if each is not None]
     for each in ends:
         if each.dim() != self.dim():
             raise RuntimeError("diff expects prepend or append to be the same dimension as input")
         for i, (size, other) in enumerate(zip(self.shape, each.shape, strict=True)):
-            if i != dim and size != other:
+            if i != axis and size != other:
                 raise RuntimeError(
                     "diff expects the shape of tensor to prepend or append to match that of input except along the"
                     f" differencing dimension; input.size({i}) = {size}, but got tensor.size({i}) = {other}"
@@ -57,8 +48,9 @@ def diff(self: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any 
         return make(np.zeros(self.shape, self._data.dtype), None).copy_(self)
     if ends:
         self = RECORDED.cat([each for each in (prepend, self, append) if each is not None], dim)
-    for _ in range(min(n, self.shape[dim])):
-        later, earlier = _part(self, dim, 1), _part(self, dim, 0, max(self.shape[dim] - 1, 0))
+    for _ in range(min(n, self.shape[axis])):
+        size = self.shape[axis]
+        later, earlier = _part(self, dim, 1, size), _part(self, dim, 0, max(size - 1, 0))
         self = later.logical_xor(earlier) if self._data.dtype.kind == "b" else later - earlier
     return self
 
@@ -101,14 +93,19 @@ def gradient(
 
 def _slope(self: Any, dim: int, step: float, edge_order: int) -> Any:
     """The derivative from evenly spaced samples."""
-    center = (_part(self, dim, 2) - _part(self, dim, 0, -2)) / step
+    center = over(_part(self, dim, 2) - _part(self, dim, 0, -2), step)
     if edge_order == 1:
-        first = (_part(self, dim, 1, 2) - _part(self, dim, 0, 1)) / step
-        last = (_part(self, dim, -1) - _part(self, dim, -2, -1)) / step
+        first = over(_part(self, dim, 1, 2) - _part(self, dim, 0, 1), step)
+        last = over(_part(self, dim, -1) - _part(self, dim, -2, -1), step)
     else:
-        first = (_part(self, dim, 1, 2) * 4 - _part(self, dim, 0, 1) * 3 - _part(self, dim, 2, 3)) / (2 * step)
-        last = (_part(self, dim, -3, -2) - _part(self, dim, -2, -1) * 4 + _part(self, dim, -1) * 3) / (2 * step)
-    return RECORDED.cat([first, center / 2, last], dim)
+        one, two, three = (_part(self, dim, i, i + 1) for i in range(3))
+        first = over(times(one, -1.5) + times(two, 2) - times(three, 0.5), step)
+        three, two, one = (_part(self, dim, i, i + 1 or None) for i in (-3, -2, -1))
+        last = over(times(three, 0.5) - times(two, 2) + times(one, 1.5), step)
+    return RECORDED.cat([first, over(center, 2), last], dim)
+
+
+_total = functools.partial(functools.reduce, operator.add)
 
 
 def _slope_at(self: Any, dim: int, at: Any, edge_order: int) -> Any:
@@ -118,18 +115,18 @@ def _slope_at(self: Any, dim: int, at: Any, edge_order: int) -> Any:
     shape = [-1 if i == dim else 1 for i in range(self.dim())]
     weights = (-two / (one * (one + two)), (two - one) / (one * two), one / (two * (one + two)))
     ends = (0, -2), (1, -1), (2, None)
-    center = sum(w.reshape(shape) * _part(self, dim, *end) for w, end in zip(weights, ends, strict=True))
+    center = _total(w.reshape(shape) * _part(self, dim, *end) for w, end in zip(weights, ends, strict=True))
     if edge_order == 1:
         first = (_part(self, dim, 1, 2) - _part(self, dim, 0, 1)) / step[0]
         last = (_part(self, dim, -1) - _part(self, dim, -2, -1)) / step[-1]
     else:
         one, two = step[0], step[1]
         weights = (-(2.0 * one + two) / (one * (one + two)), (one + two) / (one * two), -one / (two * (one + two)))
-        first = sum(w * _part(self, dim, i, i + 1) for i, w in enumerate(weights))
+        first = _total(w * _part(self, dim, i, i + 1) for i, w in enumerate(weights))
         one, two = step[-1], step[-2]
         weights = (one / (two * (one + two)), -(one + two) / (one * two), (2 * one + two) / (one * (one + two)))
         ends = (-3, -2), (-2, -1), (-1, None)
-        last = sum(w * _part(self, dim, *end) for w, end in zip(weights, ends, strict=True))
+        last = _total(w * _part(self, dim, *end) for w, end in zip(weights, ends, strict=True))
     return RECORDED.cat([first, center, last], dim)
 
 
@@ -143,13 +140,14 @@ def _steps(y: Any, x: Any, dim: int, function: str) -> Any:
     if x.dim() == 1:
         if x.shape[0] != y.shape[dim]:
             raise RuntimeError(f"{function}: There must be one `x` value for each sample point")
-        x = x.reshape([-1 if i == dim else 1 for i in range(y.dim())])
+        x = x.reshape([-1 if i == wrap_dim(dim, y.dim()) else 1 for i in range(y.dim())])
     elif x.dim() < y.dim():
         x = x.reshape([*[1] * (y.dim() - x.dim()), *x.shape])
     return _part(x, dim, 1) - _part(x, dim, 0, -1)
 
 
 def _check(y: Any, x: Any, dx: Any, dim: int, function: str) -> int:
+    """The dimension, counted from the front where there are points; errors in torch's words."""
     if not y.dim():
         raise IndexError(
             f"Dimension specified as {dim} but tensor has no dimensions" if function == "trapezoid"
@@ -160,7 +158,8 @@ def _check(y: Any, x: Any, dx: Any, dim: int, function: str) -> int:
             raise RuntimeError(f"{function}: received a bool input for `y`, but bool is not supported")
         if isinstance(dx, (bool, complex)):
             raise RuntimeError(f"{function}: Currently, we only support dx as a real number.")
-    return wrap_dim(dim, y.dim())
+    wrapped = wrap_dim(dim, y.dim())
+    return dim if x is None else wrapped
 
 
 @composite(method=False, aliases=["trapz"])
@@ -168,10 +167,10 @@ def trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1) -> Any:
     """The integral along `dim` of samples `y`, at the points `x` or `dx` apart, by the trapezoidal rule."""
     dim = _check(y, x, dx, dim, "trapezoid")
     if not y.shape[dim]:
-        return make(np.zeros(y.shape[:dim] + y.shape[dim + 1 :], y._data.dtype), None)
+        return make(np.zeros([n for i, n in enumerate(y.shape) if i != wrap_dim(dim, y.dim())], y._data.dtype), None)
     if x is None:
-        return _times(y.sum(dim) - _times(y.select(dim, 0) + y.select(dim, -1), 0.5), float(dx))
-    return _over(((_part(y, dim, 0, -1) + _part(y, dim, 1)) * _steps(y, x, dim, "trapezoid")).sum(dim), 2.0)
+        return times(y.sum(dim) - times(y.select(dim, 0) + y.select(dim, -1), 0.5), float(dx))
+    return over(((_part(y, dim, 0, -1) + _part(y, dim, 1)) * _steps(y, x, dim, "trapezoid")).sum(dim), 2.0)
 
 
 @composite(method=False)
@@ -179,9 +178,9 @@ def cumulative_trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1)
     """The running integral along `dim`: as `trapezoid`, up to each sample but the first."""
     dim = _check(y, x, dx, dim, "cumulative_trapezoid")
     if x is None:
-        return _times(_part(y, dim, 0, -1) + _part(y, dim, 1), dx / 2.0).cumsum(dim)
+        return times(_part(y, dim, 0, -1) + _part(y, dim, 1), dx / 2.0).cumsum(dim)
     steps = _steps(y, x, dim, "cumulative_trapezoid")
-    return _over(((_part(y, dim, 0, -1) + _part(y, dim, 1)) * steps).cumsum(dim), 2.0)
+    return over(((_part(y, dim, 0, -1) + _part(y, dim, 1)) * steps).cumsum(dim), 2.0)
 
 
 # ---- covariance ------------------------------------------------------------------------------------------------------
@@ -222,6 +221,8 @@ def cov(self: Any, *, correction: int = 1, fweights: Any = None, aweights: Any =
     given = [each for each in (fweights, aweights) if each is not None]
     weights = math.prod(given[1:], start=given[0]) if given else None
     total = observations if weights is None else weights.sum()
+    if weights is None:
+        total = make(np.asarray(observations), None)
     center = (values if weights is None else values * weights).sum(1) / total
     norm = total - correction
     if aweights is not None and correction:
@@ -231,7 +232,7 @@ def cov(self: Any, *, correction: int = 1, fweights: Any = None, aweights: Any =
             "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.",
             stacklevel=2,
         )
-        norm = 0
+        norm = make(np.zeros((), np.int64), None)
     values = values - center.unsqueeze(1)
     return (values.mm((values if weights is None else values * weights).t().conj()) / norm).squeeze()
 
@@ -246,5 +247,5 @@ def corrcoef(self: Any) -> Any:
     found = cov(self)
     if not found.dim():
         return found / found
-    deviation = found.diag().sqrt()
+    deviation = found.diagonal().sqrt()
     return (found / deviation.reshape(-1, 1) / deviation.reshape(1, -1)).clip(-1, 1)

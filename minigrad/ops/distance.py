@@ -13,6 +13,7 @@ from minigrad._dims import wrap_dim
 from minigrad._modes import no_grad
 from minigrad._op import RECORDED, Array, Dims
 from minigrad.ops._checks import expect_continuous, expect_same_kind, kind, not_implemented
+from minigrad.ops._scalar import plus
 from minigrad.ops.reduction import add_of, axes, minimum_of, restore, widened
 from minigrad.ops.shape import broadcast
 
@@ -129,7 +130,8 @@ def dist(self: Array, other: Array, p: float = 2) -> Array:
 @composite(method=False, aliases=["nn.functional.pairwise_distance"])
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
     """The p-norm of `x1 - x2 + eps` along the last dimension."""
-    return _norm_dim(x1 - x2 + eps, p, -1, keepdim)
+    dim = max(x1.dim(), x2.dim()) - 1
+    return _norm_dim(plus(x1 - x2, eps), p, (dim,) if dim >= 0 else (), keepdim)
 
 
 @composite(name="nn.functional.normalize")
@@ -175,7 +177,8 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = _MATRIX_MODES[0]
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
     batch = broadcast(x1.shape[:-2], x2.shape[:-2])
-    x1, x2 = (each.expand(*batch, *each.shape[-2:]) for each in (x1, x2))
+    if tuple(x1.shape[:-2]) != tuple(x2.shape[:-2]):
+        x1, x2 = (each.expand(*batch, *each.shape[-2:]) for each in (x1, x2))
     large = compute_mode == _MATRIX_MODES[0] and max(x1.shape[-2], x2.shape[-2]) > 25
     if p == 2 and (large or compute_mode == _MATRIX_MODES[1]) and x1.numel() and x2.numel():
         return _euclidean_dist(x1, x2).view(*batch, x1.shape[-2], x2.shape[-2])

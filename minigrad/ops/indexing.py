@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import Any, Final
 
@@ -147,10 +148,10 @@ def index_put_(self: Tensor, indices: Any, values: Any, accumulate: bool = False
 
 
 @linear(inplace=True,
-        self=lambda xp, grad, index, accumulate, source_shape: (
-            grad if accumulate else xp.put(grad, index, xp.zeros(source_shape, grad), False)
+        self=lambda xp, grad, index, accumulate, source: (
+            grad if accumulate else xp.put(grad, index, xp.zeros(source.shape, grad), False)
         ),
-        source=lambda xp, grad, index, source_shape: xp.reshape(xp.take(grad, index), source_shape))  # fmt: skip
+        source=lambda xp, grad, index, source: xp.reshape(xp.take(grad, index), source.shape))  # fmt: skip
 def put(self: Array, index: Array, source: Array, accumulate: bool = False) -> Array:
     """A copy with elements of `source` written, or added, at places counted among all elements."""
     if index.dtype != np.int64:
@@ -226,8 +227,10 @@ def _locate(self: Tensor, key: Any, writing: bool) -> tuple[Tensor, tuple[Any, .
             if not tensor._data.ndim:
                 raise IndexError("slice() cannot be applied to a 0-dim tensor.")
             (start, stop, step), first = _bounds(entry, _size(tensor, dim)), entry.start or 0
+            if entry.stop is None:
+                stop = sys.maxsize  # as torch keeps it
             last = 0 if entry.stop is None else entry.stop
-            whole = first == 0 <= last and stop == _size(tensor, dim) and step == 1  # by the ends as they were given
+            whole = first == 0 <= last and stop >= _size(tensor, dim) and step == 1  # by the ends as they were given
             if not whole or isinstance(key, slice) and not writing:
                 tensor = slice_(tensor, dim, start, stop, step)
             dim += 1
@@ -455,7 +458,7 @@ def index_select_backward(self: Array, input_sizes: Any, dim: int, index: Array)
 
 @linear(inplace=True,
         self=lambda grad: grad,
-        source=lambda xp, grad, dim, index, alpha: xp.index_select(grad, dim, index) * alpha)  # fmt: skip
+        source=lambda xp, grad, dim, index, source, alpha: xp.index_select(grad, dim, index) * alpha)  # fmt: skip
 def index_add(self: Array, dim: int, index: Array, source: Array, *, alpha: Any = 1) -> Array:
     dim, places = wrap_dim(dim, self.ndim), _vector(index, "index_add")
     if source.dtype != self.dtype:
@@ -483,7 +486,7 @@ def index_add(self: Array, dim: int, index: Array, source: Array, *, alpha: Any 
 
 @linear(inplace=True,
         self=lambda xp, grad, dim, index: xp.index_fill(grad, dim, index, 0),
-        source=lambda xp, grad, dim, index: xp.index_select(grad, dim, index))  # fmt: skip
+        source=lambda xp, grad, dim, index, source: xp.index_select(grad, dim, index))  # fmt: skip
 def index_copy(self: Array, dim: int, index: Array, source: Array) -> Array:
     dim, places = wrap_dim(dim, self.ndim), _vector(index, "index_copy")
     if source.dtype != self.dtype:

@@ -14,6 +14,7 @@ from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor, make
 from minigrad.ops._checks import kind, refuse_kinds
+from minigrad.ops._scalar import times
 from minigrad.ops.shape import internal
 from minigrad.ops.shape import linear as linear_op
 
@@ -47,6 +48,21 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return result
 
 
+@op(method=False, function=False,
+    i1=lambda xp, grad, i2, i3, expand1, expand2, expand3, sumdim:
+        xp.trilinear(grad, i2, i3, sumdim, expand2, expand3, expand1),
+    i2=lambda xp, grad, i1, i3, expand1, expand2, expand3, sumdim:
+        xp.trilinear(i1, grad, i3, expand1, sumdim, expand3, expand2),
+    i3=lambda xp, grad, i1, i2, expand1, expand2, expand3, sumdim:
+        xp.trilinear(i1, i2, grad, expand1, expand2, sumdim, expand3))  # fmt: skip
+def trilinear(i1: Array, i2: Array, i3: Array, expand1: Any, expand2: Any, expand3: Any, sumdim: Any) -> Any:
+    """The product of three tensors of up to four dimensions, which lack those of `expand1`, `expand2` and `expand3`,
+    summed over `sumdim`."""
+    names = ["".join(each for k, each in enumerate("noij") if k not in lacked)
+             for lacked in (expand1, expand2, expand3, sumdim)]  # fmt: skip
+    return np.einsum("{},{},{}->{}".format(*names), i1, i2, i3, optimize=["einsum_path", (0, 1), (0, 1)])
+
+
 @composite(name="nn.functional.bilinear", method=False, aliases=["bilinear"])
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """sum over i and j of input1[i] * weight[o, i, j] * input2[j], plus bias[o], over the last dimensions."""
@@ -66,8 +82,8 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
             f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected {weight.shape[0]}"
         )
     first, second = (each.reshape(-1, each.shape[-1]) for each in (input1, input2))
-    product = (first.matmul(weight) * second).sum(-1).t()
-    result: Tensor = product.contiguous().view(*input1.shape[:-1], weight.shape[0])
+    product = F.trilinear(first, weight, second, (1, 3), (0,), (1, 2), (2, 3))
+    result: Tensor = product.reshape(*input1.shape[:-1], weight.shape[0])
     return result if bias is None else result + bias
 
 
@@ -277,9 +293,10 @@ def _once(xp: Any, grad: Any, *anchors: Any) -> Any:
     return xp.undifferentiable(grad, anchors, "_scaled_dot_product_flash_attention_for_cpu_backward")
 
 
-@op(method=False, function=False, self=lambda xp, grad, result: result * (grad - xp.sum(grad * result, -1, True)))
-def safe_softmax(self: Array) -> Array:
-    """Softmax over the last dimension, with zeros where all is masked out by -inf."""
+@op(method=False, function=False,
+    self=lambda xp, grad, result, dim: result * (grad - xp.sum(grad * result, dim, True)))  # fmt: skip
+def safe_softmax(self: Array, dim: int = -1) -> Array:
+    """Softmax over the last dimension (`dim` is no other), with zeros where all is masked out by -inf."""
     top = np.maximum.reduce(self, -1, keepdims=True, initial=-np.inf)
     raised = self - np.where(top == -np.inf, 0, top)
     np.exp(raised, out=raised)
@@ -367,7 +384,7 @@ def scaled_dot_product_attention(
     kept = query.dtype
     if kind(query) == "Half":
         query, key, value = (each.float() for each in (query, key, value))
-    scores = (query * root).matmul((key * root).transpose(-2, -1))
+    scores = times(query, root).matmul(times(key.transpose(-2, -1), root))
     if mask is not None:
         scores = scores + mask
     shares = F.safe_softmax(scores)
@@ -407,7 +424,8 @@ def _dropout(name: str, features: bool, batched: int | None = None) -> Callable[
         shape = (*input.shape[:2], *(1,) * (input.ndim - 2)) if features else tuple(input.shape)
         from minigrad._random import default_generator  # which is made of operations itself
 
-        kept = default_generator.doubles(math.prod(shape)).reshape(shape) < 1 - p
+        kept: Any = default_generator.doubles(math.prod(shape)).reshape(shape) < 1 - p
+        kept = np.zeros((), bool) if p == 1 else kept  # as in torch
         factors = make(np.where(kept, 1 / (1 - p) if p < 1 else 0, 0).astype(input._data.dtype), None)
         return input.mul_(factors) if inplace else input * factors
 

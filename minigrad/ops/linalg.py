@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -255,7 +255,7 @@ def _old_triangular(xp: Any, given: Any, A: Any, upper: bool, transpose: bool, u
 
 
 def _old_triangular_A(
-    xp: Any, given: Any, A: Any, solution: Any, upper: bool, transpose: bool, unitriangular: bool
+    xp: Any, given: Any, self: Any, A: Any, solution: Any, upper: bool, transpose: bool, unitriangular: bool
 ) -> Any:
     if given[0] is None:
         return given[1]
@@ -266,8 +266,8 @@ def _old_triangular_A(
 
 
 @op(returns=return_types.triangular_solve, holomorphic=False, A=_old_triangular_A,
-    self=lambda xp, given, A, self_shape, upper, transpose, unitriangular: xp.zeros(self_shape, A) if given[0] is None
-    else _old_triangular(xp, given, A, upper, transpose, unitriangular))  # fmt: skip
+    self=lambda xp, given, self, A, solution, upper, transpose, unitriangular: xp.zeros(self.shape, A)
+    if given[0] is None else _old_triangular(xp, given, A, upper, transpose, unitriangular))  # fmt: skip
 def triangular_solve(
     self: Array, A: Array, upper: bool = True, transpose: bool = False, unitriangular: bool = False
 ) -> tuple[Array, Array]:
@@ -332,18 +332,26 @@ def _check_lu(A: Array, name: str, pivot: bool) -> None:
         raise RuntimeError("linalg.lu_factor: LU without pivoting is not implemented on the CPU")
 
 
-@op("linalg._lu", node="LinalgLuBackward0", function=False, returns=return_types.linalg_lu, holomorphic=False,
-    A=lambda xp, given, P, L, U: _lu_vjp(xp, given[1], given[2], P, L, U))  # fmt: skip
+class _Factors(NamedTuple):
+    """The outputs of `linalg.lu`, in the order in which its node numbers them."""
+
+    L: Any
+    U: Any
+    P: Any
+
+
+@op("linalg._lu", node="LinalgLuBackward0", function=False, returns=_Factors, holomorphic=False,
+    A=lambda xp, given, P, L, U: _lu_vjp(xp, given[0], given[1], P, L, U))  # fmt: skip
 def _lu(A: Array, pivot: bool) -> tuple[Array, Array, Array]:
     _check_lu(A, "linalg.lu", pivot)
     packed, _, order = m.lu(A)
-    return permutation(order, A.dtype), *_split(RAW, packed)
+    return *_split(RAW, packed), permutation(order, A.dtype)
 
 
 @composite(name="linalg.lu")
 def lu(A: Tensor, *, pivot: bool = True) -> Any:
     """P, L, U with A = P L U: P permutes rows, L has ones on its diagonal, U is upper triangular."""
-    P, L, U = F.linalg__lu(A, pivot)
+    L, U, P = F.linalg__lu(A, pivot)
     return return_types.linalg_lu(P.detach(), L, U)
 
 
@@ -545,7 +553,7 @@ def cholesky(self: Array, upper: bool = False) -> Array:
     return _cholesky(self, upper, "cholesky")[0] if self.size else self.copy()
 
 
-def _cholesky_solve_factor(xp: Any, grad: Any, input2: Any, result: Any, upper: bool) -> Any:
+def _cholesky_solve_factor(xp: Any, grad: Any, self: Any, input2: Any, result: Any, upper: bool) -> Any:
     """As in torch, the gradient fills the whole matrix, though only one triangle of the factor is looked at."""
     both = xp.cholesky_solve(grad, input2, upper) @ adjoint(xp, result)
     both = both + adjoint(xp, both)
@@ -553,7 +561,7 @@ def _cholesky_solve_factor(xp: Any, grad: Any, input2: Any, result: Any, upper: 
 
 
 @op(holomorphic=False, input2=_cholesky_solve_factor,
-    self=lambda xp, grad, input2, upper: xp.cholesky_solve(grad, input2, upper))  # fmt: skip
+    self=lambda xp, grad, self, input2, result, upper: xp.cholesky_solve(grad, input2, upper))  # fmt: skip
 def cholesky_solve(self: Array, input2: Array, upper: bool = False) -> Array:
     for name, each in (("b", self), ("u", input2)):
         if each.ndim < 2:

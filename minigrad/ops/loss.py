@@ -21,6 +21,7 @@ from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor, make
 from minigrad.ops._checks import expect_same_kind, kind, refuse_grad, refuse_kinds
+from minigrad.ops._scalar import minus, plus, times
 from minigrad.ops.shape import internal
 
 Old = bool | None  # an argument that torch takes for older programs
@@ -471,7 +472,7 @@ def cross_entropy(
         smooth = smooth.sum() / make(np.asarray(total, input._data.dtype), None)
     elif number == SUM:
         smooth = smooth.sum()
-    return found * (1 - label_smoothing) + smooth * (label_smoothing / classes)
+    return times(found, 1 - label_smoothing) + times(smooth, label_smoothing / classes)
 
 
 def _per_class(ndim: int, dim: int, classes: int) -> tuple[int, ...]:
@@ -497,7 +498,7 @@ def _soft_cross_entropy(
         )
     logs = input.log_softmax(dim)
     if smoothing:
-        target = target * (1 - smoothing) + smoothing / classes
+        target = plus(times(target, 1 - smoothing), smoothing / classes)
     losses = logs * target
     if weight is not None:
         losses = losses * weight.view(*_per_class(input.ndim, dim, classes))
@@ -613,7 +614,7 @@ def margin_ranking(input1: Tensor, input2: Tensor, target: Tensor, margin: float
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: input1:"
             f" {input1.size()}, input2: {input2.size()}, target: {target.size()} "
         )
-    return _reduce((-target * (input1 - input2) + margin).clamp_min(0), number)
+    return _reduce(plus(-target * (input1 - input2), margin).clamp_min(0), number)
 
 
 @composite(name="nn.functional.cosine_embedding_loss", method=False)
@@ -628,11 +629,11 @@ def cosine_embedding(input1: Tensor, input2: Tensor, target: Tensor, margin: flo
             f"{target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found inputs with sizes"
             f" {list(input1.shape)} and {list(input2.shape)}."
         )
-    dot, first, second = ((a * b).sum(-1) for a, b in ((input1, input2), (input1, input1), (input2, input2)))
-    cosine = dot / ((first + LEAST) * (second + LEAST)).sqrt()
+    dot, first, second = ((a * b).sum(target.ndim) for a, b in ((input1, input2), (input1, input1), (input2, input2)))
+    cosine = dot / (plus(first, LEAST) * plus(second, LEAST)).sqrt()
     zeros = make(np.zeros(cosine._data.shape, cosine._data.dtype), None)
     near = F.where(target == 1, (zeros + 1) - cosine, zeros)
-    return _reduce(near + F.where(target == -1, (cosine - margin).clamp_min(0), zeros), number)
+    return _reduce(near + F.where(target == -1, minus(cosine, margin).clamp_min(0), zeros), number)
 
 
 @composite(name="nn.functional.triplet_margin_loss", method=False)
@@ -651,11 +652,13 @@ def triplet_margin(
     def distance(a: Tensor, b: Tensor) -> Tensor:
         return F.pairwise_distance(a, b, p, eps)
 
-    return _reduce(_triplet(anchor, positive, negative, margin, swap, distance), number)
+    near, far = _triplet(anchor, positive, negative, swap, distance)
+    return _reduce((plus(near, margin) - far).clamp_min(0), number)
 
 
-def _triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float, swap: bool,
-             distance: Callable[[Tensor, Tensor], Tensor]) -> Tensor:  # fmt: skip
+def _triplet(anchor: Tensor, positive: Tensor, negative: Tensor, swap: bool,
+             distance: Callable[[Tensor, Tensor], Tensor]) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """How far the positive and the negative are."""
     if not anchor.ndim == positive.ndim == negative.ndim:
         raise RuntimeError(
             "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got:"
@@ -664,7 +667,7 @@ def _triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float, 
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = F.minimum(far, distance(positive, negative))
-    return (margin + near - far).clamp_min(0)
+    return near, far
 
 
 @composite(name="nn.functional.triplet_margin_with_distance_loss", method=False)
@@ -679,7 +682,8 @@ def triplet_margin_with_distance(
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     distance = distance_function or F.pairwise_distance
-    return _reduce(_triplet(anchor, positive, negative, margin, swap, distance), _number(reduction))
+    near, far = _triplet(anchor, positive, negative, swap, distance)
+    return _reduce((margin + near - far).clamp_min(0), _number(reduction))
 
 
 # ---- other distributions ---------------------------------------------------------------------------------------------
@@ -690,9 +694,9 @@ def poisson_nll(input: Tensor, target: Tensor, log_input: bool = True, full: boo
                 eps: float = 1e-8, reduce: Old = None, reduction: str = "mean") -> Tensor:  # fmt: skip
     """Minus the log-likelihood of Poisson counts; `full` adds what the input cannot change, by Stirling's formula."""
     number = _number(_legacy(size_average, reduce, reduction))
-    losses = input.exp() - target * input if log_input else input - target * (input + eps).log()
+    losses = input.exp() - target * input if log_input else input - target * plus(input, eps).log()
     if full:
-        constant = target * target.log() - target + 0.5 * (2 * math.pi * target).log()
+        constant = target * target.log() - target + times(times(target, 2 * math.pi).log(), 0.5)
         losses = losses + constant.masked_fill(target <= 1, 0)
     return _reduce(losses, number)
 

@@ -19,6 +19,7 @@ from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import kind, refuse_grad, refuse_kinds
+from minigrad.ops._scalar import plus
 from minigrad.ops._spatial import Ints
 from minigrad.ops.shape import internal
 
@@ -327,7 +328,7 @@ def rms_norm(
     x = input.to(_dtype.float32) if kind(input) == "Half" else input
     if eps is None:
         eps = _dtype.finfo(x.dtype).eps
-    found = x * (x.pow(2).mean(tuple(range(-len(wanted), 0)), keepdim=True) + eps).rsqrt()
+    found = x * plus(x.pow(2).mean(tuple(range(x.ndim - len(wanted), x.ndim)), keepdim=True), eps).rsqrt()
     if weight is not None:
         found = found * weight
     return found.to(input.dtype).contiguous()

@@ -163,7 +163,8 @@ def not_implemented(name: str) -> Callable[[Any], Any]:
     return refuse(RuntimeError(f"derivative for aten::{name} is not implemented"))
 
 
-binary("floor_divide", floor_quotient, numbers=BOTH, kinds="iuf", refusal="div_floor_cpu", node=NOT_IMPLEMENTED,
+binary("floor_divide", floor_quotient, numbers=BOTH, kinds="iuf", refusal="div_floor_cpu",
+       node=lambda self, other: NOT_IMPLEMENTED,
        self=not_implemented("floor_divide"), other=not_implemented("floor_divide"))  # fmt: skip
 
 

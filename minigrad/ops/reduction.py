@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -351,7 +351,7 @@ def count_nonzero(self: Array, dim: Dims = None) -> Array:
 # ---- moments ---------------------------------------------------------------------------------------------------------
 
 
-def _moments(self: Array, dim: Dims, correction: float, keepdim: bool, function: str) -> tuple[Array, Array]:
+def _moments(self: Array, dim: Dims, correction: float | None, keepdim: bool, function: str) -> tuple[Array, Array]:
     """Variance and mean; narrower types are computed with in float64, as torch does."""
     if self.dtype.kind not in "fc":
         which = function if "mean" in function else "std and var"
@@ -361,6 +361,7 @@ def _moments(self: Array, dim: Dims, correction: float, keepdim: bool, function:
     mean = add_of(wide, axis=axis, keepdims=True) / size
     apart = wide - mean
     squares = apart * apart if apart.dtype.kind == "f" else apart.real**2 + apart.imag**2
+    correction = 1 if correction is None else correction
     if size - correction <= 0:
         warnings.warn(
             f"{function}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor"
@@ -386,16 +387,16 @@ def _running_mean(wide: Array, axis: Any, size: int, mean: Array) -> Array:
     return found
 
 
-def _var_vjp(xp: Any, grad: Any, self: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
+def _var_vjp(xp: Any, grad: Any, self: Any, dim: Dims, correction: float | None, keepdim: bool) -> Any:
     grad = restore(xp, grad, self.shape, dim, keepdim)
-    freedom = count(self.shape, dim) - correction
+    freedom = count(self.shape, dim) - (1 if correction is None else correction)
     apart = self - xp.mean(self, dim, dim is not None)
     if freedom <= 0 and (dim is None or not self.ndim):
         return grad * xp.where(apart == 0, math.nan, math.inf)
     return (2.0 / freedom if freedom else math.inf) * grad * apart
 
 
-def _std_vjp(xp: Any, grad: Any, self: Any, result: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
+def _std_vjp(xp: Any, grad: Any, self: Any, result: Any, dim: Dims, correction: float | None, keepdim: bool) -> Any:
     return _var_vjp(xp, xp.where(result == 0, 0, grad / (result * 2)), self, dim, correction, keepdim)
 
 
@@ -416,13 +417,20 @@ def _as_part(value: Array, self: Array) -> Array:
 
 
 @op("var.correction", function=False, node="VarBackward0", self=_var_vjp)
-def _var(self: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
+def _var(self: Array, dim: Dims, correction: float | None, keepdim: bool) -> Array:
     return _as_part(_moments(self, dim, correction, keepdim, "var")[0], self)
 
 
 @op("std.correction", function=False, node="StdBackward0", self=_std_vjp)
-def _std(self: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
+def _std(self: Array, dim: Dims, correction: float | None, keepdim: bool) -> Array:
     return _as_part(np.sqrt(_moments(self, dim, correction, keepdim, "std")[0]), self)
+
+
+class _Moments(NamedTuple):
+    """The outputs of `std_mean`, of which the first is saved."""
+
+    result0: Any
+    result1: Any
 
 
 @op(
@@ -430,17 +438,17 @@ def _std(self: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
     self=lambda xp, given, self, dim, correction, keepdim:
         _both_vjp(xp, given, _var_vjp, self, dim, correction, keepdim),
 )  # fmt: skip
-def _var_mean(self: Array, dim: Dims, correction: float, keepdim: bool) -> tuple[Array, Array]:
+def _var_mean(self: Array, dim: Dims, correction: float | None, keepdim: bool) -> tuple[Array, Array]:
     variance, mean = _moments(self, dim, correction, keepdim, "var_mean")
     return _as_part(variance, self), mean.astype(self.dtype)
 
 
 @op(
-    "std_mean.correction", function=False, node="StdMeanBackward0", returns=tuple,
-    self=lambda xp, given, self, results, dim, correction, keepdim:
-        _both_vjp(xp, given, _std_vjp, self, results[0], dim, correction, keepdim),
+    "std_mean.correction", function=False, node="StdMeanBackward0", returns=_Moments,
+    self=lambda xp, given, self, result0, dim, correction, keepdim:
+        _both_vjp(xp, given, _std_vjp, self, result0, dim, correction, keepdim),
 )  # fmt: skip
-def _std_mean(self: Array, dim: Dims, correction: float, keepdim: bool) -> tuple[Array, Array]:
+def _std_mean(self: Array, dim: Dims, correction: float | None, keepdim: bool) -> tuple[Array, Array]:
     variance, mean = _moments(self, dim, correction, keepdim, "std_mean")
     return _as_part(np.sqrt(variance), self), mean.astype(self.dtype)
 
@@ -449,11 +457,19 @@ def _corrected(name: str, made: Callable[..., Any], method: bool | None = None) 
     """Publish a moment's overloads: `(unbiased)`, `(dim, unbiased, keepdim)` and `(dim, *, correction, keepdim)`."""
 
     def function(
-        self: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+        self: Any,
+        dim: Any = None,
+        unbiased: bool | None = True,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
     ) -> Any:
         if isinstance(dim, bool):
             dim, unbiased = None, dim
-        return made(self, dim, unbiased if correction is None else correction, keepdim)
+        elif dim is None and unbiased is True:
+            unbiased = None  # which torch keeps as it came
+        found = made(self, dim, unbiased if correction is None else correction, keepdim)
+        return tuple(found) if isinstance(found, tuple) else found
 
     composite(name=name, method=method)(function)
 

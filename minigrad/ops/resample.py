@@ -18,7 +18,7 @@ from minigrad._declare import composite
 from minigrad._layout import laid_out
 from minigrad._op import RAW, Array, Arrays
 from minigrad._op import RECORDED as F
-from minigrad._tensor import Tensor
+from minigrad._tensor import Tensor, make
 from minigrad.ops._checks import not_implemented
 from minigrad.ops.pointwise import NOT_IMPLEMENTED
 from minigrad.ops.shape import internal, linear
@@ -167,13 +167,6 @@ def _replicate(n: int, low: int, high: int) -> Taps:
     return _chosen(n, np.clip(np.arange(-low, n + high), 0, n - 1))
 
 
-@cache
-def _wrap(n: int, low: int, high: int) -> Taps:
-    kept = np.arange(max(-low, 0), n - max(-high, 0))
-    around = np.arange(-max(low, 0), len(kept) + max(high, 0)) % max(len(kept), 1)
-    return _chosen(n, kept[around] if len(kept) else kept)
-
-
 def _chosen(n: int, indices: Array) -> Taps:
     """The map to single elements."""
     return Taps(n, indices[:, None])
@@ -182,7 +175,6 @@ def _chosen(n: int, indices: Array) -> Taps:
 _MODES: dict[str, tuple[Callable[[int, int, int], Taps], str]] = {
     "reflect": (_reflect, "ReflectionPad{}DBackward0"),
     "replicate": (_replicate, "ReplicationPad{}DBackward0"),
-    "circular": (_wrap, "torch::autograd::CopySlices"),
 }
 
 
@@ -211,15 +203,13 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
             " non-constant padding:\n  - 2D or 3D input: padding size = 2 (pads last dimension)\n  - 3D or 4D input:"
             " padding size = 4 (pads last 2 dimensions)\n  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)"
         )
-    if mode not in _MODES:
+    if mode not in ("circular", *_MODES):
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if mode != "circular" and 0 in shape[input.ndim - n - 1 :]:
         raise RuntimeError(
             f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with possibly 0 batch size and other non-zero"
             f" dimensions for input, but got: {shape}"
         )
-    chosen, called = _MODES[mode]
-    maps = []
     for i in range(n):
         size, low, high = shape[-1 - i], pad[2 * i], pad[2 * i + 1]
         if mode == "reflect" and max(low, high) >= size:
@@ -231,9 +221,31 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
             raise RuntimeError("Padding value causes wrapping around more than once.")
         if size + low + high < 0 or n == 1 and mode != "circular" and size + low + high < 1:
             raise RuntimeError(f"input (W: {size}) is too small. Calculated output W: {size + low + high}")
-        maps.append(chosen(size, low, high))
-    resample = F.resample if mode == "circular" else F.resample_anchored
-    return resample(input, maps[::-1], 1, called.format(n))
+    if mode == "circular":
+        return _around(input, [(input.ndim - 1 - i, pad[2 * i], pad[2 * i + 1]) for i in range(n)])
+    chosen, called = _MODES[mode]
+    maps = [chosen(shape[-1 - i], pad[2 * i], pad[2 * i + 1]) for i in reversed(range(n))]
+    return F.resample_anchored(input, maps, 1, called.format(n))
+
+
+def _around(input: Tensor, ends: Sequence[tuple[int, int, int]]) -> Tensor:
+    """Go on from the other end: `ends` holds dimensions with how much to add before and after. By copies, as torch."""
+    shape = list(input.shape)
+    for dim, low, high in ends:
+        shape[dim] += low + high
+    result = make(np.empty(shape, input._data.dtype), None)
+    inside, kept = result, input
+    for dim, low, high in ends:
+        inside = F.slice(inside, dim, max(low, 0), shape[dim] - max(high, 0), 1)
+        kept = F.slice(kept, dim, max(-low, 0), input.shape[dim] - max(-high, 0), 1)
+    inside.copy_(kept)
+    for dim, low, high in ends:
+        size, before, after = shape[dim], max(low, 0), max(high, 0)
+        if before:
+            F.slice(result, dim, 0, low, 1).copy_(F.slice(result, dim, size - low - after, size - after, 1))
+        if after:
+            F.slice(result, dim, size - high, size, 1).copy_(F.slice(result, dim, before, before + high, 1))
+    return result
 
 
 # ---- average pooling -------------------------------------------------------------------------------------------------

@@ -605,7 +605,7 @@ def unfold_backward(self: Array, input_sizes: Any, dim: int, size: int, step: in
 
 
 @internal(view=True, name="as_strided", self=lambda xp, grad, part: xp.put_part(grad, part))
-def _as_strided_view(self: Array, part: Any, found: Any) -> Array:
+def _as_strided_view(self: Array, part: Any, found: Any, size: Any, stride: Any, storage_offset: Any) -> Array:
     return found
 
 
@@ -630,7 +630,7 @@ def as_strided(self: Tensor, size: Any, stride: Any, storage_offset: int | None 
         )
     memory = _as_strided(base, (have // data.itemsize,), (data.itemsize,)) if base.dtype == data.dtype else base
     found = _as_strided(memory[start:], tuple(size), tuple(step * data.itemsize for step in stride))
-    return _as_strided_view(self, Part(found, data), found)
+    return _as_strided_view(self, Part(found, data), found, size, stride, storage_offset)
 
 
 # ---- transposes as attributes ----------------------------------------------------------------------------------------
@@ -672,7 +672,7 @@ def _get_h(self: Tensor) -> Tensor:
             + (" For batches of matrices, consider using tensor.mH" if ndim > 2 else "")
         )
     else:
-        self = transpose(self, 0, 1)
+        self = transpose(self, -2, -1)
     return self.conj() if self.is_complex() else self
 
 

@@ -208,11 +208,11 @@ def _quantile(self: Tensor, q: Any, dim: int | None, keepdim: bool, interpolatio
         shape = (1,) * self.dim() if keepdim else ()
     else:
         dim = wrap_dim(dim, self.dim())
-        rows = sort(self.unsqueeze(-1).transpose(dim, -1) if self.dim() and dim != self.dim() - 1 else self, -1)[0]
+        rows = sort(self if dim == self.dim() - 1 else self.unsqueeze(-1).transpose(dim, -1), -1)[0]
         rest = list(self.shape)
         rest[dim : dim + 1] = [1] if keepdim else []
         shape = tuple(rest) if self.dim() else ()
-    rows = rows.reshape(*shape, rows.shape[-1] if rows.dim() else 1)
+    rows = rows.view(*shape, rows.shape[-1] if rows.dim() else 1)
     missing = rows._data != rows._data
     if skip_nan:
         ranks = (q * make((~missing).sum(-1, keepdims=True) - 1, None)).clamp(min=0)

@@ -14,6 +14,7 @@ from minigrad._op import Array
 from minigrad._scipy import special
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import not_implemented
+from minigrad.ops._scalar import plus, times
 from minigrad.ops.pointwise import BOTH, overloads, refuse
 
 ROOT_2: Final = math.sqrt(2)
@@ -54,17 +55,10 @@ unary("special.log_ndtr", no_half("log_ndtr_cpu", special("log_ndtr")),
       kinds="f", refusal="log_ndtr_cpu")  # fmt: skip
 
 
-
-@op("ndtr_of_scaled", elementwise=True, promote="float", kinds="f", refusal="erf_vml_cpu", method=False, function=False,
-    node="MulBackward1", self=lambda xp, grad, self: grad * xp.exp(-self * self) / ROOT_PI)  # fmt: skip
-def ndtr_of_scaled(self: Array) -> Any:
-    return ((1 + erf(self)) / 2).astype(self.dtype)
-
-
 @composite(name="special.ndtr")
 def ndtr(input: Tensor) -> Any:
-    """The area under the normal distribution up to each element; torch too scales first, and saves the product."""
-    return F.ndtr_of_scaled(F.mul(input, math.sqrt(0.5)))
+    """The area under the normal distribution up to each element."""
+    return times(plus(times(input, math.sqrt(0.5)).erf(), 1), 0.5)
 
 
 # ---- gamma functions -------------------------------------------------------------------------------------------------

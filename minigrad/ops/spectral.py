@@ -448,7 +448,7 @@ def cond(A: Tensor, p: float | Literal["fro", "nuc"] | None = None) -> Tensor:
         return make(np.zeros(A.shape[:-2], A._data.real.dtype), None)
     if p is None or p in (2, -2):
         values = F.linalg_svdvals(A)
-        ends = values[..., :1], values[..., -1:]
+        ends = F.slice(values, -1, 0, 1, 1), F.slice(values, -1, -1, None, 1)
         return F.squeeze(F.div(*(ends[::-1] if p == -2 else ends)), -1)
     check_square(A, f"linalg.cond(ord={p})")
     if p == "nuc":
