@@ -66,6 +66,7 @@ STANDING: Final[tuple[Kind, ...]] = (
     "contiguity",
     "version",
     "alias",
+    "warning",
     "dtype",
     "shape",
 )

@@ -100,17 +100,22 @@ def equal(expected: Observation, actual: Observation) -> bool:
         and all(same(a, actual.grads[i]) for i, a in expected.grads.items())
         and all(same(a, actual.values[i]) for i, a in expected.values.items())
         and (not actual.flags or actual.flags == expected.flags)
-        and (not actual.looks or (_alike(expected, actual) and actual.shared == expected.shared))
+        and (not actual.looks or _alike(expected, actual))
         and len(expected.hooks) == len(actual.hooks)
         and all(p == q and same(a, b) for (p, a), (q, b) in zip(expected.hooks, actual.hooks, strict=True))
     )
 
 
 def _alike(expected: Observation, actual: Observation) -> bool:
-    """Whether two sides look alike: names of nodes, contiguity of views, versions."""
-    return actual.bumps == expected.bumps and all(
-        look == (seen := actual.looks.get(i, look)) or (look[0] == seen[0] and look[1] is None)
-        for i, look in expected.looks.items()
+    """Whether two sides look alike: names of nodes, contiguity of views, versions, shared memory, warnings."""
+    return (
+        actual.bumps == expected.bumps
+        and actual.shared == expected.shared
+        and actual.warned == expected.warned
+        and all(
+            look == (seen := actual.looks.get(i, look)) or (look[0] == seen[0] and look[1] is None)
+            for i, look in expected.looks.items()
+        )
     )
 
 
@@ -129,6 +134,8 @@ def _standing(expected: Observation, actual: Observation) -> Judgement | None:
             return _plain("contiguity", i, f"v{i}.is_contiguous()", str(look[1]), str(seen[1]))
     if actual.looks and actual.bumps != expected.bumps:
         return _plain("version", -1, "versions added (by step)", str(expected.bumps), str(actual.bumps))
+    if actual.looks and actual.warned != expected.warned:
+        return _plain("warning", -1, "warnings (by step)", str(expected.warned), str(actual.warned))
     if actual.looks and actual.shared != expected.shared:
         return _plain("alias", -1, "gradients in the same memory", str(expected.shared), str(actual.shared))
     return None

@@ -48,7 +48,12 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """What a run showed. Arrays are numpy's; a gradient that is None is None."""
+    """What a run showed. Arrays are numpy's; a gradient that is None is None.
+
+    `looks` (the name of the node, and contiguity where the value is a view), `bumps` (by how much a step raised a
+    version), `shared` (gradients in the same memory) and `warned` (steps and the classes of their warnings) are of an
+    engine that shows how its values look; `flags` are requires_grad and is_leaf.
+    """
 
     values: dict[int, npt.NDArray[Any] | None]
     grads: dict[int, npt.NDArray[Any] | None]
@@ -57,6 +62,7 @@ class Observation(msgspec.Struct, frozen=True):
     bumps: tuple[tuple[int, int], ...] = ()
     shared: tuple[tuple[int, int], ...] = ()
     hooks: tuple[tuple[int, npt.NDArray[Any] | None], ...] = ()
+    warned: tuple[tuple[int, str], ...] = ()
     failure: Failure | None = None
     unsupported: str | None = None
 
@@ -71,6 +77,7 @@ class _Run:
         self.kept: list[int] = []
         self.bumps: list[tuple[int, int]] = []
         self.hooks: list[tuple[int, npt.NDArray[Any] | None]] = []
+        self.warned: list[tuple[int, str]] = []
         self.position = -1
 
     def argument(self, arg: Arg) -> Any:
@@ -184,9 +191,14 @@ class _Run:
         engine, values = self.engine, self.values
         for leaf in self.program.leaves:
             values[leaf.id] = engine.leaf(to_numpy(leaf.array), leaf.requires_grad)
+        given = _warnings.get()
+        given.clear()
         for position, step in enumerate(self.program.steps):
             self.position = position
             _HANDLERS[type(step)](self, step)
+            if given:
+                self.warned += sorted({(position, warning.category.__name__) for warning in given})
+                given.clear()
         self.position = len(self.program.steps)
 
     def observe(self) -> Observation:
@@ -209,7 +221,8 @@ class _Run:
                 if look is not None:
                     looks[i] = look[0], look[2]
         shared = _shared(grads) if looks and len(grads) > 1 else ()
-        return Observation(arrays, grads, flags, looks, tuple(self.bumps), shared, tuple(self.hooks))
+        warned = tuple(self.warned) if looks else ()
+        return Observation(arrays, grads, flags, looks, tuple(self.bumps), shared, tuple(self.hooks), warned)
 
 
 def _shared(grads: dict[int, npt.NDArray[Any] | None]) -> tuple[tuple[int, int], ...]:
@@ -233,13 +246,15 @@ _HANDLERS: dict[type, Callable[[_Run, Any], None]] = {
 
 
 def run(engine: Engine, program: Program) -> Observation:
-    """Run one program. An exception of the engine is part of what is observed; none is raised."""
-    return _observed(_Run(engine, program))
+    """Run one program. An exception of the engine is part of what is observed, as are its warnings; none is raised."""
+    with quiet():
+        return _observed(_Run(engine, program))
 
 
 def _observed(state: _Run) -> Observation:
     try:
-        state.steps()
+        with state.engine.every_warning():
+            state.steps()
         return state.observe()
     except Unsupported as missing:
         return Observation({}, {}, {}, unsupported=str(missing) or "unsupported")
@@ -305,22 +320,22 @@ def follow(engine: Engine, program: Program, others: Mapping[int, npt.NDArray[An
     return seen
 
 
-_silent: ContextVar[bool] = ContextVar("silent", default=False)
+_warnings: ContextVar[list[warnings.WarningMessage]] = ContextVar("warnings")
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings of the engines, nor of numpy's arithmetic. To enter it again inside costs nothing."""
-    if _silent.get():
+    """No warnings of the engines (which are observed), nor of numpy's arithmetic. To enter it again costs nothing."""
+    if _warnings.get(None) is not None:
         yield
         return
-    token = _silent.set(True)
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True) as given, np.errstate(all="ignore"):
+        warnings.simplefilter("always")
+        token = _warnings.set(given)
+        try:
             yield
-    finally:
-        _silent.reset(token)
+        finally:
+            _warnings.reset(token)
 
 
 @contextlib.contextmanager

@@ -421,7 +421,7 @@ def aside(d: Decoder) -> None:
     """In a free program: a step that is no application, on one of the values at hand."""
     value = d.pick(d.slots)
     info = d.infos[value]
-    kind = d.upto(12)
+    kind = d.upto(13)
     if kind == 0:
         number = d.new(replace(info, leaves=frozenset()))
         d.steps.append(Detach(value, (number,)))
@@ -444,8 +444,19 @@ def aside(d: Decoder) -> None:
         d.steps.append(Hook(min(info.leaves), d.pick(("post_accumulate", "tensor"))))
     elif kind < 8:
         d.slots.append(d.custom(d.pick(CUSTOM[:2]), value)[0])
+    elif kind == 12:
+        _switch_off(d, d.pick(tuple(sorted(info.leaves))))
     elif d.repeats:
         _goes_back(d, value, kind)
+
+
+def _switch_off(d: Decoder, leaf: int) -> None:
+    """From here on the leaf gets no gradient, not even through what was made of it, and is used as a constant."""
+    d.steps.append(RequiresGrad(leaf, False))
+    d.slots.append(leaf)
+    for number, info in d.infos.items():
+        if leaf in info.leaves:
+            d.infos[number] = replace(info, leaves=info.leaves - {leaf})
 
 
 def _goes_back(d: Decoder, value: int, kind: int) -> None:

@@ -172,6 +172,15 @@ PARTS: Final[tuple[Part, ...]] = (
         _for_ops(lambda op: _program(_unary(op), observe=(4,)), "sin", "neg", "sum"),
     ),
     Part(
+        "warnings",
+        _kinds("warning"),
+        (
+            *_each(_program(_DOUBLE, _back(4, create_graph=True), observe=(4,))),
+            *_each(_program(_DOUBLE, ReadGrad(4, (5,)), observe=(4,))),
+            *_for_ops(lambda op: _program(_unary(op), observe=(4,)), "sin", "neg"),
+        ),
+    ),
+    Part(
         "contiguity",
         _kinds("contiguity"),
         _for_ops(

@@ -352,6 +352,7 @@ def judge(program: Program, mismatch: Mismatch) -> Ruling:
         "contiguity",
         "version",
         "alias",
+        "warning",
         "crash",
         "hang",
     ) or (mismatch.kind == "hook" and mismatch.difference.where is None):
@@ -367,6 +368,7 @@ def judge(program: Program, mismatch: Mismatch) -> Ruling:
             "contiguity": "how results lie in memory",
             "version": "which changes are counted",
             "alias": "which gradients share memory",
+            "warning": "what is warned of",
         }.get(mismatch.kind, f"the {mismatch.kind}")
         return Ruling("engine wrong", "", f"torch is the specification of {what}")
     seconds = any(isinstance(step, (Grad, ReadGrad)) for step in program.steps)

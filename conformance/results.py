@@ -34,6 +34,7 @@ Kind: TypeAlias = Literal[
     "version",
     "contiguity",
     "alias",
+    "warning",
     "hook",
     "crash",
     "hang",

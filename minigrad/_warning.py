@@ -1,4 +1,4 @@
-"""Warnings that torch gives once in a process, however often and from wherever what they tell of is done."""
+"""Warnings at the line of the user's call, however deep in minigrad they come up."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ class Always:
     on = False
 
 
-def warn_once(text: str) -> None:
-    """Give a UserWarning at the line of the user's call, unless it was given already."""
-    if text in _given and not Always.on:
-        return
-    _given.add(text)
-    depth, frame = 1, sys._getframe(1)
+def warn(text: str) -> None:
+    """Give a UserWarning."""
+    depth, frame = 1, sys._getframe(0)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "minigrad":
         depth, frame = depth + 1, frame.f_back
     warnings.warn(text, UserWarning, stacklevel=depth)
+
+
+def warn_once(text: str) -> None:
+    """Give a UserWarning unless it was given already in this process, however often and wherever it comes up."""
+    if text not in _given or Always.on:
+        _given.add(text)
+        warn(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -268,22 +269,27 @@ def test_importing_the_package_is_light() -> None:
     assert done.stdout.strip() == "[]"
 
 
-TEN = ("exp", "sin", "log1p", "cumsum", "amax", "matmul", "transpose", "index_select", "hypot", "nn.functional.silu")
+@pytest.mark.parametrize("warns", [True, False], ids=["where torch does not", "nowhere"])
+def test_another_warning_is_a_finding_each_time_and_not_once_in_a_process(warns: bool) -> None:
+    import torch
 
+    class Other(Torch):
+        def backward_all(self, roots: Any, gradients: Any, retain: Any, create: bool, inputs: Any) -> None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                super().backward_all(roots, gradients, retain, create, inputs)
+            if warns:
+                warnings.warn("a root", DeprecationWarning, stacklevel=2)
 
-class Ten(Planted):
-    """A fault in each of ten operations at once."""
-
-    def call(self, form: str, op: str, args: Any, kwargs: Any) -> Any:
-        if op in TEN:
-            args = (bent(args[0], lambda g: g * (1 + 1e-6)), *args[1:])
-        return self.honest(form, op, args, kwargs)
-
-
-def test_ten_faults_at_once_are_all_found() -> None:
-    report = conformance.check(Ten, examples=6000)
-    assert {f.blamed for f in report.findings} >= set(TEN)
-    assert all(len(f.operations) <= 3 for f in report.findings)
+    steps = (Apply("sin", (Ref(0),), (1,)), Backward((1,), (array([1.0]),), create_graph=not warns, retain_graph=True))
+    program = Program((Leaf(0, array([0.5])),), steps, (1,))
+    bench = Bench(Other(), load("torch"))
+    for _ in range(2):
+        found = bench.mismatch(program)
+        assert found is not None
+        assert (found.kind, found.difference.what) == ("warning", "warnings (by step)")
+        assert found.difference.actual == ("((1, 'DeprecationWarning'),)" if warns else "()")
+    assert not torch.is_warn_always_enabled()
 
 
 def test_an_engine_is_asked_for_what_it_claims() -> None:

@@ -17,6 +17,7 @@ counted as unsupported, never as a pass. Any other exception is observed as the 
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -146,6 +147,10 @@ class Engine(ABC):
     def flags(self, value: Any) -> tuple[bool, bool] | None:
         """(requires_grad, is_leaf) of a value; None when the engine has no such idea."""
         return None
+
+    def every_warning(self) -> AbstractContextManager[object]:
+        """Within it, what the engine warns of once in a process is warned of each time: else no run is like another."""
+        return contextlib.nullcontext()
 
     def look(self, value: Any) -> tuple[str, int, bool | None] | None:
         """As torch has them: name of a value's grad_fn ("" without), its version, and whether it is contiguous (None

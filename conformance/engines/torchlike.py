@@ -180,10 +180,27 @@ class TorchLike(Engine):
     def flags(self, value: Any) -> tuple[bool, bool]:  # noqa: D102
         return value.requires_grad, value.is_leaf
 
+    def every_warning(self) -> AbstractContextManager[object]:  # noqa: D102
+        return _EveryWarning(self._module)
+
     def look(self, value: Any) -> tuple[str, int, bool | None]:  # noqa: D102
         node = value.grad_fn
         contiguous = value.is_contiguous() if value._is_view() else None
         return "" if node is None else node.name(), value._version, contiguous
+
+
+class _EveryWarning:
+    """A mode of torch's own, switched on."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def __enter__(self) -> None:
+        self._before = self._module.is_warn_always_enabled()
+        self._module.set_warn_always(True)
+
+    def __exit__(self, *_: object) -> None:
+        self._module.set_warn_always(self._before)
 
 
 class Torch(TorchLike):

@@ -6,7 +6,7 @@ So a formula that no program checks cannot exist: what none uses, or none notice
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -104,10 +104,10 @@ class Trace:
                     self.used.setdefault(key, []).append(index)
 
 
-def attempts(bureau: Bureau) -> Iterator[Tried]:
-    """What the suite makes of each changed formula; of one that no program uses, nothing comes."""
+def attempts(bureau: Bureau, among: Iterable[tuple[str, str]] | None = None) -> Iterator[Tried]:
+    """What the suite makes of each changed formula (or of those given); of one that no program uses, nothing comes."""
     trace = Trace(bureau.engine, bureau.corpus)
-    for key in formulas():
+    for key in formulas() if among is None else among:
         for kind, change in CHANGES.items() if key in trace.used else ():
             yield _attempt(bureau, key, kind, change, trace.used[key])
 

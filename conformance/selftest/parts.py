@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -738,6 +739,30 @@ def _numbered(engine: Any) -> Methods:
         return name.replace("Backward0", "Backward"), version, contiguous
 
     return {"look": look}
+
+
+@_part("nothing is warned of", "warnings")
+def _hushed(engine: Any) -> Methods:
+    def hushed(honest: Callable[..., Any]) -> Callable[..., Any]:
+        def method(*given: Any) -> Any:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return honest(*given)
+
+        return method
+
+    return {name: hushed(getattr(engine, name)) for name in ("call", "backward_all", "grad")}
+
+
+@_part("whatever is called is deprecated", "warnings")
+def _deprecated(engine: Any) -> Methods:
+    honest = engine.call
+
+    def call(form: str, op: str, *given: Any) -> Any:
+        warnings.warn(f"{op} is deprecated", stacklevel=2)
+        return honest(form, op, *given)
+
+    return {"call": call}
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------

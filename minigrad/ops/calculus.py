@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import operator
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from minigrad._declare import composite
 from minigrad._dims import wrap_dim, wrap_dims
 from minigrad._op import RECORDED
 from minigrad._tensor import Tensor, make
+from minigrad._warning import warn
 from minigrad.ops._checks import kind
 from minigrad.ops._scalar import over, times
 
@@ -228,9 +228,8 @@ def cov(self: Any, *, correction: int = 1, fweights: Any = None, aweights: Any =
     if aweights is not None and correction:
         norm = total - correction * (weights * aweights).sum() / total
     if norm <= 0:
-        warnings.warn(
-            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.",
-            stacklevel=2,
+        warn(
+            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations."
         )
         norm = make(np.zeros((), np.int64), None)
     values = values - center.unsqueeze(1)

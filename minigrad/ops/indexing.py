@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +16,7 @@ from minigrad._layout import copied, copied_with_gaps, laid_as
 from minigrad._op import OPS, RAW, Array, ArrayOrNumber, Size
 from minigrad._tensor import Tensor, make
 from minigrad._text import type_name
+from minigrad._warning import warn
 from minigrad.ops._checks import fitted, kind, real_node, refuse_kinds
 from minigrad.ops.conversion import cast_array, fitted_to_store
 from minigrad.ops.shape import alias, at, broadcast, expand, internal, linear, select, slice_, unsqueeze, view
@@ -193,7 +193,7 @@ def _parts(key: Any) -> tuple[Any, ...]:
         and len(key) < 32
         and any(isinstance(each, (Tensor, np.ndarray, list, tuple, slice, str, type(None), type(...))) for each in key)
     ):
-        _warn(
+        warn(
             "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch"
             " 2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index,"
             " x[torch.tensor(seq)], which will result either in an error or a different result"
@@ -255,7 +255,7 @@ def _as_places(array: Array) -> Array:
     """An array of indices, or a mask; IndexError for other types."""
     if array.dtype == np.uint8:
         if array.ndim:
-            _warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.")
+            warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.")
         return np.asarray(array != 0)
     if array.dtype not in _INDEX_TYPES:
         raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
@@ -263,10 +263,6 @@ def _as_places(array: Array) -> Array:
 
 
 _INDEX_TYPES: Final = (np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.bool_))
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, UserWarning, stacklevel=5)
 
 
 def _size(tensor: Tensor, dim: int) -> int:
@@ -660,12 +656,10 @@ def _scatter(name: str, put: Any) -> Any:
         if reduce not in ("add", "multiply"):
             raise RuntimeError("reduce argument must be either add or multiply.")
         if isinstance(src, Tensor):
-            warnings.warn(
+            warn(
                 "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a future"
                 " PyTorch"
-                " release. Use torch.scatter_reduce instead for more reduction options.",
-                UserWarning,
-                stacklevel=2,
+                " release. Use torch.scatter_reduce instead for more reduction options."
             )
         else:
             src = make(np.full(index._data.shape, fitted(src, self._data.dtype)), None)

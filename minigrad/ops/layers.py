@@ -13,6 +13,7 @@ from minigrad._dims import wrap_dim
 from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor, make
+from minigrad._warning import warn
 from minigrad.ops._checks import kind, refuse_kinds
 from minigrad.ops._scalar import times
 from minigrad.ops.shape import internal
@@ -396,6 +397,33 @@ def scaled_dot_product_attention(
 # ---- dropout ---------------------------------------------------------------------------------------------------------
 
 
+def _check_channels(name: str, ndim: int) -> None:
+    """What torch says of inputs that are not (N, C, ...) or (C, ...) with as many more dimensions as the name has."""
+    spatial = int(name[-2])
+    if ndim in (spatial + 1, spatial + 2) and (name, ndim) != ("dropout2d", 3):
+        return
+    purpose = (
+        f"Note that {name} exists to provide channel-wise dropout on inputs with {spatial} spatial"
+        f" dimension{'s' * (spatial > 1)}, a channel dimension, and an optional batch dimension (i.e. {spatial + 1}D or"
+        f" {spatial + 2}D inputs)."
+    )
+    if name == "dropout1d":
+        raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {ndim}D input. {purpose}")
+    if (name, ndim) == ("dropout2d", 3):
+        text = (
+            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired"
+            " - input is interpreted as shape (N, C, L), where C is the channel dim. This behavior will change in a"
+            " future release to interpret the input as one without a batch dimension, i.e. shape (C, H, W). To maintain"
+            " the 1D channel-wise dropout behavior, please switch to using dropout1d instead."
+        )
+    else:
+        text = (
+            f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in an error in a future"
+            f" release. To retain the behavior and silence this warning, please use dropout instead. {purpose}"
+        )
+    warn(text)
+
+
 def _dropout(name: str, features: bool, batched: int | None = None) -> Callable[..., Tensor]:
     """`batched` is the number of dimensions of a batch; what has another is a batch of one, as in torch."""
 
@@ -407,12 +435,8 @@ def _dropout(name: str, features: bool, batched: int | None = None) -> Callable[
         """
         if p < 0.0 or p > 1.0:
             raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-        if name == "dropout1d" and input.ndim not in (2, 3):
-            raise RuntimeError(
-                f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input. Note that dropout1d exists to"
-                " provide channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, and an optional"
-                " batch dimension (i.e. 2D or 3D inputs)."
-            )
+        if features:
+            _check_channels(name, input.ndim)
         if batched is None or input.ndim == batched:
             return dropped(input, p, training, inplace)
         result = dropped(input.unsqueeze_(0) if inplace else input.unsqueeze(0), p, training, inplace)
@@ -421,12 +445,16 @@ def _dropout(name: str, features: bool, batched: int | None = None) -> Callable[
     def dropped(input: Tensor, p: float, training: bool, inplace: bool) -> Tensor:
         if not training or p == 0 or not input.numel():
             return input
+        if p == 1:
+            nothing = make(np.zeros((), input._data.dtype), None)
+            return input.mul_(nothing) if inplace else input * nothing
+        if features and input.ndim < 2:
+            raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
         shape = (*input.shape[:2], *(1,) * (input.ndim - 2)) if features else tuple(input.shape)
         from minigrad._random import default_generator  # which is made of operations itself
 
-        kept: Any = default_generator.doubles(math.prod(shape)).reshape(shape) < 1 - p
-        kept = np.zeros((), bool) if p == 1 else kept  # as in torch
-        factors = make(np.where(kept, 1 / (1 - p) if p < 1 else 0, 0).astype(input._data.dtype), None)
+        kept = default_generator.doubles(math.prod(shape)).reshape(shape) < 1 - p
+        factors = make(np.where(kept, 1 / (1 - p), 0).astype(input._data.dtype), None)
         return input.mul_(factors) if inplace else input * factors
 
     return dropout

@@ -249,7 +249,17 @@ def _check_operands(name: str, B: Array, A: Array) -> None:
     m.broadcast_batches(B.shape[:-2], A.shape[:-2])
 
 
+def _deprecated_triangular() -> None:
+    warn_once(
+        "torch.triangular_solve is deprecated in favor of torch.linalg.solve_triangularand will be removed in a future"
+        " PyTorch release.\ntorch.linalg.solve_triangular has its arguments reversed and does not return a copy of one"
+        " of the inputs.\nX = torch.triangular_solve(B, A).solution\nshould be replaced with\n"
+        "X = torch.linalg.solve_triangular(A, B)."
+    )
+
+
 def _old_triangular(xp: Any, given: Any, A: Any, upper: bool, transpose: bool, unitriangular: bool) -> Any:
+    _deprecated_triangular()  # torch's own formula calls it
     matrix = xp.conj(A) if transpose else adjoint(xp, A)
     return _triangular(xp, matrix, given[0], upper == transpose, True, unitriangular)
 
@@ -273,12 +283,7 @@ def triangular_solve(
 ) -> tuple[Array, Array]:
     """The X of A X = self for a triangular A (of its transpose, if asked), and a copy of A."""
     _check_operands("triangular_solve", self, A)
-    warn_once(
-        "torch.triangular_solve is deprecated in favor of torch.linalg.solve_triangularand will be removed in a future"
-        " PyTorch release.\ntorch.linalg.solve_triangular has its arguments reversed and does not return a copy of one"
-        " of the inputs.\nX = torch.triangular_solve(B, A).solution\nshould be replaced with\n"
-        "X = torch.linalg.solve_triangular(A, B)."
-    )
+    _deprecated_triangular()
     found = m.substitute(A.mT if transpose else A, self, upper != transpose, unitriangular)
     return m.by_columns(found), np.broadcast_to(m.by_columns(A), (*found.shape[:-2], *A.shape[-2:]))
 

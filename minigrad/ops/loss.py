@@ -7,7 +7,6 @@ slopes are formulas, so that they can be differentiated again. The others are co
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -20,6 +19,7 @@ from minigrad._modes import no_grad
 from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor, make
+from minigrad._warning import warn
 from minigrad.ops._checks import expect_same_kind, kind, refuse_grad, refuse_kinds
 from minigrad.ops._scalar import minus, plus, times
 from minigrad.ops.shape import internal
@@ -27,7 +27,6 @@ from minigrad.ops.shape import internal
 Old = bool | None  # an argument that torch takes for older programs
 NAMES = ("none", "mean", "sum")
 NONE, MEAN, SUM = range(3)
-CALLER = 3  # how far up the user's call is, for warnings: past the loss, and what publishes it
 LEAST = float(np.float32(1e-12))  # torch's guard of divisions: a number in single precision
 
 # ---- reductions ------------------------------------------------------------------------------------------------------
@@ -35,7 +34,7 @@ LEAST = float(np.float32(1e-12))  # torch's guard of divisions: a number in sing
 
 def _number(reduction: str) -> int:
     if reduction == "elementwise_mean":
-        _warn("reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.")
+        warn("reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.")
         return MEAN
     if reduction not in NAMES:
         raise ValueError(f"{reduction} is not a valid value for reduction")
@@ -47,12 +46,8 @@ def _legacy(size_average: Old, reduce: Old, reduction: str) -> str:
     if size_average is None and reduce is None:
         return reduction
     found = "none" if reduce is False else "sum" if size_average is False else "mean"
-    _warn(f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.")
+    warn(f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.")
     return found
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, stacklevel=CALLER + 2)
 
 
 def _reduced(losses: Array, reduction: int) -> Array:
@@ -75,7 +70,7 @@ def _reduce(losses: Tensor, reduction: int) -> Tensor:
 
 def _warn_size(input: Tensor, target: Tensor) -> None:
     if target.shape != input.shape:
-        _warn(
+        warn(
             f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will"
             " likely lead to incorrect results due to broadcasting. Please ensure they have the same size."
         )
@@ -518,11 +513,10 @@ def kl_div(input: Tensor, target: Tensor, size_average: Old = None, reduce: Old 
     if size_average is not None or reduce is not None:
         reduction = _legacy(size_average, reduce, reduction)
     elif reduction == "mean":
-        warnings.warn(
+        warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides"
             " only by the batch size, and aligns with the KL div math definition.'mean' will be changed to behave the"
-            " same as 'batchmean' in the next major release.",
-            stacklevel=CALLER,
+            " same as 'batchmean' in the next major release."
         )
     number = SUM if reduction == "batchmean" else _number(reduction)
     for kinds, named in (("biu", "Integral"), ("c", "Complex")):

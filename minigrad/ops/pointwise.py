@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from minigrad._dtype import result_type
 from minigrad._layout import copied
 from minigrad._op import OPS, RAW, Array, ArrayAsIs, ArrayOrNumber, is_number
 from minigrad._tensor import Tensor
+from minigrad._warning import warn
 from minigrad.ops import shape  # noqa: F401  (declares conj)
 from minigrad.ops._checks import fitted, kind, real_node, refuse_kinds
 from minigrad.ops._where import where as select
@@ -410,10 +410,9 @@ def choose(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber) -> A
         if condition.dtype != np.uint8:
             name = kind(condition)
             raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {name}")
-        warnings.warn(
+        warn(
             "where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future"
-            " version of PyTorch. Use a boolean condition instead.",
-            stacklevel=2,
+            " version of PyTorch. Use a boolean condition instead."
         )
         condition = condition != 0
     return select(condition, self, other)

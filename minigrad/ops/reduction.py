@@ -19,6 +19,7 @@ from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim, wrap_dims
 from minigrad._op import RECORDED, Array, Dims, Size
 from minigrad._tensor import Tensor, make
+from minigrad._warning import warn
 from minigrad.ops._checks import kind as type_of
 from minigrad.ops._checks import not_implemented, refuse_kinds
 
@@ -363,10 +364,9 @@ def _moments(self: Array, dim: Dims, correction: float | None, keepdim: bool, fu
     squares = apart * apart if apart.dtype.kind == "f" else apart.real**2 + apart.imag**2
     correction = 1 if correction is None else correction
     if size - correction <= 0:
-        warnings.warn(
+        warn(
             f"{function}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor"
-            " (input numel divided by output numel).",
-            stacklevel=2,
+            " (input numel divided by output numel)."
         )
     variance = add_of(squares, axis=axis, keepdims=keepdim) / np.float64(max(size - correction, 0))
     if "mean" in function and wide.dtype.kind == "f" and size:

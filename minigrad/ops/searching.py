@@ -9,6 +9,7 @@ import numpy as np
 from minigrad import _dtype
 from minigrad._declare import composite
 from minigrad._tensor import Tensor, make
+from minigrad._warning import warn_once
 
 
 def _found(data: Any, dtype: Any = None) -> Tensor:
@@ -60,32 +61,84 @@ def histc(self: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tens
     return _found(np.histogram(data, bins, (low, high))[0], data.dtype)
 
 
-@composite(method=False)
-def searchsorted(
-    sorted_sequence: Tensor, input: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None
-) -> Tensor:
-    """The places in each ascending row of `sorted_sequence` where values would keep it ascending: the first of them,
-    or the last with `right`."""
-    rows, values = sorted_sequence._data, _data(input)
-    where: Literal["left", "right"] = "right" if right or side == "right" else "left"
-    if rows.ndim == 1:
-        return _found(np.searchsorted(rows, values, where), np.int32 if out_int32 else np.int64)
-    if rows.shape[:-1] != values.shape[:-1]:
+def _searched(name: str, sequence: Any, values: Any, sorter: Any, right: bool, side: str | None) -> None:
+    """Refuse what torch refuses to search, and warn of what it copies first."""
+    if side not in (None, "left", "right"):
+        raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
+    if side == "left" and right:
+        raise RuntimeError(
+            "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True"
+        )
+    if name == "bucketize" and sequence.ndim != 1:
+        raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({sequence.ndim})")
+    if sequence.ndim == 0:
+        raise RuntimeError(
+            "torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension"
+        )
+    if sequence.ndim > 1 and values.ndim == 0:
+        raise RuntimeError(
+            "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, but we got"
+            f" boundaries tensor dim({sequence.ndim}) and input value's dim(0) numel(1)"
+        )
+    if sequence.ndim > 1 and sequence.shape[:-1] != values.shape[:-1]:
         raise RuntimeError(
             "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries"
-            f" tensor and input value tensor must match, but we got boundaries tensor {list(rows.shape)} and input"
+            f" tensor and input value tensor must match, but we got boundaries tensor {list(sequence.shape)} and input"
             f" value tensor {list(values.shape)}"
         )
+    if sorter is not None:
+        if sorter.shape != sequence.shape:
+            raise RuntimeError(
+                "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor"
+                f" {list(sequence.shape)}and got sorter tensor {list(sorter.shape)}"
+            )
+        if sorter.dtype != np.int64:
+            kind = _dtype.from_numpy(sorter.dtype).legacy_name
+            raise RuntimeError(f"torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {kind}")
+        if sorter.size and not 0 <= sorter.min() <= sorter.max() < sequence.shape[-1]:
+            raise RuntimeError("torch.searchsorted(): sorter index out of range")
+    for what, data in (("input value", values), ("boundary", sequence), ("sorter", sorter)):
+        if data is not None and not data.flags.c_contiguous:
+            warn_once(
+                f"torch.searchsorted(): {what} tensor is non-contiguous, this will lower the performance due to extra"
+                f" data copy when converting non-contiguous tensor to contiguous, please use contiguous {what} tensor"
+                " if possible. This message will only appear once per program."
+            )
+
+
+def _places(
+    name: str, sequence: Tensor, input: Any, sorter: Tensor | None, out_int32: bool, right: bool, side: str | None
+) -> Tensor:
+    rows, values, order = sequence._data, _data(input), None if sorter is None else sorter._data
+    _searched(name, rows, values, order, right, side)
+    where: Literal["left", "right"] = "right" if right or side == "right" else "left"
+    if rows.ndim == 1:
+        return _found(np.searchsorted(rows, values, where, order), np.int32 if out_int32 else np.int64)
     found = np.empty(values.shape, np.int32 if out_int32 else np.int64)
     for place in np.ndindex(rows.shape[:-1]):
-        found[place] = np.searchsorted(rows[place], values[place], where)
+        found[place] = np.searchsorted(rows[place], values[place], where, None if order is None else order[place])
     return _found(found)
+
+
+@composite(method=False)
+def searchsorted(
+    sorted_sequence: Tensor,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Tensor | None = None,
+) -> Tensor:
+    """The places in each ascending row of `sorted_sequence` (or of what `sorter` makes ascending) where values would
+    keep it ascending: the first of them, or the last with `right`."""
+    return _places("searchsorted", sorted_sequence, input, sorter, out_int32, right, side)
 
 
 @composite(method=False)
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """The number of the bucket between `boundaries` that each value falls in."""
-    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
+    return _places("bucketize", boundaries, input, None, out_int32, right, None)
 
 
 @composite
