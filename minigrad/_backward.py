@@ -20,10 +20,12 @@ from minigrad._device import contiguous_format
 from minigrad._dims import broadcast_error, repeated_dims
 from minigrad._dtype import from_numpy
 from minigrad._graph import AccumulateGrad, Edge, Hooks, Meta, Node, Output
+from minigrad._layout import empty_like, obeys
 from minigrad._modes import state
 from minigrad._op import RAW, RECORDED
 from minigrad._tensor import Tensor, infer, make
 from minigrad._views import dense
+from minigrad._warning import warn_once
 
 
 class Arrays:
@@ -401,25 +403,26 @@ class _Pass:
         """Add to a leaf's `.grad`, or make it."""
         old, data = leaf.grad, leaf.data
         if self.recording and old is None:
-            new = make(np.empty_like(data), None) if dense(data) else None
+            new = make(empty_like(data), None) if dense(data) else None
             leaf.grad = grad.clone(memory_format=contiguous_format) if new is None else new.copy_(grad)
         elif self.recording:
             leaf.grad = old + grad
+            _check_layout(leaf.grad._data, data)
         elif old is not None:
             array = old.materialize()
             if array.shape != grad.shape:  # the leaf's data were replaced by others since
                 raise broadcast_error(array.shape, grad.shape)
             np.add(array, grad, array)
+            _check_layout(array, data)
             if not old._inference:
                 old._cell[0] += 1
         else:
             # Taken as it is when nobody else holds it: the references are two frames' and the argument's.
             taken = type(grad) is np.ndarray and sys.getrefcount(grad) <= 3 and _alone(grad)
-            filled = dense(data)
-            if taken and (grad.strides == data.strides if filled else grad.flags.c_contiguous):
+            if taken and obeys(grad, data):
                 leaf.grad = make(grad, None)
-            elif filled:
-                kept = np.empty_like(data, dtype=grad.dtype)
+            elif dense(data):
+                kept = empty_like(data)
                 kept[...] = grad
                 leaf.grad = make(kept, None)
                 leaf.grad._writes = [1]  # torch copies into a new tensor, which counts as a write
@@ -515,6 +518,17 @@ def _alone(grad: np.ndarray[Any, Any]) -> bool:
         and sys.getrefcount(base) <= 3  # the view's, this frame's and the argument's
         and grad.flags.writeable
     )
+
+
+def _check_layout(grad: np.ndarray[Any, Any], data: np.ndarray[Any, Any]) -> None:
+    if not obeys(grad, data):
+        (sizes, strides), (own_sizes, own_strides) = [
+            (list(each.shape), [stride // each.itemsize for stride in each.strides]) for each in (grad, data)
+        ]
+        warn_once(
+            "grad and param do not obey the gradient layout contract. This is not an error, but may impair performance."
+            f"\ngrad.sizes() = {sizes}, strides() = {strides}\nparam.sizes() = {own_sizes}, strides() = {own_strides}"
+        )
 
 
 def _directly(function: Callable[..., Any], *args: Any) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minigrad._op import Array
-from minigrad._views import extent
+from minigrad._views import dense, extent
 
 
 def copied(self: Array) -> Array:
@@ -27,6 +27,26 @@ def copied_with_gaps(self: Array) -> Array:
     copy: Array = np.ndarray(self.shape, self.dtype, np.zeros(extent(self), np.uint8), 0, self.strides)
     copy[...] = self
     return copy
+
+
+def empty_like(self: Array) -> Array:
+    """An array with the strides of one without gaps: also those of dimensions of 1, for which numpy has its own."""
+    if 0 not in self.strides:
+        return np.empty_like(self)
+    return np.ndarray(self.shape, self.dtype, np.empty(extent(self), np.uint8), 0, self.strides)
+
+
+def obeys(grad: Array, data: Array) -> bool:
+    """Whether a leaf's gradient lies in memory as the leaf (or, where that has gaps, without gaps in C order).
+
+    Torch's `obeys_layout_contract`, to which dimensions of 1 say nothing unless their stride in the gradient is 0.
+    """
+    if data.flags.forc and grad.strides == data.strides and 0 not in grad.strides:
+        return True
+    if not dense(data):
+        return grad.flags.c_contiguous
+    pairs = zip(grad.strides, data.strides, grad.shape, strict=False)  # the data may be others since
+    return all(own != 0 and (size == 1 or own == wanted) for own, wanted, size in pairs)
 
 
 def laid_as(found: Array, *operands: Array) -> Array:

@@ -18,6 +18,7 @@ from minigrad._declare import composite, op
 from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor
+from minigrad._warning import warn_once
 from minigrad.ops._checks import kind, refuse_grad, refuse_kinds
 from minigrad.ops._scalar import plus
 from minigrad.ops._spatial import Ints
@@ -324,6 +325,11 @@ def rms_norm(
     """
     wanted = _trailing(input, normalized_shape, "")
     _check_shape("weight", weight, wanted)
+    if weight is not None and weight.dtype is not input.dtype and not input.is_complex():
+        warn_once(
+            f"Mismatch dtype between input and weight: input dtype = {input.dtype.cpp_name}, weight dtype ="
+            f" {weight.dtype.cpp_name}, Cannot dispatch to fused implementation."
+        )
     refuse_kinds("rms_norm", input, "biu")
     x = input.to(_dtype.float32) if kind(input) == "Half" else input
     if eps is None:
