@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigrad._apply import store_out
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim
 from minigrad._op import RAW, Array
@@ -23,8 +24,14 @@ from minigrad.ops.shape import linear as linear_op
 
 
 @composite(name="nn.functional.linear", method=False)
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None) -> Tensor:
     """input @ weight.T + bias, over the last dimension."""
+    if out is not None:
+        result = linear(input, weight, bias)
+        given = [each for each in (input, weight, bias) if each is not None]
+        if input.ndim > 1 or weight.ndim == 1:
+            return store_out("linear", out, result, given)
+        return store_out("linear", out, result.unsqueeze(0), given).squeeze_(0)  # torch makes a batch of one
     if input.ndim == 0 or weight.ndim == 0:
         raise RuntimeError(
             f"both arguments to linear need to be at least 1D, but they are {input.ndim}D and {weight.ndim}D"
