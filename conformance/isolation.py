@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import pickle
 import queue
 import signal
 import sys
@@ -22,6 +23,7 @@ from functools import lru_cache
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import msgspec
@@ -215,15 +217,16 @@ class Worker:
 
     def _start(self) -> Connection:
         if self._connection is None:
-            with _may_have_children():
+            with _may_have_children(), _without_main(self._settings):
                 context = _context()
                 self._journal.clear()
-                self._connection, theirs = context.Pipe()
+                ours, theirs = context.Pipe()
                 # mypy: a context's Process is an attribute that only concrete contexts declare
-                self._process = context.Process(  # type: ignore[attr-defined]
+                process = context.Process(  # type: ignore[attr-defined]
                     target=_serve, args=(theirs, self._path, self._settings), daemon=True
                 )
-                self._process.start()
+                process.start()
+                self._process, self._connection = process, ours
                 theirs.close()
         return self._connection
 
@@ -356,6 +359,27 @@ def _may_have_children() -> Iterator[None]:
         yield
     finally:
         process.daemon = True
+
+
+_starting = threading.Lock()
+
+
+@contextlib.contextmanager
+def _without_main(settings: Settings) -> Iterator[None]:
+    """Let a process start without running the user's script again, unless the engine is made there.
+
+    So a script needs no `if __name__ == "__main__"`, and may come from standard input; and a start takes less time.
+    """
+    if b"__main__" in pickle.dumps(settings):
+        yield
+        return
+    with _starting:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")  # neither a file nor a spec: nothing to prepare
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 class Pool:

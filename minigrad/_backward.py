@@ -422,7 +422,7 @@ class _Pass:
             if taken and obeys(grad, data):
                 leaf.grad = make(grad, None)
             elif dense(data):
-                kept = empty_like(data)
+                kept = empty_like(data, grad.dtype)
                 kept[...] = grad
                 leaf.grad = make(kept, None)
                 leaf.grad._writes = [1]  # torch copies into a new tensor, which counts as a write

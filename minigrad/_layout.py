@@ -8,6 +8,7 @@ decide. And where operands lie in different orders, numpy's result lies in C ord
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +30,14 @@ def copied_with_gaps(self: Array) -> Array:
     return copy
 
 
-def empty_like(self: Array) -> Array:
-    """An array with the strides of one without gaps: also those of dimensions of 1, for which numpy has its own."""
+def empty_like(self: Array, dtype: np.dtype[Any] | None = None) -> Array:
+    """An array with the strides of one without gaps: also where they are 0, for which numpy's has its own."""
     if 0 not in self.strides:
-        return np.empty_like(self)
-    return np.ndarray(self.shape, self.dtype, np.empty(extent(self), np.uint8), 0, self.strides)
+        return np.empty_like(self, dtype)
+    made = np.empty(extent(self) // self.itemsize, dtype or self.dtype)
+    return np.lib.stride_tricks.as_strided(
+        made, self.shape, [stride // self.itemsize * made.itemsize for stride in self.strides]
+    )
 
 
 def obeys(grad: Array, data: Array) -> bool:

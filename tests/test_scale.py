@@ -208,6 +208,12 @@ def test_memory_stays_level_over_many_programs() -> None:
     assert seen[-1][2] - early < 14 << 20
 
 
+def test_a_script_needs_no_guard_and_may_come_from_standard_input() -> None:
+    code = f"import conformance\nprint(conformance.check({MICRO!r}, examples=8, jobs=1).results.statistics.programs)"
+    done = subprocess.run([sys.executable, "-"], check=False, input=code, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.returncode) == ("8\n", 0), done.stderr
+
+
 def test_a_killed_worker_loses_nothing(whole: Results) -> None:
     pool = isolation.Pool(isolation.Settings(engine=MICRO))
     crew = executors.Crew(ThreadPoolExecutor(2), pool.perform, 4, 2)
