@@ -1,8 +1,9 @@
 """minigrad: torch's autograd on numpy. `import minigrad as torch` runs torch code."""
 
 from math import e, inf, nan, pi
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from minigrad import _operators, _queries, _storage, autograd, func, linalg, nn, random, special, utils
+from minigrad import _lazy, _operators, _queries, _storage, autograd, utils
 from minigrad import ops as _ops
 from minigrad._creation import TYPED as _TYPED
 from minigrad._creation import (
@@ -120,8 +121,15 @@ from minigrad._settings import (
 )
 from minigrad._tensor import Tensor
 from minigrad._tensor_str import Size, set_printoptions
-from minigrad.func import vmap
-from minigrad.utils import checkpoint as _checkpoint
+
+if _TYPE_CHECKING:
+    from minigrad import func, linalg, nn, random, return_types, special
+    from minigrad.func import vmap
+else:
+    _MODULES = ("func", "linalg", "nn", "random", "return_types", "special")
+    __getattr__, __dir__ = _lazy.attributes(
+        __name__, {"vmap": "minigrad.func", **{each: f"minigrad.{each}" for each in _MODULES}}
+    )
 
 newaxis = None
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 
-class Trace(NamedTuple):
+class Trace:
     """The stack of a forward call, and the node in whose backward it was made (under create_graph)."""
 
-    lines: list[str]
-    parent: Any
+    def __init__(self, lines: list[str], parent: Any) -> None:
+        self.lines, self.parent = lines, parent
 
 
 def capture(parent: Any) -> Trace:

@@ -16,29 +16,41 @@ import numpy as np
 from minigrad._op import ALIASES, Op
 from minigrad._text import type_name
 
-_POSITION: Final = re.compile(r"\(position (\d+)\)")
-_MISSING: Final = re.compile(r"(\w+)\(\) missing (\d+) required positional arguments?: (.*)")
-_TAKES: Final = re.compile(r"(\w+)\(\) takes (\d+) positional arguments? but (\d+) were given")
+# Patterns, which `re` compiles when they are first needed.
+_POSITION: Final = r"\(position (\d+)\)"
+_MISSING: Final = r"(\w+)\(\) missing (\d+) required positional arguments?: (.*)"
+_TAKES: Final = r"(\w+)\(\) takes (\d+) positional arguments? but (\d+) were given"
 
 
 def as_method(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
     """The function as a method, whose TypeErrors count arguments without the tensor; `name`: another for its errors."""
 
-    @functools.wraps(function)
     def method(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except TypeError as error:
-            if error.args and isinstance(error.args[0], str):
-                error.args = (_of_method(error.args[0], name), *error.args[1:])
-            raise
+            raise of_method(error, name) from None
 
-    return method
+    return like(method, function)
+
+
+def of_method(error: TypeError, name: str = "") -> TypeError:
+    """A function's error in the words of the method; `name`: another for it."""
+    if error.args and isinstance(error.args[0], str):
+        error.args = (_of_method(error.args[0], name), *error.args[1:])
+    return error
+
+
+def like(made: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """`made` with what describes `function`: `functools.wraps` takes longer, and there are a thousand to import."""
+    made.__name__, made.__qualname__, made.__doc__ = function.__name__, function.__qualname__, function.__doc__
+    made.__wrapped__ = function  # type: ignore[attr-defined]
+    return made
 
 
 def _of_method(text: str, name: str) -> str:
-    text = _POSITION.sub(lambda found: f"(position {int(found[1]) - 1})", text)
-    text = _TAKES.sub(functools.partial(_takes, name), text).replace("got (Tensor, ", "got (")
+    text = re.sub(_POSITION, lambda found: f"(position {int(found[1]) - 1})", text)
+    text = re.sub(_TAKES, functools.partial(_takes, name), text).replace("got (Tensor, ", "got (")
     return name + text[text.index("(") :] if name and text.startswith(name.removesuffix("_") + "(") else text
 
 
@@ -52,7 +64,7 @@ def _takes(name: str, found: re.Match[str]) -> str:
 def explained(name: str, function: Callable[..., Any], args: Sequence[Any], error: Exception) -> Exception:
     """A composition's error in torch's words, if it comes from arguments left out or of another type than declared."""
     types = function.__annotations__
-    missing = _MISSING.fullmatch(str(error))
+    missing = re.fullmatch(_MISSING, str(error))
     names = re.findall(r"'(\w+)'", missing[3]) if missing and missing[1] == function.__name__ else []
     if names:
         listed = ", ".join('"input"' if each == "self" else f'"{each}"' for each in names)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import sys
-import threading
+from _thread import RLock
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from heapq import heappop, heappush, heappushpop
@@ -101,7 +101,7 @@ class Duals(Tensors):
 
 
 _NONE: Final[frozenset[Node]] = frozenset()
-_accumulating: Final = threading.RLock()  # threads may share leaves; what is stored may be differentiated forward
+_accumulating: Final = RLock()  # threads may share leaves; what is stored may be differentiated forward
 
 
 def run(

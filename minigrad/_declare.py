@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, overload
 
 from minigrad._apply import apply, apply_inplace, store_out
-from minigrad._arguments import as_method, bind, explained
+from minigrad._arguments import as_method, bind, explained, like, of_method
 from minigrad._op import ALIASES, OPS, RAW, RECORDED, Formula, Op
 from minigrad._quick import quick_binary, quick_unary
 from minigrad._tensor import Tensor
@@ -171,7 +171,6 @@ def _renaming(made: Callable[..., Any], shown: str) -> Callable[..., Any]:
         return made
     made.__qualname__ = shown  # in Python's own errors
 
-    @functools.wraps(made)
     def function(*args: Any, **kwargs: Any) -> Any:
         if not kwargs:
             try:
@@ -188,7 +187,7 @@ def _renaming(made: Callable[..., Any], shown: str) -> Callable[..., Any]:
         result = made(*args, **renamed)
         return result if out is None else store_out(made.__name__, out, result, [*args, *renamed.values()])
 
-    return function
+    return like(function, made)
 
 
 def method(name: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -210,18 +209,21 @@ def _publish(
     quick: Callable[..., Any] | None,
 ) -> Callable[..., Any]:
     OPS[op.name] = op
-    if "f" in op.kinds and not 0 < len(op.formulas) < len(op.operands):
+    if quick is not None and "f" in op.kinds and not 0 < len(op.formulas) < len(op.operands):
         op.quick = quick
     setattr(RAW, op.name.replace(".", "_"), op.forward)
-    made = _function(op, of_method=False)
-    _expose(op.name, made, method, function, aliases, _function(op, of_method=True))
+    made, bound = _functions(op)
+    _expose(op.name, made, method, function, aliases, bound)
     if inplace:
         written = op if inplace is True else inplace
 
         def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-            return apply_inplace(written, bind(written, (self, *args), kwargs))
+            try:
+                return apply_inplace(written, bind(written, (self, *args), kwargs))
+            except TypeError as error:
+                raise of_method(error, f"{op.shown}_") from None
 
-        _expose_inplace(op.name, as_method(write, f"{op.shown}_"), aliases)
+        _expose_inplace(op.name, write, aliases)
     return made
 
 
@@ -255,27 +257,22 @@ def _expose_inplace(name: str, made: Callable[..., Any], aliases: Sequence[str])
 # ---- functions -------------------------------------------------------------------------------------------------------
 
 
-def _function(op: Op, of_method: bool) -> Callable[..., Any]:
-    """The public function (or method) of an operation: a fast path for what is usual, `bind` and
-    `apply` for the rest."""
-    count = len(op.params)
-    exact = not op.holomorphic and not any(many for _, _, many in op.operands)  # what moves elements casts none
-    tails, place = op.tails(), op.variadic
-    if place is not None and all(each in op.defaults for each in op.params[place + 1 :]):
-        tails = {place + 1: tuple(op.defaults[each] for each in op.params[place + 1 :])}
+def _functions(op: Op) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The public function of an operation, and its method: a fast path for what is usual, `bind` and `apply` for the
+    rest."""
 
-    def general(*args: Any, **kwargs: Any) -> Any:
+    def function(*args: Any, **kwargs: Any) -> Any:
         if not kwargs:
+            place = op.variadic
             if place is not None and len(args) > place and type(args[place]) is int:
                 args = (*args[:place], args[place:])
-            tail = tails.get(len(args))
+            tail = op.tails.get(len(args))
             if tail is not None:
                 return apply(op, args + tail)
-        if (of_method or op.view) and "out" in kwargs:  # as numpy's functions call methods
-            wrong = "axis" if "axis" in kwargs else "out"
-            raise TypeError(f"{op.shown}() got an unexpected keyword argument '{wrong}'")
+        if op.view and "out" in kwargs:
+            raise _no_out(op, kwargs)
         out = kwargs.pop("out", None)
-        if kwargs or len(args) != count or op.keyword_only or op.variadic is not None:
+        if kwargs or len(args) != len(op.params) or op.keyword_only or op.variadic is not None:
             args = bind(op, args, kwargs)  # type: ignore[assignment]
         if out is None:
             return apply(op, args)
@@ -285,13 +282,26 @@ def _function(op: Op, of_method: bool) -> Callable[..., Any]:
                 raise TypeError(f"{op.shown}(): argument 'out' must be tuple of Tensors, not {type_name(out)}")
             made = [store_out(op.name, each, new, args, True) for each, new in zip(out, result, strict=True)]
             return op.returns(*made) if op.returns is not None else tuple(made)
+        exact = not op.holomorphic and not any(many for _, _, many in op.operands)  # what moves elements casts none
         return store_out(op.name, out, result, args, exact)
 
-    if of_method:
-        general = as_method(general)
+    def method(*args: Any, **kwargs: Any) -> Any:
+        if "out" in kwargs:  # as numpy's functions call methods
+            raise _no_out(op, kwargs)
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            raise of_method(error) from None
+
     if op.quick is None:
-        return general
-    return quick_unary(op, op.quick, general) if len(op.operands) == 1 else quick_binary(op, op.quick, general)
+        return function, method
+    quick = quick_unary if len(op.operands) == 1 else quick_binary
+    return quick(op, op.quick, function), quick(op, op.quick, method)
+
+
+def _no_out(op: Op, kwargs: dict[str, Any]) -> TypeError:
+    wrong = "axis" if "axis" in kwargs else "out"
+    return TypeError(f"{op.shown}() got an unexpected keyword argument '{wrong}'")
 
 
 __all__ = ["PUBLIC", "binary", "composite", "method", "op", "unary"]

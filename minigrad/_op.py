@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from types import FunctionType, SimpleNamespace
 from typing import Any, Final, TypeAlias
 
@@ -43,7 +44,7 @@ OPS: Final[dict[str, Op]] = {}  # every declared operation
 Formula: TypeAlias = Callable[..., Any]
 # Other names of parameters.
 ALIASES: Final = {"axis": "dim", "keepdims": "keepdim", "input": "self", "x": "self", "x2": "other"}
-OVERLOAD: Final = re.compile(r"\.(all|dim|correction|Scalar)$")  # what tells apart the operations of one torch name
+OVERLOAD: Final = r"\.(all|dim|correction|Scalar)$"  # what tells apart the operations of one torch name
 NUMBER: Final = (bool, int, float, complex, np.generic)  # what may stand for a tensor among the operands
 
 
@@ -76,59 +77,117 @@ class Op:
         self.elementwise = elementwise
         self.holomorphic = holomorphic
         self.name, self.forward, self.formulas = name, forward, formulas
-        self.shown = OVERLOAD.sub("", name).removeprefix("nn.functional.").replace(".", "_")  # in errors
         self.promote, self.view, self.returns = promote, view, returns
         self.kinds, self.refusal = kinds, refusal
-        if params is None:
-            code = forward.__code__
-            names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-            params = {each: forward.__annotations__[each] for each in names}
-            given = forward.__defaults__ or ()
-            defaults = dict(zip(names[code.co_argcount - len(given) :], given))
-            self.keyword_only = code.co_kwonlyargcount
-            self.defaults: dict[str, Any] = {**defaults, **(forward.__kwdefaults__ or {})}
-        else:
-            self.defaults, self.keyword_only = {}, 0
-        self.params = tuple(params)
-        if self.keyword_only:  # the same function, with all its parameters positional
-            self.forward = FunctionType(
-                code.replace(co_argcount=len(self.params), co_kwonlyargcount=0),
-                forward.__globals__,
-                name,
-                tuple(self.defaults[each] for each in self.params if each in self.defaults),
-                forward.__closure__,
-            )
-        # For `bind`: the defaults (None where there is none), how many parameters come up to the last without one, and
-        # where each name stands.
-        self.tail = tuple(self.defaults.get(each) for each in self.params)
-        self.required = max((i + 1 for i, each in enumerate(self.params) if each not in self.defaults), default=0)
-        self.places_by_name = {each: i for i, each in enumerate(self.params)}
-        for alias, meant in ALIASES.items():
-            if meant in self.places_by_name:
-                self.places_by_name.setdefault(alias, self.places_by_name[meant])
-        self.annotations = annotations = tuple(params.values())
-        self.operands = tuple(
-            (i, 1 << i, kind.startswith("Arrays")) for i, kind in enumerate(annotations) if kind.startswith("Array")
-        )
-        self.promoted = [i for i, kind in enumerate(annotations) if kind.split(" ")[0] in ("Array", "ArrayOrNumber")]
-        self.numbers = {i for i, kind in enumerate(annotations) if kind.startswith("ArrayOrNumber")}
-        self.optional = {i for i, kind in enumerate(annotations) if "None" in kind}
-        self.variadic = next((i for i, kind in enumerate(annotations) if kind.startswith("Size")), None)
-        camel = "".join(part[:1].upper() + part[1:] for part in name.replace(".", "_").split("_"))
-        self.node_name: str | Callable[..., str] = node or f"{camel}Backward0"
-        self.node_asks = () if isinstance(self.node_name, str) else self.places(self.node_name)
+        self.node_given = node
         self.many_outputs = returns is not None
-        self.single = self.operands == ((0, 1, False),) and not (promote or self.many_outputs or self.optional)
-        # Inputs that have an edge: a number has none where it makes another overload, with a node of its own.
-        self.overloads = {i for i in self.numbers if i in self.node_asks}
-        self.differentiable = {i for i, param in enumerate(self.params) if param in formulas}
         self.quick: Callable[..., Any] | None = None  # a faster forward for when only the operands are given
         self.plans: dict[Any, Any] = {}  # how it is recorded, by case: see `_plan`
+        self.defaults: dict[str, Any] = {}
+        self.keyword_only = 0
+        if params is not None:
+            self.params, self.annotations = (*params,), (*params.values(),)
+            return
+        code, types = forward.__code__, forward.__annotations__
+        self.keyword_only = code.co_kwonlyargcount
+        self.params = names = code.co_varnames[: code.co_argcount + self.keyword_only]
+        self.annotations = (*[types[each] for each in names],)
+        if given := forward.__defaults__:
+            self.defaults = dict(zip(names[code.co_argcount - len(given) :], given))
+        if self.keyword_only:  # the same function, with all its parameters positional
+            self.defaults |= forward.__kwdefaults__ or {}
+            self.forward = FunctionType(
+                code.replace(co_argcount=len(names), co_kwonlyargcount=0),
+                forward.__globals__,
+                name,
+                tuple(self.defaults[each] for each in names if each in self.defaults),
+                forward.__closure__,
+            )
 
+    # What follows from the declaration is worked out when it is first asked for: most programs use few operations.
+
+    @cached_property
+    def shown(self) -> str:
+        """The name in errors."""
+        name = self.name
+        return re.sub(OVERLOAD, "", name).removeprefix("nn.functional.").replace(".", "_") if "." in name else name
+
+    @cached_property
+    def node_name(self) -> str | Callable[..., str]:
+        """Torch's name of the node, or what finds it from the arguments at `node_asks`."""
+        camel = "".join(part[:1].upper() + part[1:] for part in self.name.replace(".", "_").split("_"))
+        return self.node_given or f"{camel}Backward0"
+
+    @cached_property
+    def node_asks(self) -> tuple[int, ...]:
+        return () if isinstance(self.node_name, str) else self.places(self.node_name)
+
+    @cached_property
+    def operands(self) -> tuple[tuple[int, int, bool], ...]:
+        """Of each tensor among the parameters its place, its bit in sets of inputs, and whether it is a list."""
+        kinds = enumerate(self.annotations)
+        return tuple((i, 1 << i, kind.startswith("Arrays")) for i, kind in kinds if kind.startswith("Array"))
+
+    @cached_property
+    def promoted(self) -> list[int]:
+        return [i for i, kind in enumerate(self.annotations) if kind.split(" ")[0] in ("Array", "ArrayOrNumber")]
+
+    @cached_property
+    def numbers(self) -> set[int]:
+        """Which may be Python numbers."""
+        return {i for i, kind in enumerate(self.annotations) if kind.startswith("ArrayOrNumber")}
+
+    @cached_property
+    def optional(self) -> set[int]:
+        return {i for i, kind in enumerate(self.annotations) if "None" in kind}
+
+    @cached_property
+    def variadic(self) -> int | None:
+        """Which may be given as separate arguments."""
+        return next((i for i, kind in enumerate(self.annotations) if kind.startswith("Size")), None)
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether there is one tensor, which comes first, nothing to promote, and one output."""
+        return self.operands == ((0, 1, False),) and not (self.promote or self.many_outputs or self.optional)
+
+    @cached_property
+    def overloads(self) -> set[int]:
+        """Inputs that have an edge: a number has none where it makes another overload, with a node of its own."""
+        return {i for i in self.numbers if i in self.node_asks}
+
+    @cached_property
+    def differentiable(self) -> set[int]:
+        return {i for i, param in enumerate(self.params) if param in self.formulas}
+
+    # For `bind`.
+
+    @cached_property
+    def tail(self) -> tuple[Any, ...]:
+        """The defaults, None where there is none."""
+        return tuple(self.defaults.get(each) for each in self.params)
+
+    @cached_property
+    def required(self) -> int:
+        """How many parameters come up to the last without a default."""
+        return max((i + 1 for i, each in enumerate(self.params) if each not in self.defaults), default=0)
+
+    @cached_property
+    def places_by_name(self) -> dict[str, int]:
+        """Where each name stands."""
+        found = {each: i for i, each in enumerate(self.params)}
+        for alias, meant in ALIASES.items():
+            if meant in found:
+                found.setdefault(alias, found[meant])
+        return found
+
+    @cached_property
     def tails(self) -> dict[int, tuple[Any, ...]]:
         """By how many arguments come, all by position: the defaults of the rest. Nothing where `bind` must look."""
         if self.variadic is not None:
-            return {}
+            rest = self.params[self.variadic + 1 :]
+            whole = all(each in self.defaults for each in rest)
+            return {self.variadic + 1: tuple(self.defaults[each] for each in rest)} if whole else {}
         last = len(self.params) - self.keyword_only
         return {count: self.tail[count:] for count in range(max(1, self.required), last + 1)}
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import functools
 import math
 import struct
-import threading
+from _thread import RLock
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Generator:
     def __init__(self, device: Any = "cpu") -> None:
         check_device(device)
         self.device = CPU
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self.manual_seed(67280421310721)  # torch's default seed
 
     def manual_seed(self, seed: Any) -> Generator:
@@ -357,13 +357,11 @@ def multinomial(self: Tensor, num_samples: int, replacement: bool = False, *, ge
 # ---- methods that fill -----------------------------------------------------------------------------------------------
 
 
-class _Wanted(NamedTuple):
+class _Wanted:
     """What is to be filled: shape and type, number of elements, and whether they lie in C order."""
 
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    size: int
-    contiguous: bool
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], size: int, contiguous: bool) -> None:
+        self.shape, self.dtype, self.size, self.contiguous = shape, dtype, size, contiguous
 
 
 def _filling(name: str, node: str, parameters: dict[str, Any], check: Any, draw: Callable[..., Any]) -> None:

@@ -7,7 +7,6 @@ tensor does not require grad.
 
 from __future__ import annotations
 
-import copy
 import math
 import sys
 import warnings
@@ -616,6 +615,8 @@ class Tensor:
         memo[id(self)] = result
         if self.grad is not None:
             result.grad = self.grad.__deepcopy__(memo)
+        import copy
+
         result.__dict__.update(copy.deepcopy(self._attributes(), memo))
         result._cell[0] += 1  # torch makes it empty first and then gives it its memory
         return result

@@ -9,10 +9,11 @@ import math
 import warnings
 from collections.abc import Sequence
 from operator import index
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from minigrad import _lazy
 from minigrad._backward import run
 from minigrad._declare import PUBLIC
 from minigrad._dtype import from_numpy
@@ -30,8 +31,7 @@ from minigrad._tensor_str import Size
 from minigrad._text import type_name
 from minigrad._views import edge_of
 from minigrad._warning import warn_once
-from minigrad.autograd import anomaly_mode, function, grad_mode, graph
-from minigrad.autograd.function import Function
+from minigrad.autograd import anomaly_mode, grad_mode, graph
 from minigrad.autograd.grad_mode import set_multithreading_enabled
 from minigrad.autograd.variable import Variable
 
@@ -56,6 +56,15 @@ __all__ = [
     "set_grad_enabled",
     "set_multithreading_enabled",
 ]
+
+if TYPE_CHECKING:
+    from minigrad.autograd import forward_ad, function, functional
+    from minigrad.autograd.function import Function
+else:
+    __getattr__, __dir__ = _lazy.attributes(__name__, {
+        "Function": "minigrad.autograd.function",
+        **{each: f"minigrad.autograd.{each}" for each in ("forward_ad", "function", "functional")},
+    })  # fmt: skip
 
 Tensors: TypeAlias = "Tensor | Sequence[Tensor]"
 
@@ -298,5 +307,4 @@ _backward_method.__name__, _backward_method.__qualname__ = "backward", "Tensor.b
 setattr(Tensor, "backward", _backward_method)  # noqa: B010  (here, since tensors know nothing of passes)
 
 
-from minigrad.autograd import forward_ad, functional  # noqa: E402  (it uses grad)
-from minigrad.autograd.gradcheck import gradcheck, gradgradcheck  # noqa: E402
+from minigrad.autograd.gradcheck import gradcheck, gradgradcheck  # noqa: E402  (it uses grad)

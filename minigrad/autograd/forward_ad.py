@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad._apply import apply
-from minigrad._declare import op as declare
 from minigrad._graph import Node, Saved
 from minigrad._modes import _Mode, enable_grad, no_grad, state
-from minigrad._op import Array, Op
+from minigrad._op import Op
 from minigrad._plan import OpNode
 from minigrad._tensor import Tensor, make
+from minigrad.ops.shape import primal
 
 __all__ = [
     "UnpackedDualTensor",
@@ -29,11 +29,6 @@ __all__ = [
     "make_dual",
     "unpack_dual",
 ]
-
-
-@declare(node="Identity", view=True, function=False, method=False, holomorphic=False, self=lambda grad: grad)
-def _primal(self: Array) -> Array:
-    return self[...]
 
 
 class SavedDual(Saved):
@@ -242,9 +237,9 @@ def unpack_dual(tensor: Tensor, *, level: int | None = None) -> UnpackedDualTens
         return UnpackedDualTensor(tensor, None)
     tangent = dual.tangent(tensor)
     with dual.aside():
-        primal: Tensor = _primal(tensor)
-    primal._tangent = (dual, None)
-    return UnpackedDualTensor(primal, tangent)
+        alone: Tensor = primal(tensor)
+    alone._tangent = (dual, None)
+    return UnpackedDualTensor(alone, tangent)
 
 
 class dual_level(_Mode):

@@ -13,7 +13,6 @@ from minigrad._graph import Node
 from minigrad._random import Generator, rand
 from minigrad._tensor import Tensor, make
 from minigrad._views import edge_of
-from minigrad.autograd import forward_ad
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 
@@ -374,13 +373,13 @@ def _forward(case: _Case, place: int, direction: _Matrix | None = None) -> list[
     floating: list[Tensor] = []
     for step in [np.zeros(base.shape), *steps]:
         arguments = [each.detach() if isinstance(each, Tensor) else each for each in case.inputs]
-        with forward_ad.dual_level():
+        with autograd.forward_ad.dual_level():
             for i, each in enumerate(case.inputs):
                 if isinstance(each, Tensor) and each.requires_grad:
                     tangent = step.astype(each._data.dtype) if i == place else np.zeros_like(each._data)
-                    arguments[i] = forward_ad.make_dual(arguments[i], make(tangent, None))
+                    arguments[i] = autograd.forward_ad.make_dual(arguments[i], make(tangent, None))
             floating = [each for each in _tuple(case.func(*arguments)) if each._data.dtype.kind in "fc"]
-            tangents = [forward_ad.unpack_dual(each).tangent for each in floating]
+            tangents = [autograd.forward_ad.unpack_dual(each).tangent for each in floating]
         rows.append([
             np.zeros(output.numel(), output._data.dtype) if each is None else np.array(each.detach()._data).reshape(-1)
             for output, each in zip(floating, tangents, strict=True)

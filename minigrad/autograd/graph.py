@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import weakref
+from _thread import allocate_lock
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -154,7 +154,7 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[..., None],
     first."""
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
-    lock = threading.Lock()
+    lock = allocate_lock()
     passes: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()  # pass -> gradients still to come
     if not all(each.requires_grad for each in tensors):
         raise AssertionError("Expected gradient function to be set")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from minigrad.ops._checks import kind, refuse_kinds
 from minigrad.ops._scalar import times
 from minigrad.ops.shape import internal
 from minigrad.ops.shape import linear as linear_op
+from minigrad.return_types import named
 
 # ---- linear maps -----------------------------------------------------------------------------------------------------
 
@@ -285,11 +286,8 @@ def channel_shuffle(self: Array, groups: int) -> Array:
 # ---- attention -------------------------------------------------------------------------------------------------------
 
 
-class Attended(NamedTuple):
-    """What attention gives, and the probabilities it used."""
-
-    output: Any
-    probabilities: Any
+# What attention gives, and the probabilities it used.
+Attended: Final = named("Attended", "output", "probabilities")
 
 
 def _scores_gradient(xp: Any, grad: Any, value: Any, probabilities: Any) -> Any:

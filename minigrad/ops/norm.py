@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,17 +23,13 @@ from minigrad.ops._checks import kind, refuse_grad, refuse_kinds
 from minigrad.ops._scalar import plus
 from minigrad.ops._spatial import Ints
 from minigrad.ops.shape import internal
+from minigrad.return_types import named
 
 GROUP = "NativeGroupNormBackward0"
 
 
-class Normalized(NamedTuple):
-    """What a normalization makes: with weight and bias, and without, and the moments (with dimensions of size 1)."""
-
-    output: Any
-    unit: Any
-    mean: Any
-    variance: Any
+# What a normalization makes: with weight and bias, and without, and the moments (with dimensions of size 1).
+Normalized: Final = named("Normalized", "output", "unit", "mean", "variance")
 
 
 def _tied(xp: Any, grad: Any, *anchors: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,13 +23,10 @@ from minigrad.ops._checks import kind, refuse_kinds
 from minigrad.ops._spatial import Ints, offsets, padded, per_dim
 from minigrad.ops.resample import adaptive_means, adaptive_windows, sliding_means
 from minigrad.ops.shape import internal
+from minigrad.return_types import named
 
-
-class Maxima(NamedTuple):
-    """What a maximum pooling finds: the largest elements, and their numbers in their planes."""
-
-    values: Any
-    indices: Any
+# What a maximum pooling finds: the largest elements, and their numbers in their planes.
+Maxima: Final = named("Maxima", "values", "indices")
 
 
 # ---- maxima ----------------------------------------------------------------------------------------------------------

@@ -367,6 +367,12 @@ def alias(self: Array) -> Array:
     return self[...]
 
 
+@internal(name="_primal", view=True, node="Identity", self=lambda grad: grad)
+def primal(self: Array) -> Array:
+    """Of a tensor with a tangent, the tensor alone."""
+    return self[...]
+
+
 def inverse(dims: Sequence[Any]) -> tuple[int, ...]:
     """The permutation that undoes another."""
     found = [0] * len(dims)

@@ -1,8 +1,13 @@
-"""torch.utils, as far as autograd's users need it.
+"""torch.utils, as far as autograd's users need it."""
 
-`checkpoint`, which is made of all else, is imported by `minigrad` itself.
-"""
+from typing import TYPE_CHECKING
 
+from minigrad import _lazy
 from minigrad.utils import hooks
 
-__all__ = ["hooks"]
+if TYPE_CHECKING:
+    from minigrad.utils import checkpoint
+else:
+    __getattr__, __dir__ = _lazy.attributes(__name__, {"checkpoint": "minigrad.utils.checkpoint"})
+
+__all__ = ["checkpoint", "hooks"]
