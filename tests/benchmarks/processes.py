@@ -14,17 +14,17 @@ from pathlib import Path
 from tests.benchmarks.reducing import Reduced
 
 ROOT = Path(__file__).parents[2]
-TIMED = "import time, numpy; t = time.process_time(); import {}; print(time.process_time() - t)"
+TIMED = "import time, sys; {}t = time.process_time(); import {}; print(time.process_time() - t)"
 
 
 def imports(names: list[str], rounds: int = 5) -> dict[str, float]:
-    """Seconds to import each module once numpy is loaded: medians over rounds that take them in turn."""
-    times: dict[str, list[float]] = {name: [] for name in names}
+    """Seconds to import numpy, and each module once numpy is loaded: medians over rounds that take them in turn."""
+    times: dict[str, list[float]] = {name: [] for name in ("numpy", *names)}
     for turn in range(rounds + 1):
-        for name in names:
-            found = float(_python("-c", TIMED.format(name)))
+        for name, measured in times.items():
+            found = float(_python("-c", TIMED.format("" if name == "numpy" else "import numpy; ", name)))
             if turn:  # the first reads the files from disk
-                times[name].append(found)
+                measured.append(found)
     return {name: statistics.median(each) for name, each in times.items()}
 
 
