@@ -38,6 +38,9 @@ from conformance.program import (
     to_numpy,
 )
 
+#: What torch says where it fails by itself: its gradient of sgn is a ZeroTensor, which nothing can be added to.
+_OWN_FAULTS = ("INTERNAL ASSERT FAILED", "ZeroTensors are immutable")
+
 
 class Failure(msgspec.Struct, frozen=True):
     """An exception of a run: the position of its step (-1: a leaf, the number of steps: reading), class and text."""
@@ -45,6 +48,11 @@ class Failure(msgspec.Struct, frozen=True):
     step: int
     error: str
     message: str
+
+    @property
+    def torchs_own(self) -> bool:
+        """Whether torch failed by itself, which no engine has to."""
+        return any(text in self.message for text in _OWN_FAULTS)
 
 
 class Observation(msgspec.Struct, frozen=True):

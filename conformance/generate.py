@@ -22,7 +22,7 @@ from conformance.engines.protocol import LEVELS, Level
 from conformance.execute import Failure, Shapes
 from conformance.features import FEATURES, PLAIN, Feature, aside, backward
 from conformance.memory import remembered
-from conformance.program import Apply, Backward, Grad, Hook, Inplace, Program, ReadGrad, ZeroGrad, operands
+from conformance.program import Apply, Backward, Grad, Hook, Inplace, Program, ReadGrad, operands
 from conformance.vocabulary import OPERATIONS, Operation
 
 #: Seconds that one program tries after a first.
@@ -61,13 +61,11 @@ class Target(msgspec.Struct, frozen=True):
 
 def may_refuse(target: Target, program: Program, failure: Failure) -> bool:
     """Whether torch itself may refuse the program so, and at this step; all else is meant to be valid."""
-    if FEATURES.get(target.feature, PLAIN).may_fail:
+    if FEATURES.get(target.feature, PLAIN).may_fail or failure.torchs_own:
         return True
     step = program.steps[failure.step] if 0 <= failure.step < len(program.steps) else None
     before = program.steps[: failure.step + 1]
     goes_back = isinstance(step, (Backward, Grad))
-    if (goes_back or isinstance(step, ZeroGrad)) and any(isinstance(s, Apply) and s.op == "sgn" for s in before):
-        return True  # torch's gradient of sgn is a ZeroTensor, which nothing can be written or added to
     changed = any(isinstance(s, Inplace) and s.op != "__setitem__" for s in before)
     if target.kind != "free":
         return changed and step is None  # one of several views of what an update has changed cannot be read
