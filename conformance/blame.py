@@ -43,6 +43,7 @@ from conformance.program import (
     Seq,
     array,
     before_gradients,
+    free_number,
     operands,
     rename_step,
     results,
@@ -220,7 +221,7 @@ class Bench:
 
     def _followed(self, alone: Program, op: str) -> Program:
         """The program with an operation on each of its results that a gradient comes from."""
-        free = _free(alone)
+        free = free_number(alone)
         roots = [i for i, _ in _graded(self.expected(alone))]
         more = tuple(Apply(op, (Ref(i),), (free + k,)) for k, i in enumerate(roots))
         return Program(alone.leaves, (*alone.steps, *more), tuple(i for s in more for i in s.out))
@@ -232,7 +233,7 @@ class Bench:
         for _ in range(order - 1):
             if not roots or not inputs:
                 return None
-            free = _free(program)
+            free = free_number(program)
             made = tuple(range(free, free + len(inputs)))
             weights = tuple(_weights(array(v)) for _, v in roots)
             step = Grad(tuple(i for i, _ in roots), inputs, weights, made, create_graph=True)
@@ -405,7 +406,7 @@ class _State:
         made = self.forward.values.get(step.out[0])
         if made is None or made.dtype.kind != "f":
             return
-        free = _free(alone)
+        free = free_number(alone)
         copies = {leaf.id: free + k for k, leaf in enumerate(leaf for leaf in alone.leaves if leaf.requires_grad)}
         clones = [Apply("clone", (Ref(i),), (copy,)) for i, copy in copies.items()]
         (own,) = (rename_step(s, lambda i: copies.get(i, i)) for s in alone.steps)
@@ -467,11 +468,6 @@ def _switched(program: Program) -> Program:
 
 def _first(found: Iterable[Blame | None]) -> Blame | None:
     return next((each for each in found if each is not None), None)
-
-
-def _free(program: Program) -> int:
-    """A number that no value of the program has."""
-    return 1 + max([leaf.id for leaf in program.leaves] + [i for s in program.steps for i in results(s)])
 
 
 def _graded(seen: Observation) -> Iterator[tuple[int, npt.NDArray[np.generic]]]:

@@ -31,6 +31,7 @@ from conformance.program import (
     Program,
     Ref,
     array,
+    free_number,
     operands,
     rename_step,
     results,
@@ -141,7 +142,7 @@ def in_place(bench: Bench, program: Program, seen: Observation) -> Iterator[Brea
     """An operation in place gives what it gives out of place. It is done to a copy (the number negated twice)."""
     if len({leaf.array.dtype for leaf in program.leaves if leaf.array.dtype.startswith("float")}) > 1:
         return  # in place, the dtype of the target stays
-    free = _free(program)
+    free = free_number(program)
     for position, step in enumerate(program.steps):
         if not isinstance(step, Apply) or not step.args or not isinstance(step.args[0], Ref) or len(step.out) != 1:
             continue
@@ -156,7 +157,7 @@ def in_place(bench: Bench, program: Program, seen: Observation) -> Iterator[Brea
 
 def views(bench: Bench, program: Program, seen: Observation) -> Iterator[Breach | None]:
     """An operation on a view of a value gives what it gives on the value, and on a copy of it."""
-    free = _free(program)
+    free = free_number(program)
     for position, step in enumerate(program.steps):
         floats = [i for i in dict.fromkeys(operands(step)) if isinstance(step, Apply)]
         for i in floats[:1]:
@@ -222,7 +223,7 @@ def adjoint(bench: Bench, program: Program, seen: Observation) -> Iterator[Breac
         return
     if any(g is None or not g.dtype.startswith("float") for g in last.gradients) or seen.failure is not None:
         return
-    free = _free(program)
+    free = free_number(program)
     given = [(root, g) for root, g in zip(last.roots, last.gradients, strict=True) if g is not None]
     weights = tuple(Leaf(free + k, g) for k, (_, g) in enumerate(given))
     free += len(weights)
@@ -307,11 +308,6 @@ def _size(pairs: Sequence[tuple[Any, Any]]) -> float:
 def _direction(like: Array) -> Array:
     n = int(np.prod(like.shape))
     return array(np.resize([1.0, -0.5, 0.75, 2.0, -1.25], n).reshape(like.shape), like.dtype)
-
-
-def _free(program: Program) -> int:
-    """The first number from which none is in use."""
-    return 1 + max([leaf.id for leaf in program.leaves] + [i for s in program.steps for i in results(s)], default=-1)
 
 
 # -- the run -----------------------------------------------------------------------------------------------------------

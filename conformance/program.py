@@ -279,6 +279,12 @@ def results(step: AnyStep) -> tuple[int, ...]:
     return getattr(step, "out", ())
 
 
+def free_number(program: Program) -> int:
+    """A number that no value of the program has."""
+    made = [i for step in program.steps for i in results(step)]
+    return 1 + max([leaf.id for leaf in program.leaves] + made, default=-1)
+
+
 def before_gradients(program: Program) -> tuple[Apply | Inplace | Detach, ...]:
     """The steps that compute values and don't depend on a gradient: the forward part, which runs without the rest."""
     late: set[int] = set()
