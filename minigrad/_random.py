@@ -334,10 +334,23 @@ def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None
 @composite
 def multinomial(self: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
     """The places of `num_samples` random elements of each row, chosen with probabilities as the elements."""
+    if self._data.ndim not in (1, 2):
+        raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if self._data.dtype.kind != "f":
+        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {self.dtype.legacy_name}")
     source, rows = generator or default_generator, np.atleast_2d(self._data)
+    if num_samples <= 0:
+        raise RuntimeError("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > rows.shape[-1]:
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
-    if np.any(rows < 0) or not np.all(np.isfinite(rows)):
+    if not rows.shape[-1]:
+        text = "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+        raise RuntimeError(text)
+    if not np.all((rows >= 0) & np.isfinite(rows)):
+        if replacement and num_samples > 1:
+            first = rows[~((rows >= 0) & np.isfinite(rows))][0]
+            found = "= infinity or NaN" if first > 0 else "< 0"
+            raise RuntimeError(f"invalid multinomial distribution (encountering probability entry {found})")
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
     if np.any(rows.sum(-1) <= 0):
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")

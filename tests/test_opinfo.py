@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from against_torch import check
+from torch.utils._pytree import tree_leaves
 
 import minigrad
 from minigrad import operations
@@ -102,3 +103,45 @@ def test_samples(name: str) -> None:
             samples = list(info.sample_inputs("cpu", dtype, requires_grad=dtype != torch.int64))
             for sample in samples[:: max(1, -(-len(samples) // count))]:
                 check_sample(info, sample)
+
+
+#: What torch refuses for the memory that its tensors came from, which is not passed on here.
+RESIZED = "Trying to resize storage that is not resizable"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", operations.EXPECTED)
+def test_what_is_refused(name: str) -> None:
+    """torch's own samples of wrong calls: the same class of error, with the same text."""
+    for info in database():
+        if name not in (info.name, *[alias.name for alias in info.aliases]) or info.error_inputs_func is None:
+            continue
+        for wrong in info.error_inputs("cpu"):
+            sample = wrong.sample_input
+            tensors = [t for t in tree_leaves((sample.input, sample.args, sample.kwargs)) if isinstance(t, torch.Tensor)]
+            if any(t.ndim > 64 or t.is_meta for t in tensors) or isinstance(sample.input, int):
+                continue  # numpy has neither; and a method of a number is refused by Python itself
+            expected, actual = said(info, torch, sample), said(info, minigrad, sample)
+            if RESIZED not in expected:
+                assert actual == expected
+
+
+def said(info: Any, engine: Any, sample: Any) -> str:
+    """The error that a wrong call ends in, without where torch itself raised it, nor what it offers instead."""
+
+    def taken(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            made = engine.from_numpy(as_array(value).copy())
+            return made.requires_grad_() if value.requires_grad else made
+        if isinstance(value, (list, tuple)) and not isinstance(value, torch.Size):
+            return type(value)(map(taken, value))
+        return value if engine is torch else translated(value)
+
+    args = [taken(each) for each in (sample.input, *sample.args)]
+    kwargs = {key: taken(each) for key, each in sample.kwargs.items()}
+    try:
+        called(info, engine)(*args, **kwargs)
+    except Exception as error:
+        text = " ".join(str(error).split()).partition(" but expected one of:")[0].partition(" (Triggered")[0]
+        return f"{type(error).__name__}: {text}"
+    return "nothing"

@@ -22,7 +22,7 @@ _COMPLEX: dict[np.dtype[Any], np.dtype[Any]] = {
 _REAL = {c: r for r, c in _COMPLEX.items()}
 
 
-def _check_pair(name: str, first: str, self: Any, other: Any) -> None:
+def _check_pair(name: str, first: str, self: Any, other: Any, out: Tensor | None) -> None:
     for position, (argument, each) in enumerate(((first, self), ("imag" if first == "real" else "angle", other)), 1):
         if not isinstance(each, Tensor):
             given = type_name(each)
@@ -36,6 +36,9 @@ def _check_pair(name: str, first: str, self: Any, other: Any) -> None:
         raise RuntimeError(
             f"Expected object of scalar type {a.legacy_name} but got scalar type {b.legacy_name} for second argument"
         )
+    if out is not None and out._data.dtype != _COMPLEX.get(a.numpy):
+        wanted, given = (_dtype.from_numpy(each).legacy_name for each in (_COMPLEX[a.numpy], out._data.dtype))
+        raise RuntimeError(f"Expected object of scalar type {wanted} but got scalar type {given} for argument 'out'")
     if a.numpy not in _COMPLEX:
         raise NotImplementedError(f"{name}() of float16: numpy has no complex type of its width")
 
@@ -54,7 +57,7 @@ def _complex(self: Array, imag: Array) -> Array:
 
 def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Complex numbers of these real and imaginary parts."""
-    _check_pair("complex", "real", real, imag)
+    _check_pair("complex", "real", real, imag, out)
     return apply(OPS["complex"], [real, imag])
 
 
@@ -67,7 +70,7 @@ def _polar(self: Array, angle: Array) -> Array:
 
 def polar(abs: Tensor, angle: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Complex numbers of these absolute values and angles."""
-    _check_pair("polar", "abs", abs, angle)
+    _check_pair("polar", "abs", abs, angle, out)
     return apply(OPS["polar"], [abs, angle])
 
 

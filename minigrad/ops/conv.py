@@ -181,14 +181,18 @@ def _arguments(name: str, n: int, weight: Tensor, groups: int, **given: Any) -> 
     return found
 
 
+def _check_ndim(x: Tensor, weight: Tensor, what: str) -> None:
+    if x.ndim != weight.ndim:
+        raise RuntimeError(
+            f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional {what}{list(weight.shape)}, but"
+            f" got {x.ndim}-dimensional input of size {list(x.shape)} instead"
+        )
+
+
 def _check_shapes(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, transposed: bool) -> None:
     """Torch's errors for tensors that do not fit together."""
     w = weight.shape
-    if x.ndim != weight.ndim:
-        raise RuntimeError(
-            f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight {list(w)}, but got"
-            f" {x.ndim}-dimensional input of size {list(x.shape)} instead"
-        )
+    _check_ndim(x, weight, "weight ")
     if w[0] < groups:
         raise RuntimeError(
             f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size"
@@ -298,6 +302,8 @@ def _conv(n: int) -> Any:
         """
 
         def apply(x: Tensor) -> Tensor:
+            if padding == "same" and weight.ndim > 2:
+                _check_ndim(x, weight, "weight")
             wanted = 0 if isinstance(padding, str) else padding
             steps, low, spread = _arguments(name, n, weight, groups, stride=stride, padding=wanted, dilation=dilation)
             high = low

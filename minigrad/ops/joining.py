@@ -162,7 +162,16 @@ def stack(tensors: Arrays, dim: int = 0) -> Array:
 @linear(self=lambda xp, grad, self_shape, dim, start, length:
         xp.slice_backward(grad, self_shape, dim, start, start + length, 1))  # fmt: skip
 def narrow_copy(self: Array, dim: int, start: int, length: int) -> Array:
-    return np.array(self[at(wrap_dim(dim, self.ndim), slice(start, start + length))])
+    if not self.ndim:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    dim = wrap_dim(dim, self.ndim)
+    size = self.shape[dim]
+    if not -size <= start <= size:
+        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
+    start += size if start < 0 else 0
+    if length < 0 or start + length > size:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
+    return np.array(self[at(dim, slice(start, start + length))])
 
 
 # ---- cutting at places -----------------------------------------------------------------------------------------------

@@ -564,7 +564,7 @@ def multi_margin(input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0,
     if weight is not None and weight.ndim != 1:
         raise ValueError("weight must be one-dimensional")
     refuse_grad("multi_margin_loss", weight=weight)
-    if input.ndim > 2 or 0 in input.shape[1:]:
+    if input.ndim > 2 or 0 in input.shape[input.ndim == 2 :]:
         raise RuntimeError(
             f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}"
         )

@@ -316,6 +316,9 @@ unary("signbit", lambda self: np.signbit(self) if self.dtype.kind != "b" else np
 @op(elementwise=True, promote="keep")
 def isclose(self: Array, other: Array, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """Where the two differ by at most `atol + rtol * |other|`, or are equal."""
+    for name, tolerance in (("rtol", rtol), ("atol", atol)):
+        if not tolerance >= 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {tolerance}")
     near = (self == other) | (np.isfinite(other) & (np.abs(self - other) <= atol + np.abs(rtol * other)))
     return near | (np.isnan(self) & np.isnan(other)) if equal_nan else near
 

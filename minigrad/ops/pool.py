@@ -179,7 +179,14 @@ def _windows(
         if min(values) <= 0:
             said = " ".join(f"{short}{axis}: {v}" for axis, v in zip("THW"[3 - n :], values))
             raise RuntimeError(f"{what} should be greater than zero, but got {said}")
-    if wrong or 0 in shape[x.ndim - n - 1 or 1 :]:
+    batch = x.ndim == n + 2
+    if n == 3 and not wrong and 0 in shape[batch:]:
+        internal = "avg_pool3d()" if average else "max_pool3d_with_indices_out_cpu_template()"
+        raise RuntimeError(
+            f"{internal}: Expected input's non-batch dimensions to have positive length, but input has a shape of"
+            f" {shape} and non-batch dimension 0 has length zero!"  # whichever it is
+        )
+    if wrong or 0 in shape[batch:]:
         raise RuntimeError(f"Expected {batched} with optional 0 dim batch size for input, but got:{shape}")
     sizes = zip(shape[-n:], kernels, strides, paddings, dilations)
     count = tuple(_count(m, k, s, p, d, ceil) for m, k, s, p, d in sizes)
@@ -346,7 +353,7 @@ def _adaptive_avg_pool(n: int) -> Any:
         if len(sizes) != d:
             raise RuntimeError(f"{name}: output_size must be {d}")
         if min(sizes) < 0:
-            listed = ", ".join(map(str, sizes))
+            listed = ", ".join(map(str, sizes[:-1])) + f",{sizes[-1]}" if n == 3 else ", ".join(map(str, sizes))
             raise RuntimeError(
                 f"{name}: elements of output_size must be greater than or equal to 0 but received {{{listed}}}"
             )
