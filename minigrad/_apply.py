@@ -289,6 +289,12 @@ def store_out(name: str, out: Any, result: Tensor, args: Sequence[Any], exact: b
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the"
             " arguments requires grad."
         )
+    if name in ("amax", "amin") and out._data.dtype != result._data.dtype:
+        own, given = (_dtype.from_numpy(each._data.dtype).legacy_name for each in (result, out))
+        raise RuntimeError(
+            f"Expected the dtype for input and out to match, but got {own} for input's dtype and {given} for out's"
+            " dtype."
+        )
     if exact and out._data.dtype != result._data.dtype:
         wanted, given = (_dtype.from_numpy(each._data.dtype).cpp_name for each in (result, out))
         raise RuntimeError(f"Expected out tensor to have dtype {wanted}, but got {given} instead")
