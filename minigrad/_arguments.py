@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Container, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from minigrad._op import ALIASES, Op
 from minigrad._text import type_name
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Patterns, which `re` compiles when they are first needed.
 _POSITION: Final = r"\(position (\d+)\)"
@@ -22,23 +24,61 @@ _MISSING: Final = r"(\w+)\(\) missing (\d+) required positional arguments?: (.*)
 _TAKES: Final = r"(\w+)\(\) takes (\d+) positional arguments? but (\d+) were given"
 
 
-def as_method(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
-    """The function as a method, whose TypeErrors count arguments without the tensor; `name`: another for its errors."""
+def as_method(function: Callable[..., Any], full: str) -> Callable[..., Any]:
+    """The function as a method, of this name, whose TypeErrors count arguments without the tensor."""
 
     def method(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except TypeError as error:
-            raise of_method(error, name) from None
+        except Exception as error:
+            found = of_method(error, full, args, kwargs)
+            if found is error:
+                raise
+            raise found from None
 
     return like(method, function)
 
 
-def of_method(error: TypeError, name: str = "") -> TypeError:
-    """A function's error in the words of the method; `name`: another for it."""
-    if error.args and isinstance(error.args[0], str):
-        error.args = (_of_method(error.args[0], name), *error.args[1:])
-    return error
+def of_function(error: Exception, full: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Exception:
+    """The error of a call that failed: torch's own for arguments that fit no signature, which it reads before all else.
+
+    `full`: a function's full name, or a method's after a dot.
+    """
+    from minigrad._parser import refusal  # read when it is needed
+
+    found = refusal(full, args, kwargs)
+    if found is None:
+        return error
+    found.__context__ = error
+    return found
+
+
+def of_method(error: Exception, full: str, args: Sequence[Any], kwargs: dict[str, Any], name: str = "") -> Exception:
+    """A function's error in the words of the method `full`; `name`: another for it in its errors."""
+    from minigrad._parser import REFUSED
+
+    if getattr(error, REFUSED, False):  # the function's signature is not the method's
+        error = error.__context__  # type: ignore[assignment]
+    found = of_function(error, f".{full}", args[1:], kwargs)
+    if found is error and type(error) is TypeError and error.args and isinstance(error.args[0], str):
+        text = _of_method(error.args[0], name)
+        found = error if text == error.args[0] else TypeError(text, *error.args[1:])
+    return found
+
+
+def parsed(function: Function) -> Function:
+    """The function, with torch's errors for arguments that fit no signature."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            found = of_function(error, function.__name__, args, kwargs)
+            if found is error:
+                raise
+            raise found from None
+
+    return like(call, function)  # type: ignore[return-value]
 
 
 def like(made: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from minigrad import _dtype
+from minigrad._arguments import parsed
 from minigrad._device import check_device
 from minigrad._dtype import as_numpy, default_float
 from minigrad._layout import laid_as
@@ -157,6 +158,7 @@ def _array(data: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     return result
 
 
+@parsed
 def tensor(
     data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
 ) -> Tensor:
@@ -283,6 +285,7 @@ ones = sized("ones", "A tensor of ones.", np.ones)
 empty = sized("empty", "A tensor whose values mean nothing (zeros here).", np.zeros)
 
 
+@parsed
 def full(
     size: Any,
     fill_value: Any,
@@ -303,6 +306,7 @@ def full(
     return finish(np.full(checked_size((size,), "full"), value, kind), requires_grad, out, device)
 
 
+@parsed
 def empty_strided(
     size: Any, stride: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -348,6 +352,7 @@ ones_like = like("ones_like", "Ones of the shape, type and layout of a tensor.",
 empty_like = like("empty_like", "A tensor like another, whose values mean nothing (zeros here).", _zeros_like)
 
 
+@parsed
 def full_like(
     input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **_: Any
 ) -> Tensor:
@@ -364,6 +369,7 @@ def _number(value: Any) -> Any:
     return value.item() if isinstance(value, (Tensor, np.generic)) else value
 
 
+@parsed
 def arange(
     *args: Any,
     dtype: Any = None,
@@ -398,6 +404,7 @@ def arange(
     return finish((start + np.arange(count) * step).astype(kind), requires_grad, out, device)
 
 
+@parsed
 def linspace(
     start: Any,
     end: Any,
@@ -421,6 +428,7 @@ def linspace(
     return finish(numbers.astype(_kind(dtype, "linspace")), requires_grad, out, device)
 
 
+@parsed
 def logspace(
     start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -429,6 +437,7 @@ def logspace(
     return finish(np.power(float(base), exponents).astype(_kind(dtype, "logspace")), requires_grad)
 
 
+@parsed
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The identity matrix."""
     for position, (name, size) in enumerate((("n", n), ("m", 0 if m is None else m)), 1):
@@ -439,6 +448,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
     return finish(np.eye(n, m, dtype=_kind(dtype, "eye")), requires_grad, device=device)
 
 
+@parsed
 def scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A 0-d tensor."""
     return finish(np.array(value, _kind(dtype, "scalar_tensor")), requires_grad, device=device)

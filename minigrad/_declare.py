@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, overload
 
 from minigrad._apply import apply, apply_inplace, store_out
-from minigrad._arguments import as_method, bind, explained, like, of_method
+from minigrad._arguments import as_method, bind, explained, like, of_function, of_method
 from minigrad._op import ALIASES, OPS, RAW, RECORDED, Formula, Op
 from minigrad._quick import quick_binary, quick_unary
 from minigrad._tensor import Tensor
@@ -154,8 +154,8 @@ def composite(
         full = name or made.__name__
         if raw is not None:
             setattr(RAW, full.replace(".", "_"), raw)
-        public = _renaming(made, full.removeprefix("nn.functional.").replace(".", "_"))
-        _expose(full, public, method, True, aliases, as_method(public))
+        public = _renaming(made, full)
+        _expose(full, public, method, True, aliases, as_method(public, full))
         if inplace is not None:
             _expose_inplace(full, inplace, aliases)
         return made
@@ -163,29 +163,33 @@ def composite(
     return declare if function is None else declare(function)
 
 
-def _renaming(made: Callable[..., Any], shown: str) -> Callable[..., Any]:
+def _renaming(made: Callable[..., Any], full: str) -> Callable[..., Any]:
     """A function of tensors that also takes its arguments by their other names (`input`, `axis`), and `out`."""
-    code = made.__code__
+    code, shown = made.__code__, full.removeprefix("nn.functional.").replace(".", "_")
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    if code.co_flags & inspect.CO_VARKEYWORDS:
-        return made
+    takes_any = bool(code.co_flags & inspect.CO_VARKEYWORDS)
     made.__qualname__ = shown  # in Python's own errors
 
     def function(*args: Any, **kwargs: Any) -> Any:
-        if not kwargs:
-            try:
-                return made(*args)
-            except (TypeError, AttributeError) as error:
-                raise explained(shown, made, args, error) from None
-        renamed = {
-            key if key in names or ALIASES.get(key) not in names else ALIASES[key]: value
-            for key, value in kwargs.items()
-        }
-        if "out" not in renamed or "out" in names:
-            return made(*args, **renamed)
-        out = renamed.pop("out")
-        result = made(*args, **renamed)
-        return result if out is None else store_out(made.__name__, out, result, [*args, *renamed.values()])
+        try:
+            if takes_any or not kwargs:
+                return made(*args, **kwargs)
+            renamed = {
+                key if key in names or ALIASES.get(key) not in names else ALIASES[key]: value
+                for key, value in kwargs.items()
+            }
+            if "out" not in renamed or "out" in names:
+                return made(*args, **renamed)
+            out = renamed.pop("out")
+            result = made(*args, **renamed)
+            return result if out is None else store_out(made.__name__, out, result, [*args, *renamed.values()])
+        except Exception as error:
+            found = of_function(error, full, args, kwargs)
+            if found is error and not kwargs and isinstance(error, (TypeError, AttributeError)):
+                found = explained(shown, made, args, error)
+            if found is error:
+                raise
+            raise found from None
 
     return like(function, made)
 
@@ -220,8 +224,11 @@ def _publish(
         def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             try:
                 return apply_inplace(written, bind(written, (self, *args), kwargs))
-            except TypeError as error:
-                raise of_method(error, f"{op.shown}_") from None
+            except Exception as error:
+                found = of_method(error, f"{op.name}_", (self, *args), kwargs, f"{op.shown}_")
+                if found is error:
+                    raise
+                raise found from None
 
         _expose_inplace(op.name, write, aliases)
     return made
@@ -262,41 +269,56 @@ def _functions(op: Op) -> tuple[Callable[..., Any], Callable[..., Any]]:
     rest."""
 
     def function(*args: Any, **kwargs: Any) -> Any:
-        if not kwargs:
-            place = op.variadic
-            if place is not None and len(args) > place and type(args[place]) is int:
-                args = (*args[:place], args[place:])
-            tail = op.tails.get(len(args))
-            if tail is not None:
-                return apply(op, args + tail)
-        if op.view and "out" in kwargs:
-            raise _no_out(op, kwargs)
-        out = kwargs.pop("out", None)
-        if kwargs or len(args) != len(op.params) or op.keyword_only or op.variadic is not None:
-            args = bind(op, args, kwargs)  # type: ignore[assignment]
-        if out is None:
-            return apply(op, args)
-        result = apply(op, args)
-        if isinstance(result, tuple):
-            if not isinstance(out, (tuple, list)) or len(out) != len(result):
-                raise TypeError(f"{op.shown}(): argument 'out' must be tuple of Tensors, not {type_name(out)}")
-            made = [store_out(op.name, each, new, args, True) for each, new in zip(out, result, strict=True)]
-            return op.returns(*made) if op.returns is not None else tuple(made)
-        exact = not op.holomorphic and not any(many for _, _, many in op.operands)  # what moves elements casts none
-        return store_out(op.name, out, result, args, exact)
+        try:
+            if not kwargs:
+                place = op.variadic
+                if place is not None and len(args) > place and type(args[place]) is int:
+                    args = (*args[:place], args[place:])
+                tail = op.tails.get(len(args))
+                if tail is not None:
+                    return apply(op, args + tail)
+            if op.view and "out" in kwargs:
+                raise _no_out(op, kwargs)
+            out = kwargs.get("out")
+            named = {key: value for key, value in kwargs.items() if key != "out"} if "out" in kwargs else kwargs
+            bound: Sequence[Any] = args
+            if named or len(args) != len(op.params) or op.keyword_only or op.variadic is not None:
+                bound = bind(op, args, named)
+            if out is None:
+                return apply(op, bound)
+            return _stored(op, out, apply(op, bound), bound)
+        except Exception as error:
+            found = of_function(error, op.name, args, kwargs)
+            if found is error:
+                raise
+            raise found from None
 
     def method(*args: Any, **kwargs: Any) -> Any:
         if "out" in kwargs:  # as numpy's functions call methods
             raise _no_out(op, kwargs)
         try:
             return function(*args, **kwargs)
-        except TypeError as error:
-            raise of_method(error) from None
+        except Exception as error:
+            found = of_method(error, op.name, args, kwargs)
+            if found is error:
+                raise
+            raise found from None
 
     if op.quick is None:
         return function, method
     quick = quick_unary if len(op.operands) == 1 else quick_binary
     return quick(op, op.quick, function), quick(op, op.quick, method)
+
+
+def _stored(op: Op, out: Any, result: Any, args: Sequence[Any]) -> Any:
+    """A result, written to what was given as `out=`."""
+    if isinstance(result, tuple):
+        if not isinstance(out, (tuple, list)) or len(out) != len(result):
+            raise TypeError(f"{op.shown}(): argument 'out' must be tuple of Tensors, not {type_name(out)}")
+        made = [store_out(op.name, each, new, args, True) for each, new in zip(out, result, strict=True)]
+        return op.returns(*made) if op.returns is not None else tuple(made)
+    exact = not op.holomorphic and not any(many for _, _, many in op.operands)  # what moves elements casts none
+    return store_out(op.name, out, result, args, exact)
 
 
 def _no_out(op: Op, kwargs: dict[str, Any]) -> TypeError:

@@ -18,6 +18,7 @@ import numpy as np
 
 from minigrad import _dtype
 from minigrad._apply import apply, apply_inplace
+from minigrad._arguments import parsed
 from minigrad._creation import checked_size, finish, like
 from minigrad._declare import composite, method
 from minigrad._device import CPU, check_device
@@ -257,6 +258,7 @@ def _whole(name: str, *args: Any) -> None:
         )
 
 
+@parsed
 def randint(
     *args: Any,
     low: int = 0,
@@ -277,11 +279,13 @@ def randint(
     return finish(numbers.astype(kind), requires_grad, device=device)
 
 
+@parsed
 def randint_like(input: Tensor, *args: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """`randint_like(tensor, low=0, high)`: as `randint`, with the shape and type of a tensor."""
     return randint(*args, tuple(input.shape), dtype=dtype or input.dtype, requires_grad=requires_grad)
 
 
+@parsed
 def randperm(
     n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:

@@ -46,7 +46,7 @@ def sort(self: Array, dim: int = -1, descending: bool = False, *, stable: bool |
 @composite
 def argsort(self: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """The indices that sort along `dim`."""
-    return sort(self, dim, descending, stable=stable)[1]
+    return sort(self, dim=dim, descending=descending, stable=stable)[1]
 
 
 @composite
