@@ -55,9 +55,9 @@ def of_function(error: Exception, full: str, args: Sequence[Any], kwargs: dict[s
 
 def of_method(error: Exception, full: str, args: Sequence[Any], kwargs: dict[str, Any], name: str = "") -> Exception:
     """A function's error in the words of the method `full`; `name`: another for it in its errors."""
-    from minigrad._parser import REFUSED
+    from minigrad._parser import REFUSED, has_signatures
 
-    if getattr(error, REFUSED, False):  # the function's signature is not the method's
+    if getattr(error, REFUSED, False) and has_signatures(f".{full}"):  # which are not the function's
         error = error.__context__  # type: ignore[assignment]
     found = of_function(error, f".{full}", args[1:], kwargs)
     if found is error and type(error) is TypeError and error.args and isinstance(error.args[0], str):

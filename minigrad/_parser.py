@@ -86,6 +86,11 @@ def refusal(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError
     return error
 
 
+def has_signatures(name: str) -> bool:
+    """Whether torch's parser reads the arguments of this function or method."""
+    return bool(_signatures(name))
+
+
 def _refusal(shown: str, signatures: Sequence[_Signature], args: Sequence[Any], kwargs: dict[str, Any]) -> str | None:
     if not signatures:
         return None
