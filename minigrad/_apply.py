@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from minigrad._arguments import argument_error, combination_error, mismatch
 from minigrad._dims import broadcast_error
 from minigrad._graph import Edge, Number, Saved, edge_to
 from minigrad._layout import laid_as
-from minigrad._modes import PLAIN, SPECIAL, state
+from minigrad._modes import RECORD, SPECIAL, state
 from minigrad._op import NUMBER, RAW, Op
 from minigrad._plan import WRAPPING, plan_of
 from minigrad._tensor import Tensor, infer, make
@@ -43,7 +43,7 @@ def apply(op: Op, args: Sequence[Any]) -> Any:
         return _apply_single(op, args)
     given = args
     args, raws, edges, need = _prepare(op, given)
-    result = _forward(op, raws)
+    result = _forward(op, raws, state.run)
     recording = bool(need and state.grad_enabled and op.formulas) and not state.inference
     if not op.many_outputs:
         if op.elementwise and result.ndim > 1:
@@ -67,11 +67,13 @@ def apply(op: Op, args: Sequence[Any]) -> Any:
 
 def _apply_single(op: Op, args: Sequence[Any]) -> Tensor:
     """`apply` for one tensor first, nothing to promote, and one output: most views, moves and reductions."""
-    tensor, mode = args[0], state.mode
+    tensor = args[0]
+    mode, run = state.fast
     raws = (tensor.materialize() if op.view else tensor._data, *args[1:])
-    result = _forward(op, raws)
+    result = _forward(op, raws, run)
     output = _output(op, tensor, result) if op.view or mode == SPECIAL else make(result, None)
-    if mode != PLAIN and op.formulas and state.grad_enabled and not state.inference and result.dtype.kind in "fc":
+    recording = mode == RECORD or mode == SPECIAL and state.grad_enabled and not state.inference
+    if recording and op.formulas and result.dtype.kind in "fc":
         edge = tensor._edge if tensor._view is None else edge_of(tensor)
         if edge is not None:
             output._edge = plan_of(op, 1, args, result.dtype).record((edge,), args, raws, result, output)
@@ -80,9 +82,9 @@ def _apply_single(op: Op, args: Sequence[Any]) -> Tensor:
     return output
 
 
-def _forward(op: Op, raws: Sequence[Any]) -> Any:
+def _forward(op: Op, raws: Sequence[Any], run: Callable[..., Any]) -> Any:
     try:
-        return state.run(op.forward, *raws)
+        return run(op.forward, *raws)
     except ValueError as error:
         if not str(error).startswith("operands could not be broadcast"):
             raise
@@ -219,7 +221,7 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
     for each in aliases if op.name not in PRODUCTS else ():
         if op.name not in FILLING or each is not args[FILLING[op.name]]:
             check_overlap(target, each, same=op.name not in SCATTERING)
-    result = _forward(op, raws)
+    result = _forward(op, raws, state.run)
     tangents = None if state.dual is None else state.dual.pushed(op, given)
     recording = need and state.grad_enabled and not state.inference and op.formulas and target._data.dtype.kind in "fc"
     plan = plan_of(op, need, args, target._data.dtype) if recording else None

@@ -258,12 +258,12 @@ class _Pass:
                 break
             source, following = following, None
             edges = source._next
+            plan = source._plan
             if by_formula:
-                results = source._vjp(buffers.pop(source), calculus, wanted)
+                results = plan.vjp(source, buffers.pop(source), calculus, wanted)
                 if not keep_graph:
                     source._release()
             else:
-                plan = source._plan
                 trusted = plan.trusted
                 results = plan.first(source, buffers.pop(source), keep_graph)
         return source if watching else None

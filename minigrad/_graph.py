@@ -79,7 +79,7 @@ class Node:
     _shape: tuple[int, ...]  # of the output, and so of its gradient; () and None where there are several
     _dtype: np.dtype[Any]
     _notes: Notes | None
-    _plan: Any  # says how backward of first order is called: `_plan.first`
+    _plan: Any  # says how backward is called: `_plan.first` for first order, `_plan.vjp`
     _arrays: Any  # the calculus of first order; `_backward`, which knows the operations, sets it
     _number = 0  # which output of `_node` this edge is
 
@@ -239,6 +239,11 @@ class ByVjp:
         if not keep_graph:
             node._release()
         return results
+
+    @staticmethod
+    def vjp(node: Node, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
+        """The node's `_vjp`."""
+        return node._vjp(grads, calculus, wanted)
 
 
 BY_VJP: Final = ByVjp()

@@ -26,6 +26,7 @@ from minigrad._modes import (
     set_detect_anomaly,
     set_grad_enabled,
 )
+from minigrad._plan import OpNode
 from minigrad._tensor import Tensor, make
 from minigrad._tensor_str import Size
 from minigrad._text import type_name
@@ -300,6 +301,11 @@ def _backward_method(
     As `torch.Tensor.backward`: `retain_graph` keeps saved values for another pass, `create_graph` records the pass
     itself, `inputs` restricts what is accumulated into. RuntimeError with torch's texts.
     """
+    if gradient is None and inputs is None and retain_graph is None and create_graph is False:
+        data, edge = self._data, self._edge
+        if not data.ndim and data.dtype.kind == "f" and self._view is None and type(edge) is OpNode:  # the usual call
+            run((edge,), (make(_ONES[data.dtype], None),), False, False)
+            return
     backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 

@@ -337,21 +337,32 @@ def _class_dim(ndim: int) -> int:
     return 0 if ndim == 1 else 1
 
 
+def _targeted(ndim: int, target: Array) -> Any:
+    """The index of the target classes (N, ...) in (N, C, ...) or (C,): of the last class where it is negative."""
+    if ndim == 1:
+        return target
+    first, *rest = (np.arange(target.size),) if ndim == 2 else np.indices(target.shape, sparse=True)
+    return first, target, *rest
+
+
+def _ignored(target: Array) -> Any:
+    """Where the class is negative; None if it is nowhere."""
+    found = target < 0
+    return found if found.any() else None
+
+
 @internal(self=lambda xp, grad, target, self_shape: xp.nll_place(grad, target, self_shape))
 def nll_pick(self: Array, target: Array) -> Array:
     """The elements of (N, C, ...) or (C,) at the target classes (N, ...); 0 where the class is negative."""
-    dim = _class_dim(self.ndim)
-    found = np.take_along_axis(self, np.expand_dims(np.maximum(target, 0), dim), dim).squeeze(dim)
-    return np.where(target < 0, self.dtype.type(0), found)
+    found, ignored = self[_targeted(self.ndim, target)], _ignored(target)
+    return found if ignored is None else np.where(ignored, self.dtype.type(0), found)
 
 
 @internal(self=lambda xp, grad, target: xp.nll_pick(grad, target))
 def nll_place(self: Array, target: Array, shape: Any) -> Array:
     """The adjoint: zeros of a shape, with elements at the target classes."""
-    result = np.zeros(shape, self.dtype)
-    dim = _class_dim(len(shape))
-    values = np.where(target < 0, self.dtype.type(0), self)
-    np.put_along_axis(result, np.expand_dims(np.maximum(target, 0), dim), np.expand_dims(values, dim), dim)
+    result, ignored = np.zeros(shape, self.dtype), _ignored(target)
+    result[_targeted(len(shape), target)] = self if ignored is None else np.where(ignored, self.dtype.type(0), self)
     return result
 
 
@@ -364,7 +375,9 @@ def negative_log_likelihood(
     self: Array, target: Array, coefficients: Array, total: float, reduction: int, called: str
 ) -> Array:
     """The target classes' elements times negative coefficients, reduced; `total` is the coefficients' sum."""
-    losses: Array = np.where(target < 0, self.dtype.type(0), -(RAW.nll_pick(self, target) * coefficients))
+    losses, ignored = -(RAW.nll_pick(self, target) * coefficients), _ignored(target)
+    if ignored is not None:
+        losses = np.where(ignored, self.dtype.type(0), losses)
     if reduction == NONE:
         return losses
     found: Array = np.add.reduce(losses, axis=None)
@@ -415,10 +428,11 @@ def _negative_log_likelihood(
     if x.ndim == 1 and chosen.ndim == 1:
         chosen = chosen[0]
     used = chosen != ignore_index
-    wrong = chosen[used & ((chosen < 0) | (chosen >= classes))]
-    if wrong.size:
-        raise IndexError(f"Target {wrong.reshape(-1)[0]} is out of bounds.")
-    chosen = np.where(used, chosen, -1)
+    if not used.all() or chosen.size and (chosen.min() < 0 or chosen.max() >= classes):
+        wrong = chosen[used & ((chosen < 0) | (chosen >= classes))]
+        if wrong.size:
+            raise IndexError(f"Target {wrong.reshape(-1)[0]} is out of bounds.")
+        chosen = np.where(used, chosen, -1)
     ones = used.astype(x._data.dtype)
     coefficients = ones if weight is None else ones * weight._data[np.maximum(chosen, 0)]
     called = "NllLossBackward0" if flat else "NllLoss2DBackward0"

@@ -132,7 +132,8 @@ def _mean(self: Array, axis: Any = None, keepdim: bool = False, dtype: Any = Non
 
 def _numbered(name: str) -> Callable[..., str]:
     """Torch's node name: 0 for the overload without `dim`, 1 for the one with it."""
-    return lambda dim, keepdim: f"{name}Backward{int(dim is not None or keepdim)}"
+    without, along = f"{name}Backward0", f"{name}Backward1"
+    return lambda dim, keepdim: along if dim is not None or keepdim else without
 
 
 @op(quick=_sum, node=_numbered("Sum"),
