@@ -10,7 +10,7 @@ import pickle
 import platform
 import time as clock
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -37,6 +37,8 @@ Outcome: TypeAlias = Literal["FIXED", "FAILED", "CHANGED", "ERROR"]
 
 #: Seconds after the end of the time in which causes that were met late are still reduced.
 REDUCING = 2.0
+#: Seconds after which a caller is told where the run is, though nothing has come back.
+TOLD_EVERY = 1.0
 #: Seconds that are taken to describe what was met when a run is stopped.
 WINDING_DOWN = 5.0
 
@@ -44,7 +46,7 @@ WINDING_DOWN = 5.0
 class Progress(msgspec.Struct, frozen=True):
     """Where a run is: `done` of `total` (programs when the budget is one of programs, seconds otherwise)."""
 
-    phase: Literal["start", "cells", "pairs", "free", "reduce", "corpus", "done"]
+    phase: Literal["start", "known", "cells", "pairs", "free", "reduce", "corpus", "done"]
     done: float
     total: float
     unit: Literal["programs", "seconds"]
@@ -139,12 +141,12 @@ class Campaign:
         finally:
             self.spent[name] += clock.perf_counter() - start  # type: ignore[assignment]
 
-    def report(self) -> None:
-        """Tell the caller where the run is."""
+    def report(self, running: int = 0) -> None:
+        """Tell the caller where the run is, with `running` programs of what is not done yet."""
         if self.progress is None:
             return
         limits = self.configuration
-        programs, seconds = self.count["programs"], max(self.elapsed, 1e-9)
+        programs, seconds = self.count["programs"] + running, max(self.elapsed, 1e-9)
         if self.phase == "corpus":
             done, rate = len(self.recited), len(self.recited) / max(clock.perf_counter() - self.reciting_since, 1e-9)
             self.progress(Progress("corpus", done, self.reciting, "programs", done, rate, len(self.met)))
@@ -154,7 +156,7 @@ class Campaign:
         self.progress(
             Progress(
                 self.phase,
-                self.count["drawn"] if by_programs else min(seconds, limits.time or 0.0),
+                self.count["drawn"] + running if by_programs else min(seconds, limits.time or 0.0),
                 (limits.examples or 0) / share if by_programs else limits.time or 0.0,
                 "programs" if by_programs else "seconds",
                 programs,
@@ -237,10 +239,10 @@ class Campaign:
                 under_way[crew.submit(task)] = task
             if not under_way:
                 return
-            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+            for future in wait(under_way, timeout=TOLD_EVERY, return_when=FIRST_COMPLETED).done:
                 self._take(future.result())
                 del under_way[future]
-            self.report()
+            self.report(crew.running())
 
     def _recite(self, crew: Crew) -> None:
         """Run this shard's part of the corpus of behaviour, where the level and the engine have one."""
@@ -397,7 +399,6 @@ def check(
     level: Level | None = None,
     progress: Callable[[Progress], object] | None = None,
     expectations: Sequence[known.Known] | None = None,
-    causes: Collection[Cause] = (),
 ) -> Report:
     """Run random programs through an engine and through torch, and report what differs.
 
@@ -416,7 +417,8 @@ def check(
     behaviour, which takes some ten seconds beside the budget), each with those before it. When it is not given: all
     that the engine offers but the corpus.
     `expectations` are known findings (`expectations.load`); without, those that come with the suite for the engine.
-    Their causes, and other `causes` that are known to be met, are looked for first, which takes little time.
+    Their witnesses are replayed before the search, which then looks for their causes first, since that takes little
+    time.
     """
     if examples is not None and examples < 1:
         raise ValueError(f"examples must be at least 1, got {examples}")
@@ -429,7 +431,18 @@ def check(
     if shard is not None and not 1 <= shard[0] <= shard[1]:
         raise ValueError(f"shard must be (i, n) with 1 <= i <= n, got {shard}")
     loaded = engines.load(engine)
-    campaign = Campaign(
+    level_here = level or engines.levels(loaded)[-1]
+    if expectations is None:
+        path = known.listed(engine) if isinstance(engine, str) else None
+        expectations = known.load(path) if path is not None else ()
+    settings = None
+    if jobs is None and scheduler is None:
+        expected = known.replay(expectations, loaded, engine if isinstance(engine, str) else "", level)
+    else:
+        settings = isolation.Settings(engine=_sendable(engine), timeout=timeout, level=level_here)
+        told = _recalling(progress)
+        expected = known.replay(expectations, loaded, apart=lambda them: isolation.witnessed(settings, them, told))
+    campaign = Campaign(  # the time begins
         loaded,
         spec=engine if isinstance(engine, str) else loaded.name,
         examples=examples,
@@ -440,17 +453,24 @@ def check(
         shard=shard,
         progress=progress,
     )
-    if expectations is None:
-        path = known.listed(engine) if isinstance(engine, str) else None
-        expectations = known.load(path) if path is not None else ()
-    expected = known.replay(expectations, loaded, engine if isinstance(engine, str) else "", level)
-    campaign.known = known.causes_met(expected) | frozenset(causes)
-    if jobs is None and scheduler is None:
+    campaign.known = known.causes_met(expected)
+    if settings is None:
         return _reported(campaign.run(executors.inline(loaded, campaign.reference)), expected)
-    settings = isolation.Settings(engine=_sendable(engine), timeout=timeout, level=campaign.level)
     crew = executors.cluster(settings, scheduler) if scheduler else executors.processes(settings, jobs or 1)
     with crew as started:
         return _reported(campaign.run(started), expected)
+
+
+def _recalling(progress: Callable[[Progress], object] | None) -> Callable[[int, int], None]:
+    """What tells the caller how many runs of witnesses are done, and of how many."""
+    start = clock.perf_counter()
+
+    def told(done: int, of: int) -> None:
+        if progress is not None:
+            rate = done / max(clock.perf_counter() - start, 1e-9)
+            progress(Progress("known", done, of, "programs", done, rate, 0))
+
+    return told
 
 
 def _reported(results: Results, expected: Sequence[Expected]) -> Report:

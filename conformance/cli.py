@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from conformance.results import Finding, Results
 
 DEFAULT_OUTPUT = Path("conformance-results")
+#: Programs that each engine gets with --all-engines, unless a budget is given.
+SCOREBOARD = 2000
 
 _EPILOG = """\
 ENGINE is a registered name, package.module:Attribute or ./file.py:Attribute.
@@ -98,14 +100,17 @@ _OUTPUT = _argument(
         "--examples",
         type=_positive(int),
         metavar="N",
-        help="budget in programs for each engine (default: each operation with each feature, and each pair, once)",
+        help="budget in programs for each engine (default: each operation with each feature, and each pair, once; with "
+        f"--all-engines {SCOREBOARD:,}, and fewer for slow ones)",
     ),
     _argument("--time", type=_positive(float), metavar="S", help="budget in seconds for each engine"),
     _argument(
         "--expectations",
         type=Path,
+        action="append",
         metavar="FILE",
-        help="known findings, whose witnesses are replayed before the search (default: what comes with the suite)",
+        help="known findings, whose witnesses are replayed before the search (default: what comes with the suite); "
+        "may be given several times",
     ),
     _argument(
         "--min-coverage",
@@ -138,11 +143,13 @@ def run(arguments: argparse.Namespace) -> int:
     specs: list[str] = arguments.engines
 
     from conformance.engines import load, present
+    from conformance.engines.adapters import ON_REQUEST
 
     absent: dict[str, str] = {}
     if arguments.all_engines:
         here, absent = present()
-        specs = [*specs, *(name for name in here if name not in ("torch", *specs))]
+        absent |= {name: reason for name, reason in ON_REQUEST.items() if name in here and name not in specs}
+        specs = [*specs, *(name for name in here if name not in ("torch", *absent, *specs))]
         for name, reason in absent.items():
             _say(f"{name}: absent: {reason}")
     if not specs:
@@ -155,45 +162,77 @@ def run(arguments: argparse.Namespace) -> int:
         loaded[name] = spec
     known = _expectations(arguments.expectations, specs)
 
-    from conformance.campaign import check
-    from conformance.expectations import apply, causes_met
-    from conformance.expectations import replay as replay_witnesses
-    from conformance.isolation import processors
-    from conformance.merge import merge as beside
-    from conformance.reporting.progress import progress_on
+    parts, failed, stopped = _search(arguments, loaded, known, absent, output)
+    if not parts:
+        raise failed[0] if failed else KeyboardInterrupt
 
-    apart = arguments.all_engines  # one that ends its process must not end the others' run
-    replayed = [replay_witnesses(known, load(spec), spec, arguments.level, apart=apart) for spec in specs if known]
-    expected = [one for some in replayed for one in some]
+    from conformance.gate import judge
+    from conformance.merge import merge as beside
+
+    results = beside(parts)
+    code = _write(judge(results, interrupted=True) if stopped else results, output)
+    if failed:
+        raise failed[0]
+    return code
+
+
+def _search(
+    arguments: argparse.Namespace,
+    loaded: dict[str, str],
+    known: Sequence[Known],
+    absent: dict[str, str],
+    output: Path,
+) -> tuple[list[Results], list[Exception], bool]:
+    """Each engine's results, why others have none (which `absent` says, too), and whether Ctrl-C came between them."""
+    from conformance.campaign import check
+    from conformance.engines import EngineError
+    from conformance.isolation import WorkerError, processors
+    from conformance.reporting.progress import progress_on
+    from conformance.reporting.scoreboard import write as write_scoreboard
+
     parts: list[Results] = []
+    failed: list[Exception] = []
     for name, spec in loaded.items():
-        with progress_on(sys.stderr, spec if len(specs) > 1 else "") as progress:
-            found = check(
-                spec,
-                seed=arguments.seed,
-                examples=arguments.examples,
-                time=arguments.time,
-                jobs=arguments.jobs or processors(),
-                shard=arguments.shard,
-                scheduler=arguments.scheduler,
-                timeout=arguments.timeout,
-                min_coverage=arguments.min_coverage,
-                level=arguments.level,
-                progress=progress,
-                expectations=(),
-                causes=causes_met(one for one in expected if one.engine == name),
-            )
+        try:
+            with progress_on(sys.stderr, spec if len(loaded) > 1 else "") as progress:
+                found = check(
+                    spec,
+                    seed=arguments.seed,
+                    examples=_share(arguments, spec),
+                    time=arguments.time,
+                    jobs=arguments.jobs or processors(),
+                    shard=arguments.shard,
+                    scheduler=arguments.scheduler,
+                    timeout=arguments.timeout,
+                    min_coverage=arguments.min_coverage,
+                    level=arguments.level,
+                    progress=progress,
+                    expectations=[one for one in known if one.expectation.engine == name],
+                )
+        except KeyboardInterrupt:
+            return parts, failed, True
+        except (EngineError, WorkerError) as error:  # the others' results are worth having all the same
+            failed.append(error)
+            absent[name] = "the run failed: " + (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            continue
         parts.append(found.results)
+        if arguments.all_engines:  # after each engine: whatever comes, what there is can be read
+            write_scoreboard(parts, absent, output)
         if not found.results.complete:  # stopped by Ctrl-C: what there is gets written
             break
-    results = beside(parts)
-    if known or arguments.expectations:
-        results = apply(results, expected)
-    if arguments.all_engines:
-        from conformance.reporting.scoreboard import write as write_scoreboard
+    return parts, failed, False
 
-        write_scoreboard(parts, absent, output)
-    return _write(results, output)
+
+def _share(arguments: argparse.Namespace, spec: str) -> int | None:
+    """An engine's budget in programs; with --all-engines, those whose programs take long get fewer."""
+    from conformance.engines import load
+
+    examples: int | None = arguments.examples
+    if not arguments.all_engines:
+        return examples
+    if examples is None and arguments.time is None:
+        examples = SCOREBOARD
+    return None if examples is None else max(examples // load(spec).cost, 1)
 
 
 def _write(results: Results, output: Path) -> int:
@@ -227,11 +266,11 @@ def merge(arguments: argparse.Namespace) -> int:
     return _write(join(shards), output)
 
 
-def _expectations(path: Path | None, specs: Sequence[str]) -> Sequence[Known]:
-    """The expectations of a file, or else those that come with the suite for these engines."""
+def _expectations(given: Sequence[Path] | None, specs: Sequence[str]) -> Sequence[Known]:
+    """The expectations of some files, or else those that come with the suite for these engines."""
     from conformance.expectations import listed, load
 
-    paths = [path] if path is not None else [found for found in map(listed, specs) if found is not None]
+    paths = given if given is not None else [found for found in map(listed, specs) if found is not None]
     return tuple(known for each in paths for known in load(each))
 
 

@@ -27,13 +27,15 @@ T = TypeVar("T")
 class Crew:
     """An executor, the function that does a task on it, and how many tasks to have under way at once.
 
-    `jobs` counts the processes (0: this one).
+    `jobs` counts the processes (0: this one); `running` how many programs were run of what is not done yet, as far as
+    that can be seen from here.
     """
 
     executor: Executor
     perform: Callable[[Task], Answer]
     slots: int
     jobs: int
+    running: Callable[[], int] = lambda: 0
 
     def submit(self, task: Task) -> Future[Answer]:
         """Have a task done."""
@@ -62,7 +64,7 @@ def processes(settings: Settings, jobs: int) -> Iterator[Crew]:
     # The threads only wait for the processes, one each.
     executor = ThreadPoolExecutor(jobs, thread_name_prefix="conformance")
     try:
-        yield Crew(executor, pool.perform, 2 * jobs, jobs)
+        yield Crew(executor, pool.perform, 2 * jobs, jobs, lambda: pool.running)
     finally:
         pool.close()
         executor.shutdown(wait=True, cancel_futures=True)

@@ -25,7 +25,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -36,10 +36,13 @@ from conformance.program import Program, defects, from_json, to_json
 from conformance.results import Expected, ExpectedOutcome, Finding, Kind, Results, ResultsError, write
 
 if TYPE_CHECKING:
+    from conformance.blame import Bench
     from conformance.engines import Engine
     from conformance.engines.protocol import Level
 
-Status: TypeAlias = Literal["open", "accepted", "torch wrong", "convention differs"]
+#: What is thought of a finding: not looked into, accepted for a reason, the engine's mistake, something that it refuses
+#: and torch does not, torch's mistake, or a matter of convention.
+Status: TypeAlias = Literal["open", "accepted", "wrong", "unsupported", "torch wrong", "convention differs"]
 
 #: Times that a witness is run in one process.
 REPEATS = 3
@@ -181,24 +184,24 @@ def causes_met(expected: Iterable[Expected]) -> frozenset[tuple[str, Kind]]:
     return frozenset(cause(each.signature) for each in expected if each.outcome == "known")
 
 
+def shown(bench: Bench, program: Program) -> str | None:
+    """The signature that a program shows: "" when the engine agrees with torch, None when it cannot be judged."""
+    if bench.actual(program).unsupported is not None:
+        return None
+    cause = bench.cause(program)
+    return "" if cause is None else signature(*cause)
+
+
 def causes(engine: Engine, programs: Sequence[Program], level: Level | None = None) -> list[str | None]:
-    """The signature that each program shows: "" when the engine agrees with torch, None when it cannot be judged."""
+    """What each program shows (`shown`), all of them in this process."""
     from conformance import execute
     from conformance.blame import Bench
     from conformance.engines import at_level, levels
     from conformance.engines import load as load_engine
 
-    engine = at_level(engine, level or levels(engine)[-1])
-    bench = Bench(engine, load_engine("torch"))
-    found: list[str | None] = []
+    bench = Bench(at_level(engine, level or levels(engine)[-1]), load_engine("torch"))
     with execute.quiet():
-        for program in programs:
-            if execute.run(engine, program).unsupported is not None:
-                found.append(None)
-                continue
-            cause = bench.cause(program)
-            found.append("" if cause is None else signature(*cause))
-    return found
+        return [shown(bench, program) for program in programs]
 
 
 def replay(
@@ -208,33 +211,35 @@ def replay(
     level: Level | None = None,
     today: datetime.date | None = None,
     *,
-    apart: bool = False,
+    apart: Callable[[Sequence[Program]], Sequence[Sequence[str | None]]] | None = None,
 ) -> list[Expected]:
     """What has become of the expectations for this engine: each witness is run in this process and in a fresh one.
 
     `spec` is how a fresh process loads the engine; without one, there is none. `level` is the run's: no deeper is
-    looked. `apart` runs all in fresh processes, for engines that may end theirs.
+    looked. `apart` runs all of them elsewhere instead, several times (`isolation.witnessed`): for engines that may
+    crash or hang.
     """
     mine = [k for k in known if k.expectation.engine == engine.name]
     asked = [k for k in mine if applies(k.expectation)]
     programs = [k.program for k in asked]
-    here = 0 if apart and spec else REPEATS
-    runs = [causes(engine, programs, level) for _ in range(here if programs else 0)]
-    processes = 1 if here else REPEATS - 1
-    fresh = [_fresh(spec, programs, level) for _ in range(processes)] if spec and programs else runs[:1]
-    seen = {k.expectation.id: [run[i] for run in [*runs, *fresh]] for i, k in enumerate(asked)}
+    runs: Sequence[Sequence[str | None]] = ()
+    if programs and apart is not None:
+        runs = apart(programs)
+    elif programs:
+        runs = [causes(engine, programs, level) for _ in range(REPEATS)]
+        runs = [*runs, _fresh(spec, programs, level)] if spec else runs
+    seen = {k.expectation.id: [run[i] for run in runs] for i, k in enumerate(asked)}
     return [_expected(k.expectation, seen.get(k.expectation.id), today or datetime.date.today()) for k in mine]
 
 
 def _fresh(spec: str, programs: Sequence[Program], level: Level | None) -> list[str | None]:
-    """`causes` in a fresh process; in more of them when it does not survive all programs."""
+    """`causes` in a fresh process; None for each when it does not survive them."""
     command = [sys.executable, "-m", "conformance.expectations", spec, *([level] if level else [])]
     given = json.dumps([to_json(program).decode() for program in programs])
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     if done.returncode or not lines:
-        half = len(programs) // 2
-        return [*_fresh(spec, programs[:half], level), *_fresh(spec, programs[half:], level)] if half else [None]
+        return [None] * len(programs)
     answers: list[str | None] = json.loads(lines[-1])
     return answers
 
@@ -249,6 +254,7 @@ def _expected(entry: Expectation, seen: Sequence[str | None] | None, today: date
             text=text,
             shown=(seen[0] or "") if seen else "",
             reason=entry.reason,
+            status=entry.status,
         )
 
     if seen is None:

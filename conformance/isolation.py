@@ -8,6 +8,7 @@ again without that program. A `Pool` lends workers to as many threads as ask.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -18,7 +19,8 @@ import tempfile
 import threading
 import time as clock
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
@@ -31,6 +33,7 @@ import msgspec
 from conformance import behaviour
 from conformance.compare import Mismatch
 from conformance.engines.protocol import Level
+from conformance.expectations import signature
 from conformance.journal import Journal, Note
 from conformance.program import Program
 from conformance.results import Difference, Finding
@@ -74,6 +77,11 @@ class Death(msgspec.Struct, frozen=True):
     kind: Literal["crash", "hang", "late"]
     how: str
     note: Note
+
+    @property
+    def blamed(self) -> Literal["crash", "hang"]:
+        """What an engine is blamed for."""
+        return "hang" if self.kind == "hang" else "crash"
 
 
 # -- in the worker -----------------------------------------------------------------------------------------------------
@@ -173,21 +181,43 @@ class Worker:
         self._process: Any = None
         self._connection: Connection | None = None
         self._closed = False
+        self._searching = False
 
     @property
     def pid(self) -> int | None:
         """Number of the process, while there is one."""
         return None if self._process is None else self._process.pid
 
+    @property
+    def running(self) -> int:
+        """How many programs were run of the unit that is being done."""
+        return max(self._journal.position(), 0) if self._searching else 0
+
     def perform(self, task: Task) -> Answer:
         """Do what is asked. Raises `WorkerError`, `ClosedError`, or what loading the engine raises."""
         if isinstance(task, Recital):
             return self._recite(task)
-        return self._search(task) if isinstance(task, Unit) else self._describe(task)
+        if isinstance(task, Description):
+            return self._describe(task)
+        self._searching = True
+        try:
+            return self._search(task)
+        finally:
+            self._searching = False
 
     def survives(self, program: Program) -> bool:
         """Whether a process survives this program."""
         return not isinstance(self._ask("run", program), Death)
+
+    def witness(self, program: Program) -> str | None:
+        """What the witness of a known finding shows now, be it that it ends or holds up the process."""
+        answer: str | None | Death = self._ask("witness", program)
+        if not isinstance(answer, Death):
+            return answer
+        found = self._ask("suspects", None, program, 0)
+        alone = () if isinstance(found, Death) else found[-1]
+        name, _, death = self._guilty(answer, program, alone) or ("engine", program, answer)
+        return signature(name, death.blamed)
 
     def close(self) -> None:
         """End the process at once. Another thread that waits for it gets `ClosedError`."""
@@ -228,6 +258,9 @@ class Worker:
                 process.start()
                 self._process, self._connection = process, ours
                 theirs.close()
+            if self._closed:
+                process.kill()
+                raise ClosedError
         return self._connection
 
     def _ask(self, method: str, *arguments: Any, until: float | None = None) -> Any:
@@ -258,7 +291,8 @@ class Worker:
                 beat, since = seen, now
             elif now - since > (self._settings.timeout if seen[0] else PATIENCE):
                 return self._died("hang")
-            if until is not None and clock.time() > until + GRACE:
+            grace = GRACE + (self._settings.timeout if seen[0] else 0.0)  # a program that has begun may end
+            if until is not None and clock.time() > until + grace:
                 return self._died("late")
 
     def _died(self, kind: Literal["crash", "hang", "late"]) -> Death:
@@ -324,26 +358,33 @@ class Worker:
         if isinstance(found, Death):
             return None
         target, program, alone = found
+        guilty = self._guilty(death, program, alone, unit.until)
+        if guilty is None:
+            return None
+        name, suspect, death = guilty
+        said = Difference(what="process", where=None, expected="a result", actual=f"{death.blamed} ({death.how})")
+        return Met(
+            cause=(name, death.blamed),
+            position=unit.first + note.position,
+            first_seen=f"{unit.block.name}#{note.position}",
+            original=program,
+            program=suspect,
+            mismatch=Mismatch(death.blamed, -1, said),
+            times=1,
+            features=frozenset({target.feature or target.kind}) if target is not None else frozenset(),
+        )
+
+    def _guilty(
+        self, death: Death, program: Program, alone: Sequence[tuple[str, Program]], until: float | None = None
+    ) -> tuple[str, Program, Death] | None:
+        """The first of the applications that ends a process alone, else the whole program, and how; None if neither."""
         suspects = [*alone, ("engine", program)]
         for name, suspect in suspects:
-            if unit.until is not None and clock.time() > unit.until + GRACE:
-                name, suspect = suspects[-1]  # noqa: PLW2901 - no time to find out more
-            elif (end := self._ask("run", suspect)) is None:
-                continue
-            else:
-                death = end
-            kind: Literal["crash", "hang"] = "hang" if death.kind == "hang" else "crash"
-            said = Difference(what="process", where=None, expected="a result", actual=f"{kind} ({death.how})")
-            return Met(
-                cause=(name, kind),
-                position=unit.first + note.position,
-                first_seen=f"{unit.block.name}#{note.position}",
-                original=program,
-                program=suspect,
-                mismatch=Mismatch(kind, -1, said),
-                times=1,
-                features=frozenset({target.feature or target.kind}) if target is not None else frozenset(),
-            )
+            if until is not None and clock.time() > until + GRACE:
+                return (*suspects[-1], death)  # no time to find out more
+            end = self._ask("run", suspect)
+            if end is not None:
+                return name, suspect, end
         return None
 
 
@@ -408,6 +449,11 @@ class Pool:
             self._idle.put(worker)
 
     @property
+    def running(self) -> int:
+        """How many programs were run of the units that are not done yet."""
+        return sum(worker.running for worker in self._all)
+
+    @property
     def pids(self) -> list[int]:
         """Numbers of the processes that are alive."""
         return [worker.pid for worker in self._all if worker.pid is not None]
@@ -425,6 +471,37 @@ class Pool:
         for worker in self._all:
             worker.dispose()
         self._all.clear()
+
+
+def witnessed(
+    settings: Settings, programs: Sequence[Program], told: Callable[[int, int], object]
+) -> list[list[str | None]]:
+    """What each witness shows in each of three runs: two in one process, and one in another, side by side.
+
+    `told` is called with how many runs of witnesses are done, and of how many.
+    """
+    total, done = 3 * len(programs), itertools.count(1)
+
+    def run(worker: Worker) -> list[str | None]:
+        answers = []
+        for program in programs:
+            answers.append(worker.witness(program))
+            told(next(done), total)
+        return answers
+
+    workers = [Worker(settings), Worker(settings)]
+    try:
+        with ThreadPoolExecutor(2, thread_name_prefix="conformance") as executor:
+            try:
+                first = executor.submit(lambda: [run(workers[0]), run(workers[0])])
+                second = executor.submit(run, workers[1])
+                return [*first.result(), second.result()]
+            finally:
+                for worker in workers:
+                    worker.close()
+    finally:
+        for worker in workers:
+            worker.dispose()
 
 
 def survives(program: Program, engine: Any, timeout: float = TIMEOUT) -> bool:

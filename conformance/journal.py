@@ -75,13 +75,15 @@ class Journal:
     def batch(
         self, start: int, drawn: Sequence[tuple[Target, bytes]], kept: Sequence[int], programs: Sequence[Program]
     ) -> Iterator[Program]:
-        """The programs, each noted as it is asked for; `kept` are their places in `drawn`, which starts at `start`."""
+        """The programs, each noted as it is asked for; `kept` are their places in `drawn`, which starts at `start`.
+
+        `idle` has to follow, also when not all of them are asked for.
+        """
         self._position = start
         self._payload(1, msgspec.msgpack.encode(tuple(drawn)))
         for index, program in zip(kept, programs, strict=True):
             self._head(True, index)
             yield program
-        self.idle()
 
     def at(self, position: int) -> None:
         """The programs that follow are made from the program at this place of the block."""
@@ -107,6 +109,11 @@ class Journal:
         busy, beat, *_ = _HEAD.unpack_from(self._map)
         return bool(busy), beat
 
+    def position(self) -> int:
+        """The place in its block of the program that was noted last (-1: none)."""
+        position: int = _HEAD.unpack_from(self._map)[2]
+        return position
+
     def read(self) -> Note:
         """What was noted last."""
         busy, beat, position, index, kind, length = _HEAD.unpack_from(self._map)
@@ -130,6 +137,9 @@ class Silent:
         return programs
 
     def at(self, position: int) -> None:
+        """Nothing."""
+
+    def idle(self) -> None:
         """Nothing."""
 
     def running(self, program: Program) -> AbstractContextManager[None]:

@@ -215,7 +215,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """What has become of an expectation: `text` says how so, `reason` why it is listed.
 
-    `shown` is the signature that its witness shows now, as far as it shows one.
+    `shown` is the signature that its witness shows now, as far as it shows one; `status` is what is thought of it.
     """
 
     id: str
@@ -225,6 +225,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     shown: str = ""
     reason: str = ""
+    status: str = ""
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):

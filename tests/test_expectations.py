@@ -10,7 +10,7 @@ import pytest
 import tomlkit
 
 import conformance
-from conformance import expectations
+from conformance import expectations, isolation
 from conformance.cli import main
 from conformance.engines import load
 from conformance.expectations import ExpectationsError
@@ -47,6 +47,8 @@ class Mine(Torch):
         fault, self.calls = FAULT.read_text(), self.calls + (op == "sin")
         if op != "sin":
             return made
+        if fault == "crash":
+            os._exit(3)
         if fault == "unsupported":
             raise Unsupported(op)
         if fault == "value":
@@ -160,6 +162,22 @@ def test_a_fresh_process_may_answer_differently(folder: Path, monkeypatch: pytes
     file.write_text(listed())
     (found,) = expectations.replay(expectations.load(file), load("./mine.py:Mine"), "./mine.py:Mine", "gradient")
     assert found.outcome == "flaky"
+
+
+@pytest.mark.parametrize(("fault", "outcome"), [("crash", "known"), ("gradient", "changed"), ("none", "stale")])
+def test_what_ends_the_process_can_be_known(folder: Path, fault: str, outcome: str) -> None:
+    Path("fault").write_text(fault)
+    file = folder / "expectations.toml"
+    file.write_text(listed(signature="sin: crash"))
+    settings = isolation.Settings(engine="./mine.py:Mine", level="gradient")
+    told: list[int] = []
+    (found,) = expectations.replay(
+        expectations.load(file),
+        load("./mine.py:Mine"),
+        apart=lambda witnesses: isolation.witnessed(settings, witnesses, lambda done, _: told.append(done)),
+    )
+    assert found.outcome == outcome
+    assert sorted(told) == [1, 2, 3]
 
 
 def test_a_partial_run_changes_no_file(folder: Path) -> None:

@@ -46,6 +46,8 @@ class Engine(ABC):
     module: str = ""
     #: Floating dtype that it computes in, where that is narrower than the programs' ("float32"); "" otherwise.
     precision: str = ""
+    #: How many times fewer programs `--all-engines` asks it for, since each takes so long.
+    cost: int = 1
 
     @abstractmethod
     def leaf(self, array: npt.NDArray[Any], requires_grad: bool) -> Any:

@@ -22,6 +22,7 @@ EARLY = 0.05  # share of a budget in programs until which the rate says nothing 
 FOUND = 1.0  # seconds between those that tell of something new
 PHASES = {
     "start": "loading",
+    "known": "replaying what is known",
     "cells": "each operation with each feature",
     "pairs": "pairs of operations",
     "free": "longer programs",

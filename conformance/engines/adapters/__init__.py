@@ -23,10 +23,14 @@ ADAPTERS: dict[str, tuple[str, str]] = {
     "torch:func": ("torch", "torch_transforms:Func"),
     "torch:forward": ("torch", "torch_transforms:Forward"),
     "torch:vmap": ("torch", "torch_transforms:Batched"),
+    "torch:aot": ("torch", "torch_transforms:Traced"),
     "torch:compile": ("torch", "torch_transforms:Compiled"),
     "torch:float32": ("torch", "torch_devices:Float32"),
     "torch:cuda": ("torch", "torch_devices:Cuda"),
 }
+
+#: Engines that have to be asked for by name, each with the reason.
+ON_REQUEST = {"torch:compile": "it takes some ten seconds to compile a program; name it to run it"}
 
 
 def load(name: str) -> Engine:
