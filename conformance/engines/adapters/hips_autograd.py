@@ -49,6 +49,8 @@ class HipsAutograd(Recording):
 #: No derivative is registered for these.
 _WITHOUT = """
 cross float_power heaviside nextafter copysign hypot fmod rot90
+positive cumprod nanmean nansum flip diagonal broadcast_tensors meshgrid diagflat index_select gather take
+take_along_dim vdot matrix_power linalg.matrix_power
 """
 
 

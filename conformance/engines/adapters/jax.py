@@ -18,6 +18,7 @@ class Jax(Recording):
     """jax on the CPU."""
 
     name = "jax"
+    cost = 4
 
     def __init__(self) -> None:
         jax.config.update("jax_enable_x64", True)

@@ -12,8 +12,7 @@ from mlx import nn
 
 from conformance.engines.adapters import numpy_names
 from conformance.engines.adapters.numpy_names import unsupported
-from conformance.engines.adapters.recording import Recording
-from conformance.engines.protocol import Unsupported
+from conformance.engines.adapters.recording import Recording, offered
 
 _DTYPES = {
     name: getattr(mx, name) for name in ("float16", "float32", "float64", "int32", "int64", "int16", "int8", "uint8")
@@ -35,7 +34,7 @@ class Mlx(Recording):
 
     def functions(self) -> Mapping[str, Callable[..., Any]]:
         table = numpy_names.functions(mx)
-        for name in ["fmod", "copysign", "repeat", "tile", "einsum", "cross", "median"]:
+        for name in _WITHOUT.split():
             table.pop(name, None)
         return table | _MORE
 
@@ -52,13 +51,17 @@ class Mlx(Recording):
         return _DTYPES[name]
 
     def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
-        try:
+        with offered("ot implemented", "Cannot calculate VJP"):
             gradients: Sequence[Any] = mx.vjp(function, list(at), list(weights))[1]
-            return gradients
-        except ValueError as error:
-            if "ot implemented" in str(error):
-                raise Unsupported(str(error)) from error
-            raise
+        return gradients
+
+
+#: Names whose arguments differ, or whose functions have no derivative.
+_WITHOUT = """
+fmod copysign repeat tile einsum cross median
+inverse linalg.inv pinverse linalg.pinv cholesky linalg.cholesky nuclear_norm linalg.eigh linalg.eigvalsh linalg.solve
+linalg.svd linalg.svdvals
+"""
 
 
 def _along(function: Callable[..., Any]) -> Callable[..., Any]:

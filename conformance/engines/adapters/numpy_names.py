@@ -289,7 +289,8 @@ def _loss(np: Any, each: Any, reduction: str) -> Any:
 def _div(np: Any, x: Any, y: Any, rounding_mode: str | None) -> Any:
     if rounding_mode is None:
         return x / y
-    return np.floor(x / y) if rounding_mode == "floor" else np.trunc(x / y)
+    rounded = _find(np, "floor" if rounding_mode == "floor" else "trunc")
+    return unsupported(f"rounding_mode={rounding_mode}") if rounded is None else rounded(x / y)
 
 
 def _along_take(np: Any, x: Any, index: Any, dim: int) -> Any:

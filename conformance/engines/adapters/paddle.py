@@ -13,7 +13,7 @@ with catch_warnings():
     import paddle.nn.functional as nn
 
 from conformance.engines.adapters.numpy_names import unsupported
-from conformance.engines.adapters.recording import same_floats
+from conformance.engines.adapters.recording import offered, same_floats
 from conformance.engines.protocol import Engine, Unsupported
 
 #: Functions and methods that take torch's arguments under torch's names.
@@ -21,7 +21,7 @@ SAME = """
 neg abs exp expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh sigmoid sqrt rsqrt reciprocal square
 erf
 floor ceil round trunc frac sign acosh asinh atanh angle conj deg2rad rad2deg positive sgn sinc nan_to_num clone
-mul maximum minimum atan2 hypot remainder logaddexp fmax fmin copysign ldexp lerp digamma lgamma erfinv i0
+maximum minimum atan2 hypot remainder logaddexp fmax fmin copysign ldexp lerp digamma lgamma erfinv i0
 floor_divide logical_and logical_or logical_xor logical_not heaviside nextafter signbit isnan isinf isfinite isreal
 isposinf isneginf isclose pow logit clamp
 sum mean prod amax amin logsumexp cumsum cumprod nansum nanmean corrcoef logcumsumexp diff
@@ -32,8 +32,8 @@ vsplit dsplit tensor_split rot90 tile repeat_interleave unflatten topk
 index_select gather take masked_fill masked_select take_along_dim index_add index_put
 matmul mm mv bmm dot outer inner einsum trace kron cross inverse matrix_power
 cholesky qr msort narrow where
-linalg.cholesky linalg.cond linalg.cross linalg.det linalg.diagonal linalg.eigh linalg.eigvalsh linalg.inv
-linalg.matrix_exp linalg.matrix_norm linalg.matrix_power linalg.multi_dot linalg.pinv linalg.qr
+linalg.cholesky linalg.cond linalg.cross linalg.det linalg.eigh linalg.eigvalsh linalg.inv
+linalg.matrix_exp linalg.matrix_norm linalg.matrix_power linalg.multi_dot linalg.qr
 linalg.solve linalg.svd linalg.svdvals linalg.vector_norm linalg.matmul cholesky_inverse
 cholesky_solve softmax kthvalue mode dist cdist atleast_1d atleast_2d atleast_3d
 nn.functional.celu nn.functional.elu nn.functional.gelu nn.functional.glu nn.functional.hardshrink
@@ -42,10 +42,10 @@ nn.functional.logsigmoid:log_sigmoid nn.functional.mish nn.functional.prelu nn.f
 nn.functional.relu6 nn.functional.selu nn.functional.silu nn.functional.softshrink
 nn.functional.softsign nn.functional.tanhshrink nn.functional.softplus
 nn.functional.binary_cross_entropy nn.functional.binary_cross_entropy_with_logits nn.functional.cosine_embedding_loss
-nn.functional.gaussian_nll_loss nn.functional.hinge_embedding_loss nn.functional.kl_div nn.functional.l1_loss
+nn.functional.hinge_embedding_loss nn.functional.kl_div nn.functional.l1_loss
 nn.functional.margin_ranking_loss nn.functional.multi_margin_loss nn.functional.mse_loss
-nn.functional.poisson_nll_loss nn.functional.soft_margin_loss
-nn.functional.triplet_margin_loss nn.functional.embedding
+nn.functional.soft_margin_loss
+nn.functional.embedding
 nn.functional.pixel_shuffle
 nn.functional.pixel_unshuffle
 nn.functional.local_response_norm nn.functional.fold
@@ -85,10 +85,8 @@ class Paddle(Engine):
         if function is None:
             raise Unsupported(op)
         same_floats(x.dtype.name.lower() for x in _flat((*args, *kwargs.values())) if isinstance(x, paddle.Tensor))
-        try:
+        with offered(*LACKING, "must be Tensor, but got", takes=True):
             made = function(*map(_list, args), **{name: _list(value) for name, value in kwargs.items()})
-        except (NotImplementedError, RuntimeError) as error:
-            raise _judged(error) from error
         return tuple(made) if isinstance(made, (list, tuple)) else made
 
     def dtype(self, name: str) -> Any:
@@ -102,25 +100,25 @@ class Paddle(Engine):
             raise Unsupported("backward with create_graph or inputs")
         if any(root.stop_gradient for root in roots):
             raise RuntimeError("an output does not require grad")  # torch's class of error; paddle passes over it
-        try:
+        with offered(*LACKING):
             paddle.autograd.backward(list(roots), list(gradients), retain_graph=bool(retain_graph))
-        except (NotImplementedError, RuntimeError) as error:
-            raise _judged(error) from error
 
     def grad_of(
         self, outputs: Any, inputs: Any, gradients: Any, retain_graph: Any, create_graph: Any, allow_unused: Any
     ) -> Sequence[Any]:
-        try:
+        if any(output.stop_gradient for output in outputs):
+            raise RuntimeError("an output does not require grad")
+        with offered(*LACKING):
             found: Sequence[Any] = paddle.grad(
                 list(outputs),
                 list(inputs),
                 list(gradients),
                 retain_graph=retain_graph,
                 create_graph=create_graph,
-                allow_unused=allow_unused,
+                allow_unused=True,  # it raises another class of error, and not for all of them
             )
-        except (NotImplementedError, RuntimeError) as error:
-            raise _judged(error) from error
+        if not allow_unused and any(gradient is None for gradient in found):
+            raise RuntimeError("an input is not used")
         return found
 
     def detach(self, value: Any) -> Any:
@@ -146,18 +144,16 @@ class Paddle(Engine):
         return value.numpy()
 
 
-def _judged(error: Exception) -> Exception:
-    """What paddle says that it does not implement is not offered."""
-    text = " ".join(str(error).split())
-    missing = (
-        "nimplemented",
-        "is not registered",
-        "not supported",
-        "does not support",
-        "no double grad",
-        "ot implemented",
-    )
-    return Unsupported(text[-200:]) if any(word in text for word in missing) else error
+#: How paddle says that it lacks something.
+LACKING = (
+    "nimplemented",
+    "is not registered",
+    "not supported",
+    "does not support",
+    "no double grad",
+    "doesn't have any grad op",
+    "ot implemented",
+)
 
 
 def _find(name: str) -> Callable[..., Any] | None:
@@ -188,7 +184,12 @@ def _best(value: Callable[..., Any], place: Callable[..., Any], x: Any, dim: Any
 
 def _sections(n: int, size: Any) -> list[int]:
     """Sizes of the pieces; the last one may be smaller."""
-    return size if isinstance(size, list) else [min(size, n - k) for k in range(0, n, size)]
+    return size if isinstance(size, list) else [min(size, n - k) for k in range(0, n or 1, size)]
+
+
+def _epsilon(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Torch's `eps` by the name that it has in paddle."""
+    return lambda *args, **more: function(*args, **{"epsilon" if k == "eps" else k: v for k, v in more.items()})
 
 
 def _unbiased(correction: Any) -> bool:
@@ -199,6 +200,7 @@ def _unbiased(correction: Any) -> bool:
 _MORE: dict[str, Callable[..., Any]] = {
     "add": lambda x, y, alpha=1: x + (y if alpha == 1 else y * alpha),
     "sub": lambda x, y, alpha=1: x - (y if alpha == 1 else y * alpha),
+    "mul": lambda x, y: x * y,
     "div": lambda x, y, rounding_mode=None: x / y if rounding_mode is None else unsupported("rounding"),
     "true_divide": lambda x, y: x / y,
     "rsub": lambda x, y: y - x,
@@ -253,9 +255,10 @@ _MORE: dict[str, Callable[..., Any]] = {
     "scatter_add": lambda x, dim, i, source: (
         paddle.scatter_add(x, dim, i, source) if x.ndim else unsupported("a 0-d value")
     ),
-    "nn.functional.nll_loss": lambda x, i, w=None, **more: (
-        nn.nll_loss(x, i, w, **more) if x.ndim > 1 else unsupported("no batch")
-    ),
+    **{
+        f"nn.functional.{name}": _epsilon(getattr(nn, name))
+        for name in ("gaussian_nll_loss", "poisson_nll_loss", "triplet_margin_loss")
+    },
     "nn.functional.unfold": lambda x, size, stride=1, padding=0, dilation=1: (
         nn.unfold(x, size, stride, padding, dilation) if x.ndim == 4 else unsupported("no batch")
     ),
@@ -280,14 +283,10 @@ _MORE: dict[str, Callable[..., Any]] = {
     "addmm": lambda b, x, y, beta=1, alpha=1: (
         paddle.addmm(b, x, y, beta, alpha) if b.ndim == 2 else unsupported("broadcasting")
     ),
-    "baddbmm": lambda b, x, y, beta=1, alpha=1: (
-        paddle.baddbmm(b, x, y, beta, alpha)
-        if b.ndim == 3 and b.shape[0] == x.shape[0]
-        else unsupported("broadcasting")
-    ),
     "tensordot": lambda x, y, dims: paddle.tensordot(x, y, dims),
     "slogdet": lambda x: tuple(paddle.linalg.slogdet(x)),
     "linalg.slogdet": lambda x: tuple(paddle.linalg.slogdet(x)),
+    "linalg.diagonal": lambda x, offset=0, dim1=-2, dim2=-1: paddle.diagonal(x, offset, dim1, dim2),
     "linalg.vecdot": lambda x, y, dim=-1: paddle.linalg.vecdot(x, y, dim),
     **{
         f"nn.functional.{name}": lambda x, *more, name=name, ndim=ndim, **options: (
@@ -300,7 +299,6 @@ _MORE: dict[str, Callable[..., Any]] = {
             "adaptive_avg_pool1d": 3,
             "adaptive_avg_pool2d": 4,
             "adaptive_avg_pool3d": 5,
-            "channel_shuffle": 4,
         }.items()
     },
     "det": paddle.linalg.det,
@@ -314,7 +312,7 @@ _MORE: dict[str, Callable[..., Any]] = {
     ),
     "triangular_solve": lambda b, a, upper=True, transpose=False, unitriangular=False: (
         paddle.linalg.triangular_solve(a, b, upper=upper, transpose=transpose, unitriangular=unitriangular),
-        a,
+        a.clone(),
     ),
     "special.i0e": paddle.i0e,
     "special.i1": paddle.i1,

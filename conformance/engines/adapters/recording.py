@@ -171,7 +171,7 @@ class Recording(Engine):
         step = Applied(function, args, kwargs)
         if not self.mixes_dtypes:
             same_floats(self.dtype_name(node.value) for node in step.operands)
-        with _offered():
+        with offered(takes=True):
             made = function(*_map(_value, args), **{k: _map(_value, a) for k, a in kwargs.items()})
         tracked = self._recording and any(node.tracked for node in step.operands)
         if not isinstance(made, (tuple, list)):
@@ -228,7 +228,7 @@ class Recording(Engine):
     ) -> list[Node]:
         weights = [self._one(node) if g is None else g.value for node, g in zip(outputs, gradients, strict=True)]
         step = Pulled(self, outputs, inputs, weights)
-        with _offered():
+        with offered():
             found = step.run(_value)
         return [Node(value, create_graph, step if create_graph else None, i) for i, value in enumerate(found)]
 
@@ -270,13 +270,29 @@ class Recording(Engine):
             value.grad = Node(self.constant(np.zeros_like(self.array(value.grad.value))), False)
 
 
+#: How Python and nanobind say that a function does not take an argument.
+UNTAKEN = (
+    "unexpected keyword argument",
+    "incompatible function arguments",
+    "positional argument but",
+    "positional arguments but",
+)
+
+
 @contextmanager
-def _offered() -> Iterator[None]:
-    """What an engine says it does not implement is not offered."""
+def offered(*said: str, takes: bool = False) -> Iterator[None]:
+    """What an engine says it does not implement is not offered: by NotImplementedError, or in words that are given.
+
+    With `takes`, nor is what its function does not take: arguments that torch's has and it has not.
+    """
+    words = (*said, *(UNTAKEN if takes else ()))
     try:
         yield
-    except NotImplementedError as error:
-        raise Unsupported(str(error)) from error
+    except Exception as error:
+        text = " ".join(str(error).split())
+        if isinstance(error, NotImplementedError) or any(word in text for word in words):
+            raise Unsupported(text[-200:]) from error
+        raise
 
 
 def _value(node: Node) -> Any:

@@ -11,6 +11,13 @@ import torch
 from conformance.engines.protocol import EngineError, Unsupported
 from conformance.engines.torchlike import Torch
 
+#: What has no float64 that could be a float32, or (integers that index a factorisation) takes what another makes.
+_NO_FLOATS = """
+float linalg.lu_solve lu_unpack bitwise_not bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift
+gcd lcm bincount unique unique_consecutive nonzero argwhere isin nn.functional.one_hot unravel_index tril_indices
+triu_indices
+"""
+
 
 class Float32(Torch):
     """torch where every float64 is a float32: what single precision costs, next to double precision."""
@@ -20,6 +27,9 @@ class Float32(Torch):
     def __init__(self) -> None:
         super().__init__()
         self.name = "torch:float32"
+
+    def supports(self, op: str) -> bool:
+        return op not in _NO_FLOATS.split() and super().supports(op)
 
     def leaf(self, array: npt.NDArray[Any], requires_grad: bool) -> Any:
         if array.dtype not in ("float64", "int64", "bool"):

@@ -63,6 +63,7 @@ class Forward(_Transformed):
     """Forward mode: one run with dual numbers (torch.func.jvp, nested for higher orders) for each input element."""
 
     name = "torch:forward"
+    cost = 2
 
     def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
         at = [x.contiguous() if 0 in x.stride() else x for x in at]  # dual numbers have memory of their own
@@ -87,6 +88,11 @@ class Batched(_Transformed):
 
     name = "torch:vmap"
 
+    def supports(self, op: str) -> bool:
+        # One asks numbers for their sign, the other has no batching rule.
+        lacking = ("nn.functional.gaussian_nll_loss", "unsafe_split_with_sizes")
+        return op not in lacking and super().supports(op)
+
     def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
         def one(values: Sequence[Any], by: Sequence[Any]) -> Sequence[Any]:
             back = torch.func.vjp(lambda *v: tuple(function(*v)), *values)[1]
@@ -99,26 +105,24 @@ class Batched(_Transformed):
         try:
             both = torch.func.vmap(one)(twice(at), twice(weights))
         except RuntimeError as error:
-            if "vmap" in str(error):  # shapes that depend on numbers
+            if "vmap" in str(error) or "Batching rule not implemented" in str(error):  # shapes that depend on numbers
                 raise Unsupported(str(error).partition("\n")[0]) from error
             raise
         return [gradient[0] for gradient in both]
 
 
-class Compiled(_Transformed):
-    """torch.compile of the function, through its default backend; each program is compiled, which takes seconds."""
+class Traced(_Transformed):
+    """torch.compile up to the point at which code is generated: the function is traced, its forward and backward are
+    decomposed into simpler operations and partitioned, and these run one by one."""
 
-    name = "torch:compile"
-
-    def __init__(self) -> None:
-        if shutil.which("g++") is None and shutil.which("clang++") is None:
-            raise EngineError("engine torch:compile: needs a C++ compiler, and neither g++ nor clang++ is on the path")
-        super().__init__()
+    name = "torch:aot"
+    cost = 4
+    backend = "aot_eager_decomp_partition"
 
     def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
         torch.compiler.reset()
         values = [x.detach().clone().requires_grad_() for x in at]
-        made = torch.compile(lambda *v: tuple(function(*v)), dynamic=False)(*values)
+        made = torch.compile(lambda *v: tuple(function(*v)), dynamic=False, backend=self.backend)(*values)
         used = [(y, w) for y, w in zip(made, weights, strict=True) if y.requires_grad]
         found = torch.autograd.grad([y for y, _ in used], values, [w for _, w in used], allow_unused=True)
         return [torch.zeros_like(x) if g is None else g for g, x in zip(found, at, strict=True)]
@@ -126,3 +130,15 @@ class Compiled(_Transformed):
     def grad_of(self, *args: Any) -> Sequence[Node]:
         """One order only: a compiled function cannot be differentiated twice."""
         raise Unsupported("second order of a compiled function")
+
+
+class Compiled(Traced):
+    """torch.compile through its default backend: each program is compiled by a C++ compiler."""
+
+    name = "torch:compile"
+    backend = "inductor"
+
+    def __init__(self) -> None:
+        if shutil.which("g++") is None and shutil.which("clang++") is None:
+            raise EngineError("engine torch:compile: needs a C++ compiler, and neither g++ nor clang++ is on the path")
+        super().__init__()
