@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import html
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from conformance import results as records
+from conformance.program import Apply, Inplace
 from conformance.results import Finding, Results
 
 #: What a finding comes to, the gravest first.
 Outcome: TypeAlias = Literal[
-    "wrong", "raises", "crash", "undecided", "convention differs", "ill-conditioned", "torch wrong"
+    "wrong", "crash", "undecided", "unsupported", "convention differs", "ill-conditioned", "torch wrong"
 ]
-OUTCOMES: tuple[Outcome, ...] = (
-    "wrong",
-    "raises",
-    "crash",
-    "undecided",
-    "convention differs",
-    "ill-conditioned",
-    "torch wrong",
-)
 #: One sign for each, in the table of operations; an operation that agreed has "●", one that is not offered "·".
 SIGNS: dict[Outcome, str] = {
     "wrong": "✗",
-    "raises": "!",
     "crash": "!",
     "undecided": "?",
+    "unsupported": "–",
     "convention differs": "≠",
     "ill-conditioned": "~",
     "torch wrong": "t",
 }
+OUTCOMES = tuple(SIGNS)
 #: Features of cells that show a level.
 LEVELS: Final = {
     "gradient": {"float64", "float32"},
@@ -50,16 +44,40 @@ MIRRORS = ("minigrad", "torch")
 CUSTOMS = ("none", "dtype", "shape", "requires_grad", "is_leaf", "hook")
 
 
-def outcome(found: Finding) -> Outcome:
-    """What a finding says of its engine: the referee's verdict, and what has no verdict in mathematics apart."""
+def outcome(found: Finding, status: str = "") -> Outcome:
+    """What a finding says of its engine: as its expectation has it (`status`), or else by the referee's verdict.
+
+    What has no verdict in mathematics is judged here: an engine that refuses operands which torch takes lacks something
+    (unsupported); one that takes them and then raises is wrong.
+    """
+    listed: Outcome | None = next((one for one in OUTCOMES if one == status), None)
+    if listed is not None:
+        return listed
     mirrors = found.engine.partition(":")[0] in MIRRORS
     if found.kind in ("crash", "hang"):
         return "crash"
     if found.kind == "error" or (found.difference.what == "error" and not mirrors):
-        return "raises" if found.expected == "no error" else "convention differs"
-    if found.kind in CUSTOMS and not mirrors:
+        if found.expected != "no error":
+            return "convention differs"
+        return "unsupported" if not mirrors and _refused(found) else "wrong"
+    if found.kind in CUSTOMS and not mirrors and not found.referee:  # mathematics has nothing to say of it
         return "convention differs"
     return "wrong" if found.verdict == "engine wrong" else found.verdict
+
+
+def _refused(found: Finding) -> bool:
+    """Whether it was at an operation that the engine raised, and not on the way back."""
+    step = re.search(r" at step (\d+)", found.actual)
+    steps = found.program.steps
+    return step is not None and int(step[1]) < len(steps) and isinstance(steps[int(step[1])], Apply | Inplace)
+
+
+class Judged(NamedTuple):
+    """A finding with what it comes to, and why."""
+
+    found: Finding
+    outcome: Outcome
+    reason: str
 
 
 class Row:
@@ -71,17 +89,25 @@ class Row:
         self.version = record.version
         self.results = results
         self.offered = record.operations
-        self.outcomes = Counter(outcome(found) for found in results.findings)
-        self.ulps = max(
-            (u for f in results.findings if outcome(f) == "wrong" and (u := _ulps(f)) is not None), default=None
+        listed = {(known.engine, known.id): known for known in results.expectations}
+        self.judged = sorted(
+            (
+                Judged(f, outcome(f, known.status if known else ""), known.reason if known else f.reason)
+                for f in results.findings
+                for known in [listed.get((f.engine, f.known))]
+            ),
+            key=lambda one: (OUTCOMES.index(one.outcome), one.found.blamed),
         )
+        self.outcomes = Counter(one.outcome for one in self.judged)
+        wrong = [float(f.difference.ulps) for f, of, _ in self.judged if of == "wrong" and f.difference.ulps]
+        self.ulps = max(wrong, default=None)
         times = results.timings
         self.cost = times.engine / times.reference if times.reference else None
         self.ran = Counter(c.operation for c in results.cells if c.programs > c.unsupported)
         self.levels = _levels(results)
         blamed: dict[str, set[Outcome]] = {}
-        for found in results.findings:
-            blamed.setdefault(found.blamed, set()).add(outcome(found))
+        for one in self.judged:
+            blamed.setdefault(one.found.blamed, set()).add(one.outcome)
         self.blamed = blamed
 
     @property
@@ -103,11 +129,6 @@ def _levels(results: Results) -> tuple[str, ...]:
     return tuple(level for level, features in LEVELS.items() if ran & features)
 
 
-def _ulps(found: Finding) -> float | None:
-    text = found.difference.ulps
-    return float(text) if text else None
-
-
 def rows(parts: Sequence[Results]) -> list[Row]:
     """A row for each engine, the one with most operations in agreement first."""
     return sorted((Row(part) for part in parts), key=lambda row: (-row.clean, row.name))
@@ -122,7 +143,7 @@ HEADINGS = (
     "levels",
     *OUTCOMES,
     "programs",
-    "unsupported",
+    "not offered",
     "worst error (ulps)",
     "cost (torch = 1)",
 )
@@ -147,8 +168,8 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 LEGEND = (
-    "● agrees, · not offered, ✗ wrong, ! raises or crashes, ≠ another convention, ? undecided, ~ ill-conditioned, "
-    "t torch is wrong; nothing: did not run."
+    "● agrees, · not offered, ✗ wrong, ! ends or holds up its process, – refuses what torch takes, ≠ another "
+    "convention, ? undecided, ~ ill-conditioned, t torch is wrong; nothing: did not run."
 )
 
 
@@ -162,14 +183,10 @@ def to_markdown(parts: Sequence[Results], absent: Mapping[str, str] = MappingPro
     lines += [f"- {name}: absent: {reason}" for name, reason in absent.items()]
     lines += ["", "## Findings", ""]
     for row in board:
-        found = sorted(row.results.findings, key=lambda f: (OUTCOMES.index(outcome(f)), f.blamed))
-        if found:
-            lines += [f"### {row.name} {row.version}", ""]
-            table = [
-                (outcome(f), f.blamed, f.kind, _short(f.expected), _short(f.actual), _short(f.referee)) for f in found
-            ]
-            headers = ("verdict", "operation", "what", "torch", "engine", "referee")
-            lines += [tabulate(table, headers=headers, tablefmt="github", disable_numparse=True), ""]
+        if row.judged:
+            lines += [f"### {_title(row)}", ""]
+            table = [tuple(text.replace("|", "\\|") for text in described(one)) for one in row.judged]
+            lines += [tabulate(table, headers=DESCRIBED, tablefmt="github", disable_numparse=True), ""]
     lines += ["## Operations", "", LEGEND, ""]
     every = sorted({op for row in board for op in row.offered})
     signs = [(op, *(row.sign(op) for row in board)) for op in every]
@@ -190,9 +207,23 @@ def _intro(parts: Sequence[Results]) -> str:
     )
 
 
+DESCRIBED = ("verdict", "operation", "what", "torch", "engine", "referee", "why")
+
+
+def described(one: Judged) -> tuple[str, ...]:
+    """A finding as a row of text."""
+    found, of, reason = one
+    shown = (_short(text) for text in (found.expected, found.actual, found.referee))
+    return (of, found.blamed, found.kind, *shown, " ".join(reason.split()))
+
+
 def _short(text: str) -> str:
-    text = " ".join(text.split()).replace("|", "\\|")
+    text = " ".join(text.split())
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _title(row: Row) -> str:
+    return f"{row.name} {row.version}".strip()
 
 
 def to_html(parts: Sequence[Results], absent: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -205,27 +236,48 @@ def to_html(parts: Sequence[Results], absent: Mapping[str, str] = MappingProxyTy
     ops_head = "".join(f"<th scope=col>{e(row.name)}</th>" for row in board)
     ops = "".join(
         f"<tr><th scope=row><code>{e(op)}</code></th>"
-        + "".join(f'<td class="s" title="{e(_title(row, op))}">{e(row.sign(op))}</td>' for row in board)
+        + "".join(f'<td class="s" title="{e(_tip(row, op))}">{e(row.sign(op))}</td>' for row in board)
         + "</tr>"
         for op in every
     )
     missing = "".join(f"<li>{e(name)}: absent: {e(reason)}</li>" for name, reason in absent.items())
+    why_head = "".join(f"<th scope=col>{e(h)}</th>" for h in DESCRIBED)
+    why = "".join(
+        f"<details><summary>{e(_title(row))}: {e(_counted(row))}</summary><div class=wide><table><thead><tr>{why_head}"
+        "</tr></thead><tbody>"
+        + "".join("<tr>" + "".join(f"<td>{e(c)}</td>" for c in described(one)) + "</tr>" for one in row.judged)
+        + "</tbody></table></div></details>"
+        for row in board
+        if row.judged
+    )
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><title>Scoreboard</title>"
-        "<meta name=viewport content='width=device-width'><style>"
-        "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem;color:#1b1f24;"
-        "background:#fff}table{border-collapse:collapse;margin:1rem 0}"
-        "th,td{border:1px solid #d0d7de;padding:.2rem .5rem;text-align:left}"
-        "td.s{text-align:center}.wide{overflow-x:auto}"
-        "@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}th,td{border-color:#30363d}}"
-        f"</style><h1>Scoreboard</h1><p>{e(_intro(parts)).replace('*', '')}</p>"
+        f"<meta name=viewport content='width=device-width'><style>{STYLE}</style>"
+        f"<h1>Scoreboard</h1><p>{e(_intro(parts)).replace('*', '')}</p>"
         f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div><ul>{missing}</ul>"
-        f"<h2>Operations</h2><p>{e(LEGEND)}</p><div class=wide><table><thead><tr><th scope=col>operation</th>{ops_head}"
-        f"</tr></thead><tbody>{ops}</tbody></table></div></html>\n"
+        f"<h2>Findings</h2>{why}"
+        f"<h2>Operations</h2><p>{e(LEGEND)}</p><div class='wide tall'><table><thead><tr><th scope=col>operation</th>"
+        f"{ops_head}</tr></thead><tbody>{ops}</tbody></table></div></html>\n"
     )
 
 
-def _title(row: Row, operation: str) -> str:
+def _counted(row: Row) -> str:
+    return ", ".join(f"{row.outcomes[o]} {o}" for o in OUTCOMES if row.outcomes[o])
+
+
+STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:90rem;padding:0 1rem;color:#1b1f24;"
+    "background:#fff}table{border-collapse:collapse;margin:1rem 0;font-size:.9em}"
+    "th,td{border:1px solid #d0d7de;padding:.2rem .5rem;text-align:left;vertical-align:top}"
+    "td.s{text-align:center}.wide{overflow-x:auto}.tall{max-height:90vh}"
+    "details td:nth-child(n+4){overflow-wrap:anywhere;min-width:8rem}"
+    ".tall th[scope=col]{position:sticky;top:0;background:#f6f8fa}summary{cursor:pointer;padding:.2rem 0}"
+    "@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}th,td{border-color:#30363d}"
+    ".tall th[scope=col]{background:#161b22}}"
+)
+
+
+def _tip(row: Row, operation: str) -> str:
     found = [f.message for f in row.results.findings if f.blamed == operation]
     return "\n".join(found) or ("agrees" if operation in row.ran else "did not run")
 
