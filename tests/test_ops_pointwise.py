@@ -475,7 +475,10 @@ def test_precision_where_torch_has_less() -> None:
     np.testing.assert_allclose(curvature.numpy(), [np.pi**2 / 6, np.pi**2 / 2], rtol=1e-14)
     (scale,) = minigrad.autograd.grad(minigrad.ldexp(x, minigrad.tensor(-4)).sum(), x)
     assert scale.tolist() == [1 / 16, 1 / 16]
-    half, beyond = minigrad.tensor([0.5, 0.5]).double(), minigrad.tensor([1.0, 1.05]).double()
+    half, beyond = minigrad.tensor(0.5).double(), minigrad.linspace(1.0, 1.6, 61, dtype=minigrad.float64)
     for name, known in (("gammaincc", math.erfc), ("gammainc", math.erf)):
         found = getattr(minigrad.special, name)(half, beyond)
         np.testing.assert_allclose(found.numpy(), [known(math.sqrt(each)) for each in beyond.tolist()], rtol=4e-15)
+    near = minigrad.tensor([1 - 2.0**-40, 1 + 2.0**-30, 2 - 2.0**-40, 2 + 2.0**-30], dtype=minigrad.float64)
+    slopes, steps = [-np.euler_gamma] * 2 + [1 - np.euler_gamma] * 2, [-(2.0**-40), 2.0**-30] * 2
+    np.testing.assert_allclose(near.lgamma().numpy(), np.multiply(slopes, steps), rtol=4e-9)

@@ -23,6 +23,7 @@ ROOT_2_PI: Final = math.sqrt(2 * math.pi)
 
 # Those that others' forwards use.
 erf, gammaln, digamma, zeta = special("erf"), special("gammaln", "lgamma"), special("digamma"), special("zeta")
+loggamma = special("loggamma", "lgamma")
 gammainc, gammaincc = special("gammainc", "igamma"), special("gammaincc", "igammac")
 
 
@@ -66,8 +67,12 @@ def ndtr(input: Tensor) -> Any:
 
 
 def log_gamma(self: Any) -> Any:
-    """Infinite at both infinities, unlike scipy's."""
-    return np.where(np.isinf(self), np.inf, gammaln(self)).astype(self.dtype)
+    """scipy's, except at the infinities, and near its zeros 1 and 2, where the complex function keeps more digits."""
+    found = np.where(np.isinf(self), np.inf, gammaln(self))
+    near = (np.abs(self - 1) < 0.2) | (np.abs(self - 2) < 0.2)
+    if np.any(near):
+        found = np.where(near, loggamma(np.where(near, self, 1).astype(np.complex128)).real, found)
+    return found.astype(self.dtype)
 
 
 unary("lgamma", log_gamma, lambda xp, grad, self: grad * xp.digamma(self), kinds="f", refusal="lgamma_vml_cpu",
@@ -124,7 +129,7 @@ def upper_gamma(self: Any, other: Any) -> Any:
     """scipy's, except where that is hundreds of last places off, as its gamma function near 1.5 sums too few terms."""
     found = gammaincc(self, other)
     mended = (self > 0.25) & (self < 1.6) & (self <= np.where(other > 0.5, 1.1 * other, -0.4 / np.log(other)))
-    mended &= other <= 1.1
+    mended &= other <= 1.6
     if not np.any(mended):
         return found
     a, x = np.asarray(self, np.float64), np.asarray(other, np.float64)
@@ -137,7 +142,7 @@ def upper_gamma(self: Any, other: Any) -> Any:
 
 
 def lower_gamma(self: Any, other: Any) -> Any:
-    complement = (other > 1) & (other <= 1.1) & (self < other)  # of which scipy takes the complement too
+    complement = (other > 1) & (other <= 1.6) & (self < other)  # of which scipy takes the complement too
     return np.where(complement, 1 - upper_gamma(self, other), gammainc(self, other)).astype(self.dtype)
 
 
