@@ -89,6 +89,17 @@ class Info(msgspec.Struct, frozen=True):
     def floating(self) -> bool:
         return self.dtype[0] == "f"
 
+    @property
+    def written(self) -> bool:
+        """Whether torch says what a write to it does: not where elements share memory and it does not refuse that."""
+        pairs = [(n, step) for n, step in zip(self.shape, self.strides or (), strict=False) if n > 1]
+        if 0 in self.shape or any(not step for _, step in pairs):
+            return True
+        places = np.zeros(1, np.int64)
+        for n, step in pairs:
+            places = np.add.outer(places, np.arange(n) * step).ravel()
+        return len(np.unique(places)) == len(places)
+
 
 @lru_cache(maxsize=512)
 def _pool(domain: Interval) -> tuple[float, ...]:
@@ -605,9 +616,9 @@ class Decoder:
         named = tuple(kwargs.items())
         read = _read(args, kwargs)
         results = self.shapes("in-place", op, args, named, {r: self.infos[r].known() for r in read})
-        if results is None or results[0][0] != self.infos[target.id].shape:
-            return ()
         info = self.infos[target.id]
+        if results is None or results[0][0] != info.shape or not info.written:
+            return ()
         out = self.new(
             Info(
                 info.shape,

@@ -179,9 +179,8 @@ def _assigned(d: Decoder, i: int) -> None:
 
 def _write_through(d: Decoder, out: Values) -> None:
     """The result, which may be a view, is changed in place."""
-    for i in _floating(d, out)[:1]:
-        info = d.infos[i]
-        changed = d.new(replace(info, interval=(-64.0, 64.0)))
+    for i in [i for i in _floating(d, out)[:1] if d.infos[i].written]:
+        changed = d.new(replace(d.infos[i], interval=(-64.0, 64.0)))
         d.steps.append(Inplace("mul_", i, (3.0,), (changed,)))
         d.used.append(i)
         if d.source is not None and d.infos[d.source].leaves:
@@ -376,10 +375,11 @@ def _operand_changed(d: Decoder, roots: Values, weights: Weights) -> None:
 
 def _result_changed(d: Decoder, roots: Values, weights: Weights) -> None:
     """A result is changed before the backward, which torch refuses when the operation has saved it."""
-    changed = d.new(d.infos[roots[0]])
+    changed = next((i for i in roots if d.infos[i].written), None)
     d.observed.clear()
-    d.steps += [Inplace("mul_", roots[0], (2.0,), (changed,)), Backward(roots, weights)]
-    d.realized = True
+    if changed is not None:
+        d.steps += [Inplace("mul_", changed, (2.0,), (d.new(d.infos[changed]),)), Backward(roots, weights)]
+    d.realized = changed is not None
 
 
 def _illegal(d: Decoder, roots: Values, weights: Weights) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import subprocess
@@ -43,6 +44,7 @@ replace = msgspec.structs.replace
 
 ALL = tuple(OPERATIONS.values())
 TORCH = engines.load("torch")
+MINIGRAD = engines.load("minigrad")
 SHAPES = execute.Shapes(TORCH)
 
 targets = st.one_of(
@@ -140,8 +142,6 @@ def test_canonical_numbers_values_in_order() -> None:
 
 def _drawn(seed: int, names: tuple[str, ...], blocks: int) -> str:
     """A digest of the programs of the first blocks."""
-    import hashlib
-
     digest = hashlib.sha256()
     cells = [(name, feature) for name in names for feature in generate.FEATURES]
     operations = [OPERATIONS[name] for name in names]
@@ -182,6 +182,17 @@ def test_every_operation_has_its_plain_cell() -> None:
     assert ("add", "broadcast") in cells
     assert ("sin", "broadcast") not in cells
     assert ("matmul", "0-d") not in cells
+
+
+def test_nothing_is_written_where_elements_overlap() -> None:
+    """Torch does not say what comes of it, unless it refuses; `unfold` has such results."""
+    for index in range(64):
+        for feature in ("write through", "result changed", "in-place"):
+            data = hashlib.shake_128(bytes((index,))).digest(generate.SHORT)
+            target = generate.Target("cell", "unfold", feature)
+            program, _ = generate.decode(data, target, SHAPES, [OPERATIONS["unfold"]])
+            failure = execute.run(MINIGRAD, program).failure
+            assert failure is None or failure.error != "NotImplementedError"
 
 
 def test_a_script_shows_what_the_program_shows(tmp_path) -> None:  # type: ignore[no-untyped-def]
