@@ -111,13 +111,18 @@ class Bench:
         if expected.unsupported is not None:
             return None
         return judge(
-            program, expected, actual, lambda: Noise(self.reference, program, self.actual), self.engine.precision
+            program, expected, actual, lambda: Noise(self.reference, program, self.traced), self.engine.precision
         ).mismatch
 
     def actual(self, program: Program) -> Observation:
         """What the engine shows."""
         with self._watch(program):
             return execute.run_all(self.engine, [program])[0]
+
+    def traced(self, program: Program) -> Observation:
+        """What each step makes in the engine."""
+        with self._watch(program):
+            return execute.trace(self.engine, program)
 
     def expected(self, program: Program) -> Observation:
         """What the reference shows."""

@@ -30,6 +30,8 @@ from conformance.results import Difference, Kind
 TIGHT = 32.0
 #: How much of the measured noise is allowed.
 MARGIN = 8.0
+#: A difference of at most so many units of the last place, of 1 at least, is `small`.
+SMALL = 2.0**14
 #: A program whose noise exceeds this many units of the last place is too ill-conditioned to judge.
 ILL = 2.0**20
 
@@ -66,6 +68,10 @@ class Noise(Protocol):
 
     def moved(self) -> Iterator[Observation]:
         """Runs with the roundings moved, each made when it is asked for."""
+        ...
+
+    def singly(self) -> Iterator[Observation]:
+        """Runs with one result moved, be it exact or not."""
         ...
 
     def followed(self) -> Observation | None:
@@ -137,30 +143,48 @@ def _standing(expected: Observation, actual: Observation) -> Judgement | None:
     return None
 
 
-class _Runs:
-    """The runs that tell a program's noise, made when they are first asked for and kept."""
+class _Kept:
+    """Runs that are made when they are first asked for, and kept; those that fail are left out."""
 
-    def __init__(self, noise: Callable[[], Noise | None]) -> None:
-        self._start = noise
+    def __init__(self, runs: Iterable[Observation]) -> None:
+        self._more = iter(runs)
         self._made: list[Observation] = []
 
-    @cached_property
-    def _noise(self) -> Noise | None:
-        return self._start()
-
-    @cached_property
-    def _more(self) -> Iterator[Observation]:
-        return iter(()) if self._noise is None else self._noise.moved()
-
-    def moved(self) -> Iterator[Observation]:
+    def __iter__(self) -> Iterator[Observation]:
         yield from self._made
         for run in self._more:
             if run.failure is None:
                 self._made.append(run)
                 yield run
 
+
+class Runs:
+    """The runs that tell a program's noise."""
+
+    def __init__(self, noise: Callable[[], Noise | None]) -> None:
+        self._start = noise
+
+    @cached_property
+    def _noise(self) -> Noise | None:
+        return self._start()
+
+    @cached_property
+    def _moved(self) -> _Kept:
+        return _Kept(() if self._noise is None else self._noise.moved())
+
+    @cached_property
+    def _singly(self) -> _Kept:
+        return _Kept(() if self._noise is None else self._noise.singly())
+
+    def moved(self, singly: bool) -> Iterator[Observation]:
+        """The runs; those that move one result, which are many, only if asked for."""
+        yield from self._moved
+        if singly:
+            yield from self._singly
+
     @cached_property
     def followed(self) -> Observation | None:
+        """As `Noise.followed`."""
         return None if self._noise is None else self._noise.followed()
 
 
@@ -184,13 +208,13 @@ def judge(
     seconds = any(isinstance(s, Grad) for s in program.steps)
     grad_kind: Kind = "second-order gradient" if seconds else "gradient"
     derived = {i for s in program.steps if isinstance(s, Grad) for i in s.out}
-    runs = _Runs(noise)
+    runs = Runs(noise)
     ill = False
     ulps = 0.0
 
     def check(kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, of: Callable[[Observation], Any]) -> Any:
         nonlocal ill, ulps
-        found = _arrays(kind, i, what, a, b, lambda: (of(o) for o in runs.moved()), precision)
+        found = _arrays(kind, i, what, a, b, lambda singly: (of(o) for o in runs.moved(singly)), precision)
         if found.mismatch is not None and (same_way := runs.followed) is not None:
             found = Judgement(ill_conditioned=True) if near(of(same_way), b, precision, found.noise) else found
         ill |= found.ill_conditioned
@@ -230,14 +254,23 @@ def near(a: Arr | None, b: Arr | None, precision: str = "", noise: float = 0.0) 
     """Whether two arrays are as near as those of two right engines are, given the noise of what was computed."""
     if a is None or b is None or a.dtype != b.dtype or a.shape != b.shape or a.dtype.kind != "f":
         return same(a, b)
-    limit = max(TIGHT * unit_of(a, precision) * _scale(a), MARGIN * noise)
+    return _within(a, b, max(TIGHT * unit_of(a, precision) * _scale(a), MARGIN * noise))
+
+
+def small(a: Arr, b: Arr) -> bool:
+    """Whether a difference is so small that the many runs are worth while in which a single result is moved."""
+    return a.shape == b.shape and a.dtype.kind == "f" and _within(a, b, SMALL * unit_of(a) * max(_scale(a), 1.0))
+
+
+def _within(a: Arr, b: Arr, limit: float) -> bool:
     with np.errstate(all="ignore"):
         gap = np.abs(np.where(a == b, 0.0, a.astype(np.float64) - b.astype(np.float64)))
         return bool(((gap <= limit) | (np.isnan(a) & np.isnan(b))).all())
 
 
-def spread(a: Arr, moved: Arr, unit: float) -> float:
-    """How far a run with other roundings is from `a`; that of a narrower type is scaled down to `unit`."""
+def spread(a: Arr, moved: Arr, precision: str = "") -> float:
+    """How far a run with other roundings is from `a`; that of a narrower type is scaled down to `a`'s."""
+    unit = unit_of(a, precision)
     narrower = min(1.0, unit / float(np.finfo(moved.dtype).eps)) if moved.dtype.kind == "f" else 1.0
     with np.errstate(all="ignore"):
         gap = np.abs(moved.astype(np.float64) - a.astype(np.float64)) * narrower
@@ -273,7 +306,7 @@ def _failures(program: Program, expected: Observation, actual: Observation) -> J
 
 
 def _arrays(
-    kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, moved: Callable[[], Iterable[Any]], precision: str
+    kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, moved: Callable[[bool], Iterable[Any]], precision: str
 ) -> Judgement:
     if same(a, b):
         return AGREE
@@ -292,7 +325,7 @@ def _arrays(
         gap = np.where(finite, np.abs(a.astype(np.float64) - b.astype(np.float64)), 0.0)
     if odd.any():
         at = tuple(int(k) for k in np.argwhere(odd)[0])
-        others = [m for m in moved() if m is not None and m.shape == a.shape]
+        others = [m for m in moved(False) if m is not None and m.shape == a.shape]
         if any(np.isfinite(m[at]) != np.isfinite(a[at]) for m in others):  # at an overflow's very edge
             return Judgement(None, True)
         return Judgement(Mismatch(kind, i, _difference(what, a, b, at)))
@@ -305,9 +338,9 @@ def _arrays(
         return Judgement(ulps=ulps)
     noise = 0.0
     with np.errstate(all="ignore"):
-        for m in moved():
+        for m in moved(small(a, b)):
             if m is not None and m.shape == a.shape:
-                noise = max(noise, spread(a, m, unit))
+                noise = max(noise, spread(a, m, precision))
                 if largest <= MARGIN * noise:
                     limit = ILL * unit * max(scale, float(np.finfo(a.dtype).tiny))
                     return Judgement(None, scale > 0 and noise > limit, ulps if scale else 0.0)

@@ -282,6 +282,29 @@ def run_all(engine: Engine, programs: Iterable[Program]) -> list[Observation]:
         return [run(engine, program) for program in programs]
 
 
+class _Tracer(_Run):
+    """A run that notes what each step makes, before later steps change it."""
+
+    def __init__(self, engine: Engine, program: Program) -> None:
+        super().__init__(engine, program)
+        self.made: dict[int, npt.NDArray[Any] | None] = {}
+
+    def store(self, out: tuple[int, ...], made: Any) -> None:
+        super().store(out, made)
+        for i in out:
+            value = self.values[i]
+            self.made[i] = None if value is None else self.engine.numpy(value).copy()
+
+    def observe(self) -> Observation:
+        return Observation(self.made, {}, {})
+
+
+def trace(engine: Engine, program: Program) -> Observation:
+    """A run of which the values alone are observed: the results of every step, as they are right after it."""
+    with quiet():
+        return _observed(_Tracer(engine, program))
+
+
 Near: TypeAlias = Callable[[int, npt.NDArray[Any], npt.NDArray[Any]], bool]
 
 
@@ -310,15 +333,20 @@ class _Follower(_Run):
                 self.apart = True
 
     def observe(self) -> Observation:
+        """With its own result of each step, where nothing has changed that since."""
         seen = super().observe()
-        return msgspec.structs.replace(seen, values={i: self.own.get(i, v) for i, v in seen.values.items()})
+        values = {
+            i: v if v is None or not np.array_equal(v, self.others[i], equal_nan=True) else self.own[i]
+            for i, v in seen.values.items()
+        }
+        return msgspec.structs.replace(seen, values=values)
 
 
 def follow(engine: Engine, program: Program, others: Mapping[int, npt.NDArray[Any] | None], near: Near) -> Observation:
     """A run of a torch-like engine that goes on, after each step, from what another engine made of it.
 
-    `others` has that for the results of every step; what is observed is the engine's own result of each step. Where one
-    of them is not `near` the other's (it is told whose), the run fails with a RuntimeError.
+    `others` has that for the results of every step (see `trace`); what is observed is the engine's own result of each
+    step. Where one of them is not `near` the other's (it is told whose), the run fails with a RuntimeError.
     """
     with quiet():
         state = _Follower(engine, program, others, near)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from conformance import execute
-from conformance.compare import near, spread, unit_of
+from conformance.compare import Runs, near, small, spread
 from conformance.engines.protocol import Engine
 from conformance.execute import Observation
 from conformance.program import (
@@ -20,17 +20,18 @@ from conformance.program import (
     DType,
     DTypeArg,
     Grad,
-    Inplace,
     Leaf,
     Program,
     array,
-    results,
     to_json,
     to_numpy,
 )
 
 #: Runs with moved roundings.
 RUNS = 8
+#: Units of the last place beyond which what moved is no longer taken for something that rounding moved: where numbers
+#: of the leaves were moved, and where one result was that may be exact.
+FAR, CLOSE = 2.0**20, 2.0**6
 #: Methods that cast to a floating dtype.
 CASTS: dict[DType, str] = {"float32": "float", "float64": "double"}
 
@@ -38,15 +39,15 @@ CASTS: dict[DType, str] = {"float32": "float", "float64": "double"}
 class Noise:
     """What runs of the reference say of the rounding in a program: a `compare.Noise`.
 
-    `actual` runs a program on the engine under test; without it, nothing is `followed`.
+    `trace` runs a program on the engine under test as `execute.trace` does; without it, nothing is `followed`.
     """
 
     def __init__(
-        self, reference: Engine, program: Program, actual: Callable[[Program], Observation] | None = None
+        self, reference: Engine, program: Program, trace: Callable[[Program], Observation] | None = None
     ) -> None:
         self._reference = reference
         self._program = program
-        self._actual = actual
+        self._trace = trace
 
     def moved(self) -> Iterator[Observation]:
         """Runs of the program with its roundings moved, and in wider and in narrower floats, each when it is asked for.
@@ -54,7 +55,7 @@ class Noise:
         The narrower run shows what happens inside a kernel, where no rounding can be moved; `compare` scales it down.
         """
         reference, program = self._reference, self._program
-        jittered = map(self._jittered, range(RUNS))
+        jittered = (self._jittered(number)[0] for number in range(RUNS))
         yield next(jittered)  # which is enough for most
         wide = retyped(program, "float32", "float64")
         others = {wide, retyped(program, "float64", "float32")} - {program}
@@ -62,50 +63,56 @@ class Noise:
         base, *nudges = execute.run_all(reference, [program, *(nudged(program, number) for number in range(3))])
         if wide != program:
             yield _coarse(base, execute.run_all(reference, [wide])[0])
-        size = max([1.0, *(float(np.max(np.abs(v), initial=0.0, where=np.isfinite(v))) for v in _floats(program))])
-        yield from (_near(base, each, size) for each in nudges if each.failure is None)
+        yield from (_near(base, each, FAR, self._size) for each in nudges if each.failure is None)
         yield from jittered
 
-    def _jittered(self, number: int) -> Observation:
-        with _jitter()(number):
-            return execute.run_all(self._reference, [self._program])[0]
+    def singly(self) -> Iterator[Observation]:
+        """Runs of the program with one of its primitive results moved, each in turn, also those that are exact.
+
+        They show the rounding inside a kernel that was given exact numbers, and a cancellation that is exact for the
+        reference alone.
+        """
+        base = execute.run_all(self._reference, [self._program])[0]
+        last, only = 1, 0
+        while only < last:
+            only += 1
+            run, jitter = self._jittered(0, only)
+            last = jitter.made
+            if run.failure is None:
+                yield _near(base, run, CLOSE, max(self._size, jitter.size))
+
+    @cached_property
+    def _size(self) -> float:
+        """The largest number of the leaves, 1 at least."""
+        leaves = [to_numpy(leaf.array) for leaf in self._program.leaves if leaf.array.dtype.startswith("float")]
+        return max([1.0, *(float(np.max(np.abs(v), initial=0.0, where=np.isfinite(v))) for v in leaves)])
+
+    def _jittered(self, number: int, only: int = 0) -> tuple[Observation, Any]:
+        """What shows with the results moved, or one of them; and the mode that has moved them."""
+        with _jitter()(number, only) as jitter:
+            run = execute.run_all(self._reference, [self._program])[0]
+        return run, jitter
 
     def followed(self) -> Observation | None:
         """What the reference makes of the engine's own intermediate results, each of which is right by itself.
 
         That tells a fault from a rounding that decides on which side of a kink, a jump or a tie an operation is. None
-        where a step is further from the reference's than rounding takes it, and for a program that changes values.
+        where a step is further from the reference's than rounding takes it.
         """
-        program = self._program
-        if self._actual is None or _changes(program):
+        seen = None if self._trace is None else self._trace(self._program)
+        if seen is None or seen.failure is not None or seen.unsupported is not None:
             return None
-        every = msgspec.structs.replace(program, observe=tuple(i for step in program.steps for i in results(step)))
-        seen = self._actual(every)
-        if seen.failure is not None or seen.unsupported is not None:
-            return None
-        runs: list[Observation] = []
+        every = msgspec.structs.replace(self._program, observe=tuple(seen.values))
+        runs = Runs(lambda: Noise(self._reference, every))
 
         def right(i: int, own: Any, theirs: Any) -> bool:
             if near(own, theirs):
                 return True
-            if not runs:
-                runs.extend(run for run in Noise(self._reference, every).moved() if run.failure is None)
-            others = [other for run in runs if (other := run.values.get(i)) is not None and other.shape == own.shape]
-            return near(own, theirs, noise=max([spread(own, other, unit_of(own)) for other in others], default=0.0))
+            others = [other for run in runs.moved(small(own, theirs)) if (other := run.values.get(i)) is not None]
+            return near(own, theirs, noise=max([spread(own, o) for o in others if o.shape == own.shape], default=0.0))
 
         observed = execute.follow(self._reference, every, seen.values, right)
         return observed if observed.failure is None else None
-
-
-def _changes(program: Program) -> bool:
-    return any(
-        isinstance(step, Inplace) or (isinstance(step, Apply) and any(name == "out" for name, _ in step.kwargs))
-        for step in program.steps
-    )
-
-
-def _floats(program: Program) -> list[Any]:
-    return [to_numpy(leaf.array) for leaf in program.leaves if leaf.array.dtype.startswith("float")]
 
 
 def nudged(program: Program, number: int) -> Program:
@@ -119,23 +126,23 @@ def nudged(program: Program, number: int) -> Program:
         values = to_numpy(leaf.array)
         if values.dtype.kind == "f":
             if number == 2:
-                apart = 1.0 - 2.0 * ((np.arange(values.size) + leaf.id) % 2).reshape(values.shape)
-                values *= (1.0 + apart * np.finfo(values.dtype).eps).astype(values.dtype)
+                move_apart(values, leaf.id)
             else:
                 move(values, number, exact=False)
         leaves.append(Leaf(leaf.id, array(values, leaf.array.dtype, leaf.array.layout), leaf.requires_grad))
     return msgspec.structs.replace(program, leaves=tuple(leaves))
 
 
-def _near(base: Observation, moved: Observation, size: float) -> Observation:
-    """`moved` without what a nudge of operands of this size has pushed off a kink or a tie, which is no rounding."""
+def _near(base: Observation, moved: Observation, ulps: float, size: float) -> Observation:
+    """`moved` without what was pushed off a kink or a tie, which is no rounding: what has moved by more than so many
+    units of the last place of `size`, which is that of operands, or of an array's largest element if that is more."""
 
     def nearby(a: Any, b: Any) -> Any:
         if a is None or b is None or a.shape != b.shape or a.dtype.kind != "f":
             return a
         with np.errstate(all="ignore"):
             gap = np.abs(b.astype(np.float64) - a.astype(np.float64))
-            limit = 2.0**20 * float(np.finfo(a.dtype).eps) * max(size, float(np.max(np.abs(a), initial=0.0)))
+            limit = ulps * float(np.finfo(a.dtype).eps) * max(size, float(np.max(np.abs(a), initial=0.0)))
             return a if bool((gap > limit).any()) else b
 
     return _both(base, moved, nearby)
@@ -176,14 +183,17 @@ def _jitter() -> Any:
     It works on the primitive operations that formulas and their derivatives are composed of. The memory itself is
     changed, so that what backward has saved moves too: 1 - tanh² is as noisy as tanh near 1. Results that are short
     numbers are exact on both sides and keep their place, and equal numbers move alike, so that nothing moves off a tie
-    or a kink.
+    or a kink. With `only`, it is the result of that number alone, counted from 1: all of it, and neighbours apart.
     """
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Jitter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-        def __init__(self, number: int) -> None:
+        def __init__(self, number: int, only: int) -> None:
             super().__init__()  # type: ignore[no-untyped-call]
             self._number = number
+            self._only = only
+            self.made = 0  # results
+            self.size = 0.0  # of the one that was moved
 
         @classmethod
         def _should_skip_dynamo(cls) -> bool:
@@ -197,7 +207,13 @@ def _jitter() -> Any:
                 old = {a.untyped_storage().data_ptr() for a in _tensors((*args, *given.values()))}
             for part in _tensors((made,)):
                 if part.is_floating_point() and part.untyped_storage().data_ptr() not in old:
-                    move(part.detach().numpy(), self._number, exact=True)
+                    self.made += 1
+                    if not self._only:
+                        move(part.detach().numpy(), self._number, exact=True)
+                    elif self._only == self.made:
+                        values = part.detach().numpy()
+                        self.size = float(np.max(np.abs(values), initial=0.0, where=np.isfinite(values)))
+                        move_apart(values, self.made)
             return made
 
     return Jitter
@@ -216,6 +232,12 @@ def move(values: Any, number: int, exact: bool) -> None:
         eps = np.finfo(values.dtype).eps
         up = (bits.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(40 + number)) & np.uint64(1)
         np.multiply(values, (1.0 + (2.0 * up - 1.0) * eps).astype(values.dtype), out=values, where=moves)
+
+
+def move_apart(values: Any, first: int) -> None:
+    """Move floats in place by one unit of the last place, in turn up and down; up first if `first` is even."""
+    apart = 1.0 - 2.0 * ((np.arange(values.size) + first) % 2).reshape(values.shape)
+    values *= (1.0 + apart * np.finfo(values.dtype).eps).astype(values.dtype)
 
 
 def _tensors(items: Any) -> list[Any]:

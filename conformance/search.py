@@ -418,7 +418,7 @@ class _Search:
         def noise() -> Noise | None:
             # Whether a known cause is at work takes a small part of the time that the noise of the program takes.
             again.append(self.again(ran))
-            return None if again[0] else Noise(self.searcher.reference, ran.program, self.searcher.bench.actual)
+            return None if again[0] else Noise(self.searcher.reference, ran.program, self.searcher.bench.traced)
 
         with self.timing("compare"):
             found = judge(ran.program, ran.expected, ran.actual, noise, self.searcher.engine.precision)

@@ -186,6 +186,39 @@ def test_cancellation_inside_a_formula_is_no_finding() -> None:
     assert Bench(Other(), load("torch")).mismatch(program) is None
 
 
+def test_a_cancellation_that_is_exact_for_torch_alone_is_no_finding() -> None:
+    """The gradient of the condition of one number is 1/x - x/x², which another right engine need not make 0."""
+    program = Program((Leaf(0, array([[3.0]])),), (Apply("linalg.cond", (Ref(0),), (1,)), Backward((1,), (None,))))
+
+    class Other(Torch):
+        off = 2.0**-50
+
+        def numpy(self, value: Any) -> Any:
+            return super().numpy(value) + value.is_leaf * self.off
+
+    class Wrong(Other):
+        off = 1e-10
+
+    assert Bench(Other(), load("torch")).mismatch(program) is None
+    assert Bench(Wrong(), load("torch")).mismatch(program) is not None
+
+
+@pytest.mark.parametrize(("off", "found"), [(44 * 2.0**-52, False), (1e-10, True)])
+def test_the_rounding_inside_a_kernel_that_is_given_exact_numbers_is_no_finding(off: float, found: bool) -> None:
+    """Torch and scipy add up hundreds of terms here. The sum is exact, and to move x in its last place does nothing."""
+
+    class Other(Torch):
+        def call(self, form: str, name: str, args: Any, kwargs: Any) -> Any:
+            made = super().call(form, name, args, kwargs)
+            if name == "special.gammaincc":
+                made.detach().numpy()[...] *= 1 + off
+            return made
+
+    steps = (Apply("add", (Ref(0), 2.25), (2,)), Apply("special.gammaincc", (Ref(1), Ref(2)), (3,)))
+    program = Program((Leaf(0, array(-0.375)), Leaf(1, array(1.5), False)), steps, (3,))
+    assert (Bench(Other(), load("torch")).mismatch(program) is not None) == found
+
+
 @pytest.mark.parametrize(
     ("op", "kwargs", "found"),
     [("nn.functional.kl_div", (("log_target", True),), False), ("mul", (), True), ("float_power", (), True)],

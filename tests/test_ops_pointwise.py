@@ -262,6 +262,8 @@ def test_powers_that_are_roots() -> None:
     for array in (EDGES, EDGES.astype("f4"), EDGES.astype("f2")):
         for number in (0.5, -0.5, 1.5):
             check(lambda e, x, n=number: x**n, array)
+    for base in (1.0, 2):
+        check(lambda e, x, b=base: (b**x, (b**x).stride()), TABLE.T)
     check(lambda e, x: e.mvlgamma(x, 2), EDGES, grad_for=[])
     check(lambda e, x: e.nn.functional.soft_margin_loss(x, e.ones_like(x), reduction="none"), EDGES)
 
@@ -475,6 +477,10 @@ def test_precision_where_torch_has_less() -> None:
     np.testing.assert_allclose(curvature.numpy(), [np.pi**2 / 6, np.pi**2 / 2], rtol=1e-14)
     (scale,) = minigrad.autograd.grad(minigrad.ldexp(x, minigrad.tensor(-4)).sum(), x)
     assert scale.tolist() == [1 / 16, 1 / 16]
+    base, power = minigrad.tensor(2.0), minigrad.tensor(1.0, dtype=minigrad.float64, requires_grad=True)
+    (slope,) = minigrad.autograd.grad(base**power, power, create_graph=True)
+    (curvature,) = minigrad.autograd.grad(slope, power)
+    np.testing.assert_allclose([slope.item(), curvature.item()], [2 * math.log(2), 2 * math.log(2) ** 2], rtol=1e-15)
     half, beyond = minigrad.tensor(0.5).double(), minigrad.linspace(1.0, 1.6, 61, dtype=minigrad.float64)
     for name, known in (("gammaincc", math.erfc), ("gammainc", math.erf)):
         found = getattr(minigrad.special, name)(half, beyond)

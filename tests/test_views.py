@@ -178,3 +178,26 @@ def agree(program: str) -> None:
             np.testing.assert_allclose(b, a, rtol=1e-12)
         else:
             assert b == a
+
+
+def test_a_function_of_a_view_whose_base_was_changed() -> None:
+    """The view's node is made anew when the function is applied; the gradients of some inputs alone go through it."""
+
+    def run(engine: Any) -> Any:
+        class Double(engine.autograd.Function):  # type: ignore[misc, name-defined]
+            @staticmethod
+            def forward(ctx: Any, a: Any) -> Any:
+                return a * 2
+
+            @staticmethod
+            def backward(ctx: Any, grad: Any) -> Any:
+                return grad * 2
+
+        x = engine.tensor([[0.5]], requires_grad=True)
+        y = x.sin()
+        view = y.view(1)
+        y.clamp_(-1.0, 1.0)
+        Double.apply(view).sum().backward(inputs=[x])
+        return x.grad.tolist()
+
+    assert run(minigrad) == run(torch)

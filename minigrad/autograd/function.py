@@ -291,11 +291,11 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run `forward` and record it: the outputs' grad_fn is the ctx that backward will get."""
-        node = cls._backward_cls()
-        ctx = node.ctx
         args = cls._bound(args, kwargs)
         tensors = [each for each in args if isinstance(each, Tensor)]
-        edges: list[Edge | None] = [edge_of(each) for each in tensors]
+        edges: list[Edge | None] = [edge_of(each) for each in tensors]  # these may be made here, before the node
+        node = cls._backward_cls()
+        ctx = node.ctx
         ctx.needs_input_grad = tuple(isinstance(each, Tensor) and edge_of(each) is not None for each in args)
         recording = state.grad_enabled and any(edge is not None for edge in edges)
         with no_grad():

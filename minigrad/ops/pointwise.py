@@ -192,7 +192,8 @@ def power(self: Any, other: Any) -> Any:
         return np.where(other >= 0, whole, inverse).astype(self.dtype)[()]
     if not other.ndim and other.item() == -0.5 and self.dtype.char != "e":  # as numpy has it for 0.5
         return 1 / np.sqrt(self)
-    return np.power(self, other)
+    found = np.power(self, other)
+    return found if isinstance(self, np.ndarray) else np.asarray(found, order="C")  # as torch lays those of a number
 
 
 def power_slope(xp: Any, grad: Any, self: Any, other: Any, other_number: bool) -> Any:
@@ -204,12 +205,16 @@ def power_slope(xp: Any, grad: Any, self: Any, other: Any, other_number: bool) -
     return xp.where(other == 0, 0, grad * (other * self ** (other - 1)))
 
 
+def exponent_slope(xp: Any, grad: Any, self: Any, other: Any, result: Any) -> Any:
+    flat = (self == 0) & ((xp.real(other) if is_complex(other) else other) >= 0)
+    if self.dtype != result.dtype:  # as where the graph is recorded: the logarithm is as precise as the power
+        self = self.to(result.dtype)
+    return grad * xp.where(flat, 0, result * xp.log(self))
+
+
 binary(
     "pow", power, promote=exponent, numbers=BOTH, kinds="iufc", refusal="pow",
-    node=overloads("Pow", 1, 0, 2), self=power_slope,
-    other=lambda xp, grad, self, other, result: grad * xp.where(
-        (self == 0) & ((xp.real(other) if is_complex(other) else other) >= 0), 0, result * xp.log(self)
-    ),
+    node=overloads("Pow", 1, 0, 2), self=power_slope, other=exponent_slope,
 )  # fmt: skip
 
 

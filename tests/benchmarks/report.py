@@ -195,9 +195,8 @@ def _memory(found: Findings) -> str:
         [name, f"{each.live:.1f} MB", f"{each.peak:.1f} MB", f"{each.after:.1f} MB", f"{each.peak / each.live:.3f}"]
         for name, each in found.memory.items()
     ]
-    return (
-        f"A chain of {DEPTH} sines of {SIZE:,} float32 numbers, by the allocators' own figures.\n\n"
-        + table(["", "live after forward", "peak in backward", "live after", "peak ÷ live"], rows)
+    return f"A chain of {DEPTH} sines of {SIZE:,} float32 numbers, by the allocators' own figures.\n\n" + table(
+        ["", "live after forward", "peak in backward", "live after", "peak ÷ live"], rows
     )
 
 
