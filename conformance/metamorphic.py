@@ -119,6 +119,9 @@ class _Nudged(msgspec.Struct, frozen=True):
     def moved(self) -> Iterator[Observation]:
         return (self.bench.run(_moved(self.program, sign)) for sign in (1, -1))
 
+    def singly(self) -> Iterator[Observation]:
+        return iter(())
+
     def followed(self) -> None:
         return None
 
