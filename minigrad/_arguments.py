@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -53,6 +53,33 @@ def of_function(error: Exception, full: str, args: Sequence[Any], kwargs: dict[s
     return found
 
 
+def settle(
+    function: Callable[..., Any],
+    error: Exception,
+    full: str,
+    kinds: Mapping[str, str],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    made: Callable[..., Any] | None = None,
+) -> Any:
+    """What a call that failed comes to: its result with numbers for the tensors that torch takes for such, or an error.
+
+    `kinds` has the annotation of each parameter; `made`: a composition, whose own errors are put in torch's words.
+    """
+    if any(hasattr(each, "_data") or isinstance(each, (tuple, list)) for each in (*args[1:], *kwargs.values())):
+        from minigrad._parser import with_numbers
+
+        plain = with_numbers(full, kinds, args, kwargs)
+        if plain is not None:
+            return function(*plain[0], **plain[1])
+    found = of_function(error, full, args, kwargs)
+    if found is error and made is not None and not kwargs and isinstance(error, (TypeError, AttributeError)):
+        found = explained(made.__qualname__, made, args, error)
+    if found is error:
+        raise error
+    raise found from None
+
+
 def of_method(error: Exception, full: str, args: Sequence[Any], kwargs: dict[str, Any], name: str = "") -> Exception:
     """A function's error in the words of the method `full`; `name`: another for it in its errors."""
     from minigrad._parser import REFUSED, has_signatures
@@ -73,10 +100,7 @@ def parsed(function: Function) -> Function:
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            found = of_function(error, function.__name__, args, kwargs)
-            if found is error:
-                raise
-            raise found from None
+            return settle(call, error, function.__name__, function.__annotations__, args, kwargs)
 
     return like(call, function)  # type: ignore[return-value]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, overload
 
 from minigrad._apply import apply, apply_inplace, store_out
-from minigrad._arguments import as_method, bind, explained, like, of_function, of_method
+from minigrad._arguments import as_method, bind, like, of_method, settle
 from minigrad._op import ALIASES, OPS, RAW, RECORDED, Formula, Op
 from minigrad._quick import quick_binary, quick_unary
 from minigrad._tensor import Tensor
@@ -184,12 +184,7 @@ def _renaming(made: Callable[..., Any], full: str) -> Callable[..., Any]:
             result = made(*args, **renamed)
             return result if out is None else store_out(made.__name__, out, result, [*args, *renamed.values()])
         except Exception as error:
-            found = of_function(error, full, args, kwargs)
-            if found is error and not kwargs and isinstance(error, (TypeError, AttributeError)):
-                found = explained(shown, made, args, error)
-            if found is error:
-                raise
-            raise found from None
+            return settle(function, error, full, made.__annotations__, args, kwargs, made)
 
     return like(function, made)
 
@@ -288,10 +283,7 @@ def _functions(op: Op) -> tuple[Callable[..., Any], Callable[..., Any]]:
                 return apply(op, bound)
             return _stored(op, out, apply(op, bound), bound)
         except Exception as error:
-            found = of_function(error, op.name, args, kwargs)
-            if found is error:
-                raise
-            raise found from None
+            return settle(function, error, op.name, dict(zip(op.params, op.annotations)), args, kwargs)
 
     def method(*args: Any, **kwargs: Any) -> Any:
         if "out" in kwargs:  # as numpy's functions call methods

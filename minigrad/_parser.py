@@ -9,7 +9,7 @@ mismatched.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -84,6 +84,48 @@ def refusal(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError
     error = TypeError(text)
     setattr(error, REFUSED, True)
     return error
+
+
+def with_numbers(
+    name: str, kinds: Mapping[str, str], args: Sequence[Any], kwargs: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]] | None:
+    """The arguments with numbers for the tensors of one number that torch takes for such; None without any.
+
+    `kinds` has the annotation of each parameter, for a function without signatures (of nn.functional, say).
+    """
+    signatures = _signatures(name)
+    if not signatures:
+        wanted = [key for key, kind in kinds.items() if "int" in kind or "float" in kind]
+        given = [*zip(kinds, args), *kwargs.items()]
+        plain = {key: each.item() for key, each in given if key in wanted and _is_plain(each, "biuf")}
+        listed = [plain.get(key, each) for key, each in zip(kinds, args)] + [*args[len(kinds) :]]
+        return (listed, {key: plain.get(key, each) for key, each in kwargs.items()}) if plain else None
+    for signature in signatures:
+        try:
+            found = _parse(name, signature, args, kwargs)
+            _unpack(name, found)
+        except _MismatchError:
+            continue
+        changed = [(place, param, plain) for place, (param, value) in enumerate(found)
+                   if (plain := _number(param, value)) is not value]  # fmt: skip
+        listed, named = list(args), dict(kwargs)
+        for place, param, plain in changed:
+            if found[place][1] is args:
+                listed = plain
+            elif place < len(args):
+                listed[place] = plain
+            else:
+                named[next(each for each in (param.name, *_NUMPY.get(param.name, ())) if each in kwargs)] = plain
+        return (listed, named) if changed else None
+    return None
+
+
+def _number(param: _Param, value: Any) -> Any:
+    if param.kind not in ("int", "ints", "float", "floats", "Number", "Numbers"):
+        return value
+    if isinstance(value, (tuple, list)):
+        return [each.item() if _is_tensor(each) else each for each in value] if any(map(_is_tensor, value)) else value
+    return value.item() if _is_tensor(value) else value
 
 
 def has_signatures(name: str) -> bool:
@@ -285,7 +327,9 @@ _FITS: Final[dict[str, Any]] = {
     "Numbers": lambda value: False,
     "Numbers element": lambda value: isinstance(value, _SCALARS),
     "int": _is_int,
-    "ints": lambda value: isinstance(value, (int, np.integer)) and not isinstance(value, bool),
+    "ints": lambda value: isinstance(value, (int, np.integer)) and not isinstance(value, bool) or (
+        _is_tensor(value) and value._data.size == 1 and value._data.dtype.kind in "biu"
+    ),
     "ints element": _is_index,
     "float": _is_float,
     "floats": _is_float,

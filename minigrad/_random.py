@@ -353,8 +353,8 @@ def multinomial(self: Tensor, num_samples: int, replacement: bool = False, *, ge
     if not np.all((rows >= 0) & np.isfinite(rows)):
         if replacement and num_samples > 1:
             first = rows[~((rows >= 0) & np.isfinite(rows))][0]
-            found = "= infinity or NaN" if first > 0 else "< 0"
-            raise RuntimeError(f"invalid multinomial distribution (encountering probability entry {found})")
+            which = "= infinity or NaN" if first > 0 else "< 0"
+            raise RuntimeError(f"invalid multinomial distribution (encountering probability entry {which})")
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
     if np.any(rows.sum(-1) <= 0):
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")

@@ -77,8 +77,8 @@ def split(
 ) -> tuple[Tensor, ...]:
     """Views of consecutive parts, of one size or of the sizes listed."""
     sizes = split_size_or_sections if split_size is None else split_size
-    if isinstance(sizes, int):
-        return split_by(self, sizes, dim)
+    if isinstance(sizes, int) or isinstance(sizes, Tensor) and sizes.numel() == 1:
+        return split_by(self, int(sizes), dim)
     return split_with_sizes(self, sizes, dim)
 
 

@@ -336,7 +336,7 @@ def aminmax(self: Array, *, dim: int | None = None, keepdim: bool = False) -> tu
 def _truth(name: str, function: Callable[..., Any]) -> None:
     @op(name)
     def truth(self: Array, dim: Dims = None, keepdim: bool = False) -> Array:
-        axis = () if dim is not None and not isinstance(dim, int) and not dim else axes(dim, self.ndim)
+        axis = () if isinstance(dim, (tuple, list)) and not dim else axes(dim, self.ndim)
         found = function(self, axis=axis, keepdims=keepdim)
         return found.astype(np.uint8) if self.dtype == np.uint8 else found
 
