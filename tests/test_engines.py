@@ -106,3 +106,32 @@ def test_scoreboard():
     assert "- other: absent: not installed" in text
     assert f"| {found.blamed} " in text
     assert row.name in scoreboard.to_html([part])
+
+
+@pytest.mark.parametrize(
+    ("engine", "changes", "status", "outcome"),
+    [
+        ("other", {"actual": "ValueError at step 0: no"}, "", "unsupported"),
+        (
+            "other",
+            {"actual": "ValueError at step 5: no"},
+            "",
+            "wrong",
+        ),  # it took the operands, and raises on the way back
+        ("torch:func", {"actual": "ValueError at step 0: no"}, "", "wrong"),
+        ("other", {"expected": "RuntimeError at step 5: no", "actual": "no error"}, "", "convention differs"),
+        ("other", {"actual": "ValueError at step 5: no"}, "convention differs", "convention differs"),
+        ("other", {"kind": "crash"}, "", "crash"),
+        ("other", {"kind": "dtype"}, "", "convention differs"),
+        ("torch:func", {"kind": "dtype"}, "", "wrong"),
+    ],
+)
+def test_what_a_finding_comes_to(engine, changes, status, outcome):
+    from msgspec.structs import replace
+    from sample_results import finding
+
+    from conformance.reporting import scoreboard
+
+    fields = {"engine": engine, "kind": "error", "expected": "no error", "program": PROGRAM, "referee": ""} | changes
+    found = replace(finding(), verdict="engine wrong", **fields)
+    assert scoreboard.outcome(found, status) == outcome
