@@ -26,6 +26,7 @@ from minigrad._creation import (
     zeros,
     zeros_like,
 )
+from minigrad._creation import range_ as range
 from minigrad._declare import PUBLIC as _PUBLIC
 from minigrad._device import (
     channels_last,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from types import FrameType
 from typing import Any
 
 
@@ -14,10 +16,13 @@ class Trace:
 
 
 def capture(parent: Any) -> Trace:
-    """The stack that led here, less minigrad's own frames."""
+    """The stack that led here, up to where minigrad was called."""
     import traceback  # costs a twentieth of the time to import minigrad, for what is rare
 
-    return Trace(traceback.format_stack()[:-3], parent)
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "minigrad":
+        frame = frame.f_back
+    return Trace(traceback.format_list(traceback.extract_stack(frame)), parent)
 
 
 def warn(node: Any) -> None:

@@ -24,73 +24,47 @@ _MISSING: Final = r"(\w+)\(\) missing (\d+) required positional arguments?: (.*)
 _TAKES: Final = r"(\w+)\(\) takes (\d+) positional arguments? but (\d+) were given"
 
 
-def as_method(function: Callable[..., Any], full: str) -> Callable[..., Any]:
-    """The function as a method, of this name, whose TypeErrors count arguments without the tensor."""
-
-    def method(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except Exception as error:
-            found = of_method(error, full, args, kwargs)
-            if found is error:
-                raise
-            raise found from None
-
-    return like(method, function)
-
-
-def of_function(error: Exception, full: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Exception:
-    """The error of a call that failed: torch's own for arguments that fit no signature, which it reads before all else.
-
-    `full`: a function's full name, or a method's after a dot.
-    """
-    from minigrad._parser import refusal  # read when it is needed
-
-    found = refusal(full, args, kwargs)
-    if found is None:
-        return error
-    found.__context__ = error
-    return found
-
-
 def settle(
-    function: Callable[..., Any],
+    call: Callable[..., Any],
     error: Exception,
     full: str,
     kinds: Mapping[str, str],
     args: Sequence[Any],
     kwargs: dict[str, Any],
     made: Callable[..., Any] | None = None,
+    of_method: bool = False,
+    name: str = "",
 ) -> Any:
-    """What a call that failed comes to: its result with numbers for the tensors that torch takes for such, or an error.
+    """What a call that failed comes to: the result of one that torch takes in another form as well, or an error.
 
-    `kinds` has the annotation of each parameter; `made`: a composition, whose own errors are put in torch's words.
+    Such are old forms of functions, and tensors of one number for numbers. The error is torch's own for arguments that
+    fit no signature, which it reads before all else; or the given one, in the words of a method if it is one. `full`:
+    the full name of the function or method, `name`: another for its errors; `kinds`: the annotation of each parameter;
+    `made`: a composition, whose own errors are put in torch's words.
     """
-    if any(hasattr(each, "_data") or isinstance(each, (tuple, list)) for each in (*args[1:], *kwargs.values())):
-        from minigrad._parser import with_numbers
+    from minigrad._parser import refusal, renewed, with_numbers  # read when they are needed
 
+    key, given = (f".{full}", args[1:]) if of_method else (full, args)
+    again = renewed(key, given, kwargs)
+    if again is not None:
+        return call(*args[:1] if of_method else (), **again)
+    if any(hasattr(each, "_data") or isinstance(each, (tuple, list)) for each in (*args[1:], *kwargs.values())):
         plain = with_numbers(full, kinds, args, kwargs)
         if plain is not None:
-            return function(*plain[0], **plain[1])
-    found = of_function(error, full, args, kwargs)
-    if found is error and made is not None and not kwargs and isinstance(error, (TypeError, AttributeError)):
+            return call(*plain[0], **plain[1])
+    refused = refusal(key, given, kwargs)
+    if refused is not None:
+        raise refused from None
+    if made is not None and not kwargs and isinstance(error, (TypeError, AttributeError)):
         found = explained(made.__qualname__, made, args, error)
-    if found is error:
-        raise error
-    raise found from None
-
-
-def of_method(error: Exception, full: str, args: Sequence[Any], kwargs: dict[str, Any], name: str = "") -> Exception:
-    """A function's error in the words of the method `full`; `name`: another for it in its errors."""
-    from minigrad._parser import REFUSED, has_signatures
-
-    if getattr(error, REFUSED, False) and has_signatures(f".{full}"):  # which are not the function's
-        error = error.__context__  # type: ignore[assignment]
-    found = of_function(error, f".{full}", args[1:], kwargs)
-    if found is error and type(error) is TypeError and error.args and isinstance(error.args[0], str):
+        if found is not error:
+            error = found
+            error.__suppress_context__ = True
+    if of_method and type(error) is TypeError and error.args and isinstance(error.args[0], str):
         text = _of_method(error.args[0], name)
-        found = error if text == error.args[0] else TypeError(text, *error.args[1:])
-    return found
+        if text != error.args[0]:
+            raise TypeError(text, *error.args[1:]) from None
+    raise error
 
 
 def parsed(function: Function) -> Function:

@@ -446,10 +446,11 @@ class _Pass:
                     tensor._grad = grad.clone() if self.recording else make(np.array(grad._data), None)
                 else:
                     tensor._grad = tensor._grad + grad
+        seen = len(node._seen)
         for prehook in list(hooks.pre.values()):
-            changed = prehook(tuple(tensors))
+            changed = prehook(tuple(tensors[:seen]))
             if changed is not None:
-                tensors = _all_checked(prehook, changed, tensors)
+                tensors = [*_all_checked(prehook, changed, tensors[:seen]), *tensors[seen:]]
         return unwrap(tensors[0]) if single else [unwrap(each) for each in tensors]
 
     def call_tensor_hooks(self, node: Node, hooks: Hooks, grads: Any) -> Any:
@@ -466,7 +467,7 @@ class _Pass:
     def call_after(self, node: Node, hooks: Hooks, results: Sequence[Any], grads: Any) -> Sequence[Any]:
         """The post hooks of a node; they may replace the gradients it computed."""
         wrap, unwrap = self.calculus.wrap, self.calculus.unwrap
-        outputs = (wrap(grads),) if len(node._meta) == 1 else tuple(wrap(each) for each in grads)
+        outputs = (wrap(grads),) if len(node._meta) == 1 else tuple(wrap(each) for each in grads)[: len(node._seen)]
         inputs = tuple(wrap(each) for each in results)
         for hook in list(hooks.post.values()):
             changed = hook(inputs, outputs)

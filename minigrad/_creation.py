@@ -404,6 +404,33 @@ def arange(
     return finish((start + np.arange(count) * step).astype(kind), requires_grad, out, device)
 
 
+def _range(
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    out: Tensor | None = None,
+    **named: Any,
+) -> Tensor:
+    """Numbers from `start` to `end`, included, by `step` (1); of the default floating type."""
+    values = [_number(each) for each in (*args, *(named[key] for key in ("start", "end", "step") if key in named))]
+    start, end, step = (*values, 1)[:3]
+    warn_once(
+        "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with"
+        " Python's range builtin. Instead, use torch.arange, which produces values in [start, end)."
+    )
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (end - start) * step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    numbers = start + np.arange(math.floor((end - start) / step) + 1) * step
+    return finish(numbers.astype(_kind(dtype, "range")), requires_grad, out, device)
+
+
+_range.__name__ = _range.__qualname__ = "range"
+range_ = parsed(_range)
+
+
 @parsed
 def linspace(
     start: Any,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, overload
 
 from minigrad._apply import apply, apply_inplace, store_out
-from minigrad._arguments import as_method, bind, like, of_method, settle
+from minigrad._arguments import bind, like, settle
 from minigrad._op import ALIASES, OPS, RAW, RECORDED, Formula, Op
 from minigrad._quick import quick_binary, quick_unary
 from minigrad._tensor import Tensor
@@ -154,8 +154,8 @@ def composite(
         full = name or made.__name__
         if raw is not None:
             setattr(RAW, full.replace(".", "_"), raw)
-        public = _renaming(made, full)
-        _expose(full, public, method, True, aliases, as_method(public, full))
+        public, bound = (_renaming(made, full, of_method) for of_method in (False, True))
+        _expose(full, public, method, True, aliases, bound)
         if inplace is not None:
             _expose_inplace(full, inplace, aliases)
         return made
@@ -163,12 +163,12 @@ def composite(
     return declare if function is None else declare(function)
 
 
-def _renaming(made: Callable[..., Any], full: str) -> Callable[..., Any]:
+def _renaming(made: Callable[..., Any], full: str, of_method: bool) -> Callable[..., Any]:
     """A function of tensors that also takes its arguments by their other names (`input`, `axis`), and `out`."""
-    code, shown = made.__code__, full.removeprefix("nn.functional.").replace(".", "_")
+    code = made.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     takes_any = bool(code.co_flags & inspect.CO_VARKEYWORDS)
-    made.__qualname__ = shown  # in Python's own errors
+    made.__qualname__ = full.removeprefix("nn.functional.").replace(".", "_")  # in Python's own errors
 
     def function(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -184,7 +184,7 @@ def _renaming(made: Callable[..., Any], full: str) -> Callable[..., Any]:
             result = made(*args, **renamed)
             return result if out is None else store_out(made.__name__, out, result, [*args, *renamed.values()])
         except Exception as error:
-            return settle(function, error, full, made.__annotations__, args, kwargs, made)
+            return settle(function, error, full, made.__annotations__, args, kwargs, made, of_method)
 
     return like(function, made)
 
@@ -216,14 +216,14 @@ def _publish(
     if inplace:
         written = op if inplace is True else inplace
 
-        def write(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        def write(self: Tensor, *args: Any, **kwargs: Any) -> Any:
             try:
                 return apply_inplace(written, bind(written, (self, *args), kwargs))
             except Exception as error:
-                found = of_method(error, f"{op.name}_", (self, *args), kwargs, f"{op.shown}_")
-                if found is error:
-                    raise
-                raise found from None
+                given = (self, *args)
+                kinds = dict(zip(op.params, op.annotations))
+                shown = f"{op.shown}_"
+                return settle(write, error, f"{op.name}_", kinds, given, kwargs, None, True, shown)
 
         _expose_inplace(op.name, write, aliases)
     return made
@@ -262,8 +262,15 @@ def _expose_inplace(name: str, made: Callable[..., Any], aliases: Sequence[str])
 def _functions(op: Op) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The public function of an operation, and its method: a fast path for what is usual, `bind` and `apply` for the
     rest."""
+    function, method = (_general(op, of_method) for of_method in (False, True))
+    if op.quick is None:
+        return function, method
+    quick = quick_unary if len(op.operands) == 1 else quick_binary
+    return quick(op, op.quick, function), quick(op, op.quick, method)
 
-    def function(*args: Any, **kwargs: Any) -> Any:
+
+def _general(op: Op, of_method: bool) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
         try:
             if not kwargs:
                 place = op.variadic
@@ -272,34 +279,20 @@ def _functions(op: Op) -> tuple[Callable[..., Any], Callable[..., Any]]:
                 tail = op.tails.get(len(args))
                 if tail is not None:
                     return apply(op, args + tail)
-            if op.view and "out" in kwargs:
-                raise _no_out(op, kwargs)
+            if (of_method or op.view) and "out" in kwargs:  # as numpy's functions call methods
+                wrong = "axis" if "axis" in kwargs else "out"
+                raise TypeError(f"{op.shown}() got an unexpected keyword argument '{wrong}'")
             out = kwargs.get("out")
             named = {key: value for key, value in kwargs.items() if key != "out"} if "out" in kwargs else kwargs
             bound: Sequence[Any] = args
             if named or len(args) != len(op.params) or op.keyword_only or op.variadic is not None:
                 bound = bind(op, args, named)
-            if out is None:
-                return apply(op, bound)
-            return _stored(op, out, apply(op, bound), bound)
+            return apply(op, bound) if out is None else _stored(op, out, apply(op, bound), bound)
         except Exception as error:
-            return settle(function, error, op.name, dict(zip(op.params, op.annotations)), args, kwargs)
+            kinds = dict(zip(op.params, op.annotations))
+            return settle(call, error, op.name, kinds, args, kwargs, None, of_method)
 
-    def method(*args: Any, **kwargs: Any) -> Any:
-        if "out" in kwargs:  # as numpy's functions call methods
-            raise _no_out(op, kwargs)
-        try:
-            return function(*args, **kwargs)
-        except Exception as error:
-            found = of_method(error, op.name, args, kwargs)
-            if found is error:
-                raise
-            raise found from None
-
-    if op.quick is None:
-        return function, method
-    quick = quick_unary if len(op.operands) == 1 else quick_binary
-    return quick(op, op.quick, function), quick(op, op.quick, method)
+    return call
 
 
 def _stored(op: Op, out: Any, result: Any, args: Sequence[Any]) -> Any:
@@ -311,11 +304,6 @@ def _stored(op: Op, out: Any, result: Any, args: Sequence[Any]) -> Any:
         return op.returns(*made) if op.returns is not None else tuple(made)
     exact = not op.holomorphic and not any(many for _, _, many in op.operands)  # what moves elements casts none
     return store_out(op.name, out, result, args, exact)
-
-
-def _no_out(op: Op, kwargs: dict[str, Any]) -> TypeError:
-    wrong = "axis" if "axis" in kwargs else "out"
-    return TypeError(f"{op.shown}() got an unexpected keyword argument '{wrong}'")
 
 
 __all__ = ["PUBLIC", "binary", "composite", "method", "op", "unary"]

@@ -102,6 +102,11 @@ class Node:
         """Shape and dtype of each output."""
         return ((self._shape, self._dtype),)
 
+    @property
+    def _seen(self) -> Sequence[Meta]:
+        """The outputs that torch counts: of an operation those that gradients flow to."""
+        return self._meta
+
     def _vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
         """Gradients of the inputs, one per edge of `_next` (None: undefined), from those of the outputs.
 
@@ -174,19 +179,20 @@ class Node:
         from minigrad._backward import Tensors
 
         self._check_count(grads)
+        grads = (*grads, *[None] * (len(self._meta) - len(grads)))
         results = tuple(self._vjp(grads[0] if len(self._meta) == 1 else list(grads), Tensors, None))
         return results[0] if len(results) == 1 else results
 
     def _check_count(self, grads: Sequence[Any]) -> None:
-        if len(grads) != len(self._meta):
-            raise TypeError(f"expected {len(self._meta)} arguments, got {len(grads)} instead")
+        if len(grads) != len(self._seen):
+            raise TypeError(f"expected {len(self._seen)} arguments, got {len(grads)} instead")
 
     def _sequence_nr(self) -> int:
         return -int(self._sequence)
 
     @property
     def _input_metadata(self) -> tuple[_InputMetadata, ...]:
-        return tuple(map(_InputMetadata, self._meta))
+        return tuple(map(_InputMetadata, self._seen))
 
     def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(grad_inputs, grad_outputs)` after the node's backward; it may return other grad_inputs."""

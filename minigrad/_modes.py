@@ -294,3 +294,8 @@ def is_anomaly_enabled() -> bool:
 def is_anomaly_check_nan_enabled() -> bool:
     """Whether anomaly mode looks for nan in this thread."""
     return state.anomaly_check_nan
+
+
+def is_multithreading_enabled() -> bool:
+    """What `set_multithreading_enabled` was told."""
+    return state.multithreading

@@ -18,8 +18,7 @@ import numpy as np
 from minigrad import _device, _dtype
 from minigrad._signatures import SIGNATURES
 from minigrad._text import type_name
-
-REFUSED: Final = "_refused"  # an attribute of the errors made here
+from minigrad._warning import warn_once
 
 _SHOWN: Final = {
     "Tensors": "tuple of Tensors", "ints": "tuple of ints", "floats": "tuple of floats", "Numbers": "tuple of Scalars",
@@ -76,14 +75,29 @@ class _Signature(NamedTuple):
 
 def refusal(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError | None:
     """The error of torch's parser for a call, if it has one; `name` as in `_signatures`, a method's with its dot."""
-    text = _refusal(
-        name.removeprefix("nn.functional.").removeprefix(".").replace(".", "_"), _signatures(name), args, kwargs
-    )
-    if text is None:
+    text = _refusal(_shown(name), _signatures(name), args, kwargs)
+    return None if text is None else TypeError(text)
+
+
+def renewed(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+    """The arguments by name, with torch's warning, of a call in an old form, such as `x.add(2, y)`."""
+    shown, signatures = _shown(name), _signatures(name)
+    if not signatures or not signatures[-1].hidden:
         return None
-    error = TypeError(text)
-    setattr(error, REFUSED, True)
-    return error
+    for each in signatures:
+        try:
+            found = _parse(shown, each, args, kwargs)
+        except _MismatchError:
+            continue
+        if not each.hidden:
+            return None
+        better = "".join(f"\n\t{shown}{other}" for other in signatures if not other.hidden)
+        warn_once(
+            f"This overload of {shown} is deprecated:\n\t{shown}{each}\nConsider using one of the following signatures"
+            f" instead:{better}"
+        )
+        return {param.name: value for param, value in found if value is not None}
+    return None
 
 
 def with_numbers(
@@ -128,9 +142,9 @@ def _number(param: _Param, value: Any) -> Any:
     return value.item() if _is_tensor(value) else value
 
 
-def has_signatures(name: str) -> bool:
-    """Whether torch's parser reads the arguments of this function or method."""
-    return bool(_signatures(name))
+def _shown(name: str) -> str:
+    """The name in errors."""
+    return name.removeprefix("nn.functional.").removeprefix(".").replace(".", "_")
 
 
 def _refusal(shown: str, signatures: Sequence[_Signature], args: Sequence[Any], kwargs: dict[str, Any]) -> str | None:
@@ -327,8 +341,10 @@ _FITS: Final[dict[str, Any]] = {
     "Numbers": lambda value: False,
     "Numbers element": lambda value: isinstance(value, _SCALARS),
     "int": _is_int,
-    "ints": lambda value: isinstance(value, (int, np.integer)) and not isinstance(value, bool) or (
-        _is_tensor(value) and value._data.size == 1 and value._data.dtype.kind in "biu"
+    "ints": lambda value: (
+        isinstance(value, (int, np.integer))
+        and not isinstance(value, bool)
+        or (_is_tensor(value) and value._data.size == 1 and value._data.dtype.kind in "biu")
     ),
     "ints element": _is_index,
     "float": _is_float,

@@ -102,7 +102,7 @@ class Plan:
         self.source = "\n\n".join("\n".join(lines) for lines in functions) + "\n"
         scope: dict[str, Any] = {f"{op.params[i]}_formula": formula for i, formula in active.items()}
         scope |= {f"default_{each}": value for each, value in op.defaults.items()}
-        scope |= {"plan": self, "OpNode": OpNode, "carefully": BY_VJP.first, "RAW": RAW,
+        scope |= {"__name__": __name__, "plan": self, "OpNode": OpNode, "carefully": BY_VJP.first, "RAW": RAW,
                   "next_sequence": next_sequence, "NO_META": NO_META, "SPECIAL": SPECIAL, "state": state,
                   "Saved": Saved, "NOTHING": NOTHING, "is_number": is_number, "version_of": version_of,
                   "Tensor": Tensor, "FREED": FREED, "stale_error": stale_error, "conjugated": conjugated,
@@ -334,6 +334,10 @@ class OpNode(Node):
     @property
     def _meta(self) -> Sequence[Meta]:
         return self._outputs if self._plan.op.many_outputs else ((self._shape, self._dtype),)
+
+    @property
+    def _seen(self) -> Sequence[Meta]:
+        return [each for each in self._meta if each[1].kind in "fc"] or self._meta  # the others come last
 
     def _vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
         return self._plan.vjp(self, grads, calculus, wanted)

@@ -6,6 +6,7 @@ Written from torch's own declarations by `python -m tests.signatures`; `_parser`
 
 SIGNATURES = """
 tensor(object data, *, dtype? dtype=None, device? device=None, bool pin_memory=False, bool requires_grad=False)
+range(Number start, Number end, Number step=1, *, Tensor out=None, dtype? dtype=None, layout? layout=torch.strided, device? device=None, bool requires_grad=False)
 abs(Tensor input, *, Tensor out=None)
 abs_(Tensor input)
 absolute(Tensor input, *, Tensor out=None)

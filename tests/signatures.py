@@ -29,6 +29,8 @@ KINDS = (  # torch's types in declarations, and the shorter names that `minigrad
 )  # fmt: skip
 WRITTEN_BY_HAND = (  # in torch too
     "tensor(object data, *, dtype? dtype=None, device? device=None, bool pin_memory=False, bool requires_grad=False)",
+    "range(Number start, Number end, Number step=1, *, Tensor out=None, dtype? dtype=None, layout? layout=torch.strided"
+    ", device? device=None, bool requires_grad=False)",
 )
 HEADER = '''"""The signatures of torch's functions, and after a dot of its methods, as its argument parser reads them.
 

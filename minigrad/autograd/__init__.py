@@ -22,6 +22,7 @@ from minigrad._modes import (
     detect_anomaly,
     enable_grad,
     inference_mode,
+    is_multithreading_enabled,
     no_grad,
     set_detect_anomaly,
     set_grad_enabled,
@@ -52,19 +53,21 @@ __all__ = [
     "gradgradcheck",
     "graph",
     "inference_mode",
+    "is_multithreading_enabled",
     "no_grad",
+    "profiler",
     "set_detect_anomaly",
     "set_grad_enabled",
     "set_multithreading_enabled",
 ]
 
 if TYPE_CHECKING:
-    from minigrad.autograd import forward_ad, function, functional
+    from minigrad.autograd import forward_ad, function, functional, profiler
     from minigrad.autograd.function import Function
 else:
     __getattr__, __dir__ = _lazy.attributes(__name__, {
         "Function": "minigrad.autograd.function",
-        **{each: f"minigrad.autograd.{each}" for each in ("forward_ad", "function", "functional")},
+        **{each: f"minigrad.autograd.{each}" for each in ("forward_ad", "function", "functional", "profiler")},
     })  # fmt: skip
 
 Tensors: TypeAlias = "Tensor | Sequence[Tensor]"
