@@ -12,7 +12,7 @@ from minigrad import _dtype
 from minigrad._arguments import argument_error, combination_error, mismatch
 from minigrad._dims import broadcast_error
 from minigrad._graph import Edge, Number, Saved, edge_to
-from minigrad._layout import laid_as
+from minigrad._layout import in_order, laid_as
 from minigrad._modes import RECORD, SPECIAL, state
 from minigrad._op import NUMBER, RAW, Op
 from minigrad._plan import WRAPPING, plan_of
@@ -84,7 +84,8 @@ def _apply_single(op: Op, args: Sequence[Any]) -> Tensor:
 
 def _forward(op: Op, raws: Sequence[Any], run: Callable[..., Any]) -> Any:
     try:
-        return run(op.forward, *raws)
+        result = run(op.forward, *raws)
+        return result if not op.in_order else in_order(result)
     except ValueError as error:
         if not str(error).startswith("operands could not be broadcast"):
             raise

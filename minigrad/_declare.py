@@ -34,6 +34,7 @@ def op(
     returns: Any = None,
     holomorphic: bool = True,
     elementwise: bool = False,
+    in_order: bool = False,
     method: bool | None = None,
     function: bool = True,
     inplace: bool | str = False,
@@ -63,6 +64,7 @@ def op(
             returns=returns,
             holomorphic=holomorphic,
             elementwise=elementwise,
+            in_order=in_order,
         )
         written = made(node=inplace) if isinstance(inplace, str) else inplace
         return _publish(made(node=node), method, function, written, aliases, quick)

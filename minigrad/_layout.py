@@ -53,6 +53,13 @@ def obeys(grad: Array, data: Array) -> bool:
     return all(own != 0 and (size == 1 or own == wanted) for own, wanted, size in pairs)
 
 
+def in_order(found: Any) -> Any:
+    """The array, or each of several, in C order."""
+    if isinstance(found, tuple):
+        return tuple(map(in_order, found))
+    return found if found.flags.c_contiguous else np.asarray(found, order="C")
+
+
 def laid_as(found: Array, *operands: Array) -> Array:
     """The array in memory as torch's result of these operands, which broadcast to its shape."""
     shape = found.shape

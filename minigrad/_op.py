@@ -56,7 +56,7 @@ class Op:
     memory. `holomorphic`: the formulas give the plain derivative, of which the engine takes the conjugate for complex
     tensors; False for formulas that are right for complex tensors as they stand. `elementwise`: each element of the
     result, and of a gradient, depends on the elements at its own place alone; the result lies in memory as the operands
-    do (`_layout`)."""
+    do (`_layout`). `in_order`: it lies in C order, however numpy's function leaves it."""
 
     def __init__(
         self,
@@ -73,8 +73,10 @@ class Op:
         returns: Any = None,
         holomorphic: bool = True,
         elementwise: bool = False,
+        in_order: bool = False,
     ) -> None:
         self.elementwise = elementwise
+        self.in_order = in_order
         self.holomorphic = holomorphic
         self.name, self.forward, self.formulas = name, forward, formulas
         self.promote, self.view, self.returns = promote, view, returns

@@ -492,6 +492,13 @@ LAID: dict[str, Any] = {
 }  # fmt: skip
 
 
+REDUCED = (
+    *("sum", "mean", "prod", "var", "std", "amax", "amin", "logsumexp", "nansum", "nanmean", "all", "any"),
+    *("std_mean", "var_mean", "aminmax", "linalg.vector_norm", "norm"),
+)
+LOSSES = ("mse_loss", "huber_loss", "smooth_l1_loss", "soft_margin_loss", "binary_cross_entropy_with_logits")
+
+
 @pytest.mark.parametrize("laid", LAID)
 def test_results_lie_in_memory_as_torchs(laid: str) -> None:
     sources = [
@@ -504,7 +511,12 @@ def test_results_lie_in_memory_as_torchs(laid: str) -> None:
         "T.cdist(x, x, float('inf'))", "T.cdist(x, x, 0.0)", "T.cdist(x, x, 3.0)", "x.float()",
         "x.flip(0)", "x.nan_to_num()", "T.cat([x, x], 1)", "T.stack([x, x], 2)", "T.hstack([x[0].T, x[0].T])",
         "T.dstack([x[:, :, 0]] * 2)", "T.cat([x[None].movedim(-1, 1)] * 2, 2)", "T.stack([x[None].movedim(-1, 1)] * 2)",
-        "T.nn.functional.logsigmoid(x)",
+        "T.nn.functional.logsigmoid(x)", "x.isreal()", "T.gather(x, 1, i)", "T.take(x, i)", "x.repeat(1, 1, 1)",
+        "T.narrow_copy(x, 1, 0, 2)", "x.rot90(0)", "x.rot90(1)", "x.rot90(2)", "T.nn.functional.one_hot(i)",
+        "T.nn.functional.channel_shuffle(x, 3)", "T.nn.functional.batch_norm(x, x[0, :, 0], x[0, :, 0])",
+        *(f"T.{name}(x, dim={dim})" for name in REDUCED for dim in (0, 1, 2)),
+        "T.count_nonzero(x, 0)", "T.nanquantile(x.double(), 0.3, 1)", "T.nn.functional.pairwise_distance(x, x + 1)",
+        *(f"T.nn.functional.{name}(x, x.mT.contiguous().mT, reduction='none')" for name in LOSSES),
         "T.nn.functional.adaptive_max_pool1d(x, 3, return_indices=True)",
         "T.nn.functional.adaptive_max_pool1d(x[:1], 3, return_indices=True)",
     ]  # fmt: skip

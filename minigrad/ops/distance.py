@@ -77,7 +77,7 @@ def norm_of(self: Array, p: float, dim: Dims, keepdim: bool) -> Array:
 
 
 @op(
-    "linalg.vector_norm", holomorphic=False,
+    "linalg.vector_norm", holomorphic=False, in_order=True,
     self=lambda xp, grad, self, result, ord, dim, keepdim: norm_vjp(xp, grad, self, result, ord, dim, keepdim),
 )  # fmt: skip
 def vector_norm(self: Array, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
@@ -107,7 +107,7 @@ def norm(self: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, out:
     return vector_norm(self, order, dim, keepdim, dtype=dtype, out=out)
 
 
-@op("norm.dim", function=False, node="NormBackward1", holomorphic=False, self=norm_vjp)
+@op("norm.dim", function=False, node="NormBackward1", holomorphic=False, in_order=True, self=norm_vjp)
 def _norm_dim(self: Array, p: float, dim: Dims, keepdim: bool) -> Array:
     return norm_of(self, p, dim, keepdim)
 

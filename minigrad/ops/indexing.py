@@ -573,7 +573,7 @@ def gather(self: Array, dim: int, index: Array, *, sparse_grad: bool = False) ->
     grid = _grid(index, dim, self.shape, "gather")
     if not self.ndim:
         return np.full(index.shape, self)
-    return np.asarray(self[grid or int(index)]).reshape(index.shape)
+    return np.asarray(self[grid or int(index)], order="C").reshape(index.shape)
 
 
 @internal(self=lambda xp, grad, dim, index: xp.gather(grad, dim, index))
@@ -767,7 +767,7 @@ def take(self: Array, index: Array) -> Array:
     wrong = _outside(index, -count, count)
     if wrong is not None:
         raise IndexError(f"out of range: tried to access index {wrong} on a tensor of {count} elements.")
-    return np.asarray(np.reshape(self, -1)[index])
+    return np.asarray(np.reshape(self, -1)[index], order="C")
 
 
 @internal(self=lambda xp, grad, index: xp.take(grad, index))

@@ -171,7 +171,7 @@ def narrow_copy(self: Array, dim: int, start: int, length: int) -> Array:
     start += size if start < 0 else 0
     if length < 0 or start + length > size:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
-    return np.array(self[at(dim, slice(start, start + length))])
+    return np.array(self[at(dim, slice(start, start + length))], order="C")
 
 
 # ---- cutting at places -----------------------------------------------------------------------------------------------
@@ -439,7 +439,7 @@ def repeat(self: Array, repeats: Size) -> Array:
     if min(repeats, default=0) < 0:
         negative = next(n for n in shape if n < 0)
         raise RuntimeError(f"Trying to create tensor with negative dimension {negative}: {shape}")
-    return np.tile(self, repeats) if repeats else np.array(self)
+    return np.asarray(np.tile(self, repeats), order="C") if repeats else np.array(self)
 
 
 @composite
@@ -534,7 +534,9 @@ def rot90(self: Array, k: int = 1, dims: Any = (0, 1)) -> Array:
     if dims[0] == dims[1]:
         raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
     first, second = wrap_dim(dims[0], self.ndim), wrap_dim(dims[1], self.ndim)
-    return np.array(np.rot90(self, k, (first, second)))
+    if k % 2:
+        return np.swapaxes(RAW.flip(self, (second if k % 4 == 1 else first,)), first, second)
+    return RAW.flip(self, (first, second)) if k % 4 else np.array(self, order="C")
 
 
 def _triangle(name: str, function: Any) -> None:

@@ -190,7 +190,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = int(classes.max()) + 1
     elif classes.size and classes.max() >= num_classes:
         raise RuntimeError("Class values must be smaller than num_classes.")
-    return make((classes[..., None] == np.arange(num_classes)).astype(np.int64), None)
+    return make((classes[..., None] == np.arange(num_classes)).astype(np.int64, order="C"), None)
 
 
 # ---- gates -----------------------------------------------------------------------------------------------------------
@@ -280,7 +280,8 @@ def channel_shuffle(self: Array, groups: int) -> Array:
     n, c, *spatial = self.shape
     if c % groups:
         raise RuntimeError(f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups.")
-    return np.swapaxes(self.reshape(n, groups, c // groups, *spatial), 1, 2).reshape(self.shape)
+    shuffled = np.swapaxes(self.reshape(n, groups, c // groups, *spatial), 1, 2)
+    return np.asarray(shuffled, order="C").reshape(self.shape)
 
 
 # ---- attention -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import numpy as np
 
 from minigrad._declare import composite, op
 from minigrad._dtype import castable, default_float, promote
+from minigrad._layout import laid_as
 from minigrad._modes import no_grad
 from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
@@ -50,9 +51,10 @@ def _legacy(size_average: Old, reduce: Old, reduction: str) -> str:
     return found
 
 
-def _reduced(losses: Array, reduction: int) -> Array:
+def _reduced(losses: Array, reduction: int, *operands: Array) -> Array:
+    """The losses, in memory as torch's kernel lays those of `operands`; or their sum, or mean."""
     if reduction == NONE:
-        return losses
+        return laid_as(losses, *operands)
     total = np.add.reduce(losses, axis=None)
     count = losses.dtype.type(losses.size)
     return total if reduction == SUM else np.divide(total, count)
@@ -84,7 +86,7 @@ def _warn_size(input: Tensor, target: Tensor) -> None:
     target=lambda grad, self, target, reduction: _spread(grad, self, reduction) * (target - self) * 2)  # fmt: skip
 def mse_loss(self: Array, target: Array, reduction: int) -> Array:
     difference = self - target
-    return _reduced(difference * difference, reduction)
+    return _reduced(difference * difference, reduction, self, target)
 
 
 def _smooth_slope(xp: Any, grad: Any, self: Any, target: Any, reduction: int, beta: float) -> Any:
@@ -100,7 +102,7 @@ def _smooth_slope(xp: Any, grad: Any, self: Any, target: Any, reduction: int, be
 def smooth_l1_loss(self: Array, target: Array, reduction: int, beta: float) -> Array:
     z = np.abs(self - target)
     half, beta = z.dtype.type(0.5), z.dtype.type(beta)
-    return _reduced(np.where(z < beta, half * z * z / beta, z - half * beta), reduction)
+    return _reduced(np.where(z < beta, half * z * z / beta, z - half * beta), reduction, self, target)
 
 
 def _huber_slope(xp: Any, grad: Any, self: Any, target: Any, reduction: int, delta: float) -> Any:
@@ -118,7 +120,7 @@ def _huber_slope(xp: Any, grad: Any, self: Any, target: Any, reduction: int, del
 def huber_loss(self: Array, target: Array, reduction: int, delta: float) -> Array:
     z = np.abs(self - target).astype(self.dtype, copy=False)
     half, delta = z.dtype.type(0.5), z.dtype.type(delta)
-    return _reduced(np.where(z <= delta, half * z * z, delta * (z - half * delta)), reduction)
+    return _reduced(np.where(z <= delta, half * z * z, delta * (z - half * delta)), reduction, self)
 
 
 def _soft_margin_slope(xp: Any, grad: Any, self: Any, target: Any, reduction: int) -> Any:
@@ -128,7 +130,7 @@ def _soft_margin_slope(xp: Any, grad: Any, self: Any, target: Any, reduction: in
 
 @op(method=False, function=False, self=_soft_margin_slope)
 def soft_margin_loss(self: Array, target: Array, reduction: int) -> Array:
-    return _reduced(np.log1p(np.exp((-target).astype(self.dtype, copy=False) * self)), reduction)
+    return _reduced(np.log1p(np.exp((-target).astype(self.dtype, copy=False) * self)), reduction, self)
 
 
 def _weighted(grad: Any, weight: Any) -> Any:
@@ -163,7 +165,7 @@ def binary_cross_entropy(self: Array, target: Array, weight: Array | None, reduc
             raise RuntimeError(f"all elements of {name} should be between 0 and 1")
     low = self.dtype.type(-100)
     losses = (target - 1) * np.maximum(np.log1p(-self), low) - target * np.maximum(np.log(self), low)
-    return _reduced(_weighted(losses, weight).astype(self.dtype, copy=False), reduction)
+    return _reduced(_weighted(losses, weight).astype(self.dtype, copy=False), reduction, self)
 
 
 def _logit_slope(xp: Any, grad: Any, self: Any, target: Any, weight: Any, pos_weight: Any, reduction: int) -> Any:
@@ -191,7 +193,7 @@ def binary_cross_entropy_with_logits(
     else:
         losses = (1 - target) * self - ((pos_weight - 1) * target + 1) * log
     losses = losses.astype(target.dtype, copy=False)  # torch computes in the memory of 1 - target
-    return _reduced(_weighted(losses, weight).astype(target.dtype, copy=False), reduction)
+    return _reduced(_weighted(losses, weight).astype(target.dtype, copy=False), reduction, target)
 
 
 def _average(losses: Tensor, weight: Tensor, reduction: str, by: Tensor | None) -> Tensor:

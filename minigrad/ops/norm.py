@@ -15,6 +15,7 @@ import numpy as np
 
 from minigrad import _dtype
 from minigrad._declare import composite, op
+from minigrad._layout import laid_out
 from minigrad._op import RAW, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor
@@ -130,7 +131,7 @@ def standardized(
     """The input less a given mean, over the root of a given variance, per channel."""
     scale = 1 / np.sqrt(variance + variance.dtype.type(eps))
     unit = (input - mean.reshape(affine)) * scale.reshape(affine)
-    return _scaled(unit, weight, bias, affine).astype(input.dtype, copy=False)
+    return laid_out(_scaled(unit, weight, bias, affine).astype(input.dtype, copy=False), input)
 
 
 def _scaled(unit: Array, weight: Array | None, bias: Array | None, affine: Ints) -> Array:

@@ -306,7 +306,8 @@ unary("bitwise_not", np.invert, promote="keep", kinds="biu", refusal="bitwise_no
 unary("logical_not", np.logical_not, promote="keep")
 
 TESTS: Final[dict[str, Callable[..., Any]]] = {
-    "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite, "isreal": np.isreal,
+    "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite,
+    "isreal": lambda self: self.imag == 0 if self.dtype.kind == "c" else np.ones_like(self, bool),
 }  # fmt: skip
 for name, test in TESTS.items():
     unary(name, test, promote="keep", inplace=False)

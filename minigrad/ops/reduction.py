@@ -136,21 +136,22 @@ def _numbered(name: str) -> Callable[..., str]:
     return lambda dim, keepdim: along if dim is not None or keepdim else without
 
 
-@op(quick=_sum, node=_numbered("Sum"),
+@op(quick=_sum, in_order=True, node=_numbered("Sum"),
     self=lambda xp, grad, self_shape, dim, keepdim: spread(xp, grad, self_shape, dim, keepdim))  # fmt: skip
 def sum(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     return _sum(self, axes(dim, self.ndim), keepdim, dtype)
 
 
 @op(
-    quick=_mean, node=_numbered("Mean"),
+    quick=_mean, in_order=True, node=_numbered("Mean"),
     self=lambda xp, grad, self_shape, dim, keepdim: spread(xp, grad, self_shape, dim, keepdim) / count(self_shape, dim),
 )  # fmt: skip
 def mean(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     return _mean(self, axes(dim, self.ndim), keepdim, dtype)
 
 
-@op(self=lambda xp, grad, self, dim, keepdim: spread(xp, grad, self.shape, dim, keepdim) * (self == self))
+@op(in_order=True,
+    self=lambda xp, grad, self, dim, keepdim: spread(xp, grad, self.shape, dim, keepdim) * (self == self))  # fmt: skip
 def nansum(self: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     kind = self.dtype if dtype is None else _dtype.as_numpy(dtype, "nansum")
     if self.dtype.kind == "c":
@@ -202,7 +203,7 @@ def _prod_vjp(xp: Any, grad: Any, self: Any, result: Any, dim: int | None, keepd
     return grad * xp.reshape(other_factors(xp, xp.reshape(self, (-1,)), 0), self.shape)
 
 
-@op(node=_numbered("Prod"), self=_prod_vjp)
+@op(node=_numbered("Prod"), in_order=True, self=_prod_vjp)
 def prod(self: Array, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
     wide = _dtype.as_numpy(dtype, "prod") if dtype else self.dtype if self.dtype.kind in "fc" else np.dtype(np.int64)
     axis = None if dim is None else axes((wrap_dim(dim, self.ndim),), self.ndim)
@@ -287,7 +288,7 @@ def _extreme(name: str, ufunc: np.ufunc, arg: Callable[..., Any]) -> None:
 
     overloaded(name, whole, along, f"{name}imum")
 
-    @op(f"a{name}", self=_share_along)
+    @op(f"a{name}", in_order=True, self=_share_along)
     def extreme(self: Array, dim: Dims = (), keepdim: bool = False) -> Array:
         need_elements(self, dim, f"a{name}")
         ordered(self, f"{name}_values_cpu")
@@ -317,7 +318,7 @@ def _aminmax_vjp(
     return parts[0] + parts[1]
 
 
-@op(returns=return_types.aminmax, self=_aminmax_vjp)
+@op(returns=return_types.aminmax, in_order=True, self=_aminmax_vjp)
 def aminmax(self: Array, *, dim: int | None = None, keepdim: bool = False) -> tuple[Array, Array]:
     ordered(self, "aminmax_cpu")
     axis = None if dim is None else axes((wrap_dim(dim, self.ndim),), self.ndim)
@@ -334,7 +335,7 @@ def aminmax(self: Array, *, dim: int | None = None, keepdim: bool = False) -> tu
 
 
 def _truth(name: str, function: Callable[..., Any]) -> None:
-    @op(name)
+    @op(name, in_order=True)
     def truth(self: Array, dim: Dims = None, keepdim: bool = False) -> Array:
         axis = () if isinstance(dim, (tuple, list)) and not dim else axes(dim, self.ndim)
         found = function(self, axis=axis, keepdims=keepdim)
@@ -345,7 +346,7 @@ _truth("any", np.any)
 _truth("all", np.all)
 
 
-@op()
+@op(in_order=True)
 def count_nonzero(self: Array, dim: Dims = None) -> Array:
     return np.asarray(np.count_nonzero(self, axis=axes(dim, self.ndim)))
 
@@ -360,8 +361,12 @@ def _moments(self: Array, dim: Dims, correction: float | None, keepdim: bool, fu
         raise RuntimeError(f"{which} only support floating point and complex dtypes")
     wide, axis = widened(self, "ef"), axes(dim, self.ndim)
     size = count(self.shape, axis)
-    mean = add_of(wide, axis=axis, keepdims=True) / size
-    apart = wide - mean
+    along = range(wide.ndim) if axis is None else (axis,) if type(axis) is int else axis
+    first = wide[tuple([slice(0, 1) if d in along else slice(None) for d in range(wide.ndim)])] if wide.size else 0
+    apart = wide - first  # so that what is constant has no variance at all, as in torch
+    off = add_of(apart, axis=axis, keepdims=True) / size
+    mean = first + off
+    apart = apart - off
     squares = apart * apart if apart.dtype.kind == "f" else apart.real**2 + apart.imag**2
     correction = 1 if correction is None else correction
     if size - correction <= 0:
@@ -417,12 +422,12 @@ def _as_part(value: Array, self: Array) -> Array:
     return value.astype(self.real.dtype, copy=False)
 
 
-@op("var.correction", function=False, node="VarBackward0", self=_var_vjp)
+@op("var.correction", in_order=True, function=False, node="VarBackward0", self=_var_vjp)
 def _var(self: Array, dim: Dims, correction: float | None, keepdim: bool) -> Array:
     return _as_part(_moments(self, dim, correction, keepdim, "var")[0], self)
 
 
-@op("std.correction", function=False, node="StdBackward0", self=_std_vjp)
+@op("std.correction", in_order=True, function=False, node="StdBackward0", self=_std_vjp)
 def _std(self: Array, dim: Dims, correction: float | None, keepdim: bool) -> Array:
     return _as_part(np.sqrt(_moments(self, dim, correction, keepdim, "std")[0]), self)
 
@@ -435,7 +440,7 @@ class _Moments(NamedTuple):
 
 
 @op(
-    "var_mean.correction", function=False, node="VarMeanBackward0", returns=tuple,
+    "var_mean.correction", in_order=True, function=False, node="VarMeanBackward0", returns=tuple,
     self=lambda xp, given, self, dim, correction, keepdim:
         _both_vjp(xp, given, _var_vjp, self, dim, correction, keepdim),
 )  # fmt: skip
@@ -445,7 +450,7 @@ def _var_mean(self: Array, dim: Dims, correction: float | None, keepdim: bool) -
 
 
 @op(
-    "std_mean.correction", function=False, node="StdMeanBackward0", returns=_Moments,
+    "std_mean.correction", in_order=True, function=False, node="StdMeanBackward0", returns=_Moments,
     self=lambda xp, given, self, result0, dim, correction, keepdim:
         _both_vjp(xp, given, _std_vjp, self, result0, dim, correction, keepdim),
 )  # fmt: skip
@@ -545,7 +550,7 @@ def log_softmax(self: Any, dim: int, dtype: Any = None) -> Any:
     return _log_softmax(self if dtype is None else self.to(dtype), dim)
 
 
-@op(aliases=["special.logsumexp"],
+@op(aliases=["special.logsumexp"], in_order=True,
     self=lambda xp, grad, self, result, dim, keepdim:
         restore(xp, grad, self.shape, dim, keepdim)
         * xp.exp(self - restore(xp, result, self.shape, dim, keepdim)))  # fmt: skip
