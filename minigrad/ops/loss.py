@@ -390,28 +390,30 @@ def _negative_log_likelihood(
     x: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignore_index: int
 ) -> Tensor:
     """torch's `nll_loss_nd`: arguments checked, extra dimensions made into two."""
-    if x.ndim == 0:
+    shape, given = x._data.shape, target._data.shape
+    ndim = len(shape)
+    if ndim == 0:
         raise ValueError("Expected 1 or more dimensions (got 0)")
-    if x.ndim != 1 and (target.ndim == 0 or x.shape[0] != target.shape[0]):
-        given = target.shape[0] if target.ndim else 1
-        raise ValueError(f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({given}).")
-    flat = x.ndim <= 2
-    if x.ndim == 3 or x.ndim > 4:
-        wanted = [x.shape[0], *x.shape[2:]]
-        if list(target.shape) != wanted:
-            raise RuntimeError(f"Expected target size {wanted}, got {list(target.shape)}")
-        n, c = x.shape[:2]
+    if ndim != 1 and (len(given) == 0 or shape[0] != given[0]):
+        size = given[0] if given else 1
+        raise ValueError(f"Expected input batch_size ({shape[0]}) to match target batch_size ({size}).")
+    flat = ndim <= 2
+    if ndim == 3 or ndim > 4:
+        wanted = [shape[0], *shape[2:]]
+        if list(given) != wanted:
+            raise RuntimeError(f"Expected target size {wanted}, got {list(given)}")
+        n, c = shape[:2]
         result = _negative_log_likelihood(
             x.contiguous().view(n, c, 1, -1), target.contiguous().view(n, 1, -1), weight, reduction, ignore_index
         )
         return result.view(wanted) if reduction == NONE else result
-    classes = x.shape[_class_dim(x.ndim)]
-    if flat and target.ndim > 1:
+    classes = shape[_class_dim(ndim)]
+    if flat and len(given) > 1:
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
-    if flat and x.ndim == 1 and target.ndim == 1 and target.shape[0] != 1:
-        raise RuntimeError(f"size mismatch (got input: {list(x.shape)}, target: {list(target.shape)})")
-    if not flat and list(target.shape) != [x.shape[0], *x.shape[2:]]:
-        raise RuntimeError(f"size mismatch (got input: {list(x.shape)} , target: {list(target.shape)}")
+    if flat and ndim == 1 and len(given) == 1 and given[0] != 1:
+        raise RuntimeError(f"size mismatch (got input: {list(shape)}, target: {list(given)})")
+    if not flat and list(given) != [shape[0], *shape[2:]]:
+        raise RuntimeError(f"size mismatch (got input: {list(shape)} , target: {list(given)}")
     function = "nll_loss_forward" if flat else "nll_loss2d_forward"
     refuse_grad(function, weight=weight)
     if weight is not None and tuple(weight.shape) != (classes,):
@@ -427,7 +429,7 @@ def _negative_log_likelihood(
     if weight is not None:
         expect_same_kind(x, weight)
     chosen = np.asarray(target._data).astype(np.int64)
-    if x.ndim == 1 and chosen.ndim == 1:
+    if ndim == 1 and chosen.ndim == 1:
         chosen = chosen[0]
     used = chosen != ignore_index
     if not used.all() or chosen.size and (chosen.min() < 0 or chosen.max() >= classes):
@@ -464,7 +466,7 @@ def cross_entropy(
     `label_smoothing` mixes the targets with the uniform distribution.
     """
     number = _number(_legacy(size_average, reduce, reduction))
-    if tuple(input.shape) == tuple(target.shape):
+    if input._data.shape == target._data.shape:
         return _soft_cross_entropy(input, target, weight, number, ignore_index, label_smoothing)
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
