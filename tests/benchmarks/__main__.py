@@ -55,6 +55,7 @@ def main() -> int:
         say(f"growth with {series.title}")
     found.growth.append(growth.of_memory(engines))
     say("growth of memory")
+    report.write(found, cases, asked.output)  # again after each part: who interrupts keeps what was measured
     if asked.programs:
         few, many = f"--examples {asked.programs // 6}", f"--examples {asked.programs}"
         options = [(few, 1, ""), (many, 1, ""), (many, 2, ""), (many, 1, "gradient"), ("--time 30", 2, "")]
@@ -62,6 +63,7 @@ def main() -> int:
             run = processes.conformance(budget, jobs, level)
             found.runs.append(run)
             say(f"conformance run minigrad {run.what}: {run.programs:,} programs in {run.clock:.0f} s")
+            report.write(found, cases, asked.output)
         found.growth.append(growth.of_programs(found.runs[:2]))
         found.reductions = processes.reductions()
         say(f"reductions: {found.reductions}")

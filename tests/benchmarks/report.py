@@ -219,4 +219,4 @@ def _runs(found: Findings) -> str:
     )
     each = ", ".join(f"{one.fault} ({one.operations} in {duration(one.seconds)})" for one in found.reductions)
     told = f"Planted faults in free programs, with the operations they were reduced to and in which time: {each}."
-    return "\n\n".join([text, table(heads, rows), told])
+    return "\n\n".join([text, table(heads, rows), *([told] if each else [])])
