@@ -361,7 +361,7 @@ def _moments(self: Array, dim: Dims, correction: float | None, keepdim: bool, fu
         raise RuntimeError(f"{which} only support floating point and complex dtypes")
     wide, axis = widened(self, "ef"), axes(dim, self.ndim)
     size = count(self.shape, axis)
-    along = range(wide.ndim) if axis is None else (axis,) if type(axis) is int else axis
+    along = {*range(wide.ndim)} if axis is None else {d % wide.ndim for d in np.atleast_1d(axis).tolist()}
     first = wide[tuple([slice(0, 1) if d in along else slice(None) for d in range(wide.ndim)])] if wide.size else 0
     apart = wide - first  # so that what is constant has no variance at all, as in torch
     off = add_of(apart, axis=axis, keepdims=True) / size
