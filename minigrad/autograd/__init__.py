@@ -306,7 +306,8 @@ def _backward_method(
     """
     if gradient is None and inputs is None and retain_graph is None and create_graph is False:
         data, edge = self._data, self._edge
-        if not data.ndim and data.dtype.kind == "f" and self._view is None and type(edge) is OpNode:  # the usual call
+        if type(edge) is OpNode and self._view is None and not data.ndim and data.dtype.kind == "f":  # the usual call
+            assert edge is not None
             run((edge,), (make(_ONES[data.dtype], None),), False, False)
             return
     backward(self, gradient, retain_graph, create_graph, inputs=inputs)

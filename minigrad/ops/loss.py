@@ -343,8 +343,10 @@ def _targeted(ndim: int, target: Array) -> Any:
     """The index of the target classes (N, ...) in (N, C, ...) or (C,): of the last class where it is negative."""
     if ndim == 1:
         return target
-    first, *rest = (np.arange(target.size),) if ndim == 2 else np.indices(target.shape, sparse=True)
-    return first, target, *rest
+    if ndim == 2:
+        return np.arange(target.size), target
+    places: tuple[Array, ...] = np.indices(target.shape, sparse=True)
+    return places[0], target, *places[1:]
 
 
 def _ignored(target: Array) -> Any:
