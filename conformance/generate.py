@@ -72,10 +72,9 @@ def may_refuse(target: Target, program: Program, failure: Failure) -> bool:
     if failure.error == "TypeError":
         # A gradient may be None where something is computed with it: not every result depends on every operand.
         gradients = {i for s in before if isinstance(s, (Grad, ReadGrad)) for i in s.out}
-        scaled = {s.target for s in before if isinstance(s, Hook) and s.scale is not None}
-        several = {i for s in before if isinstance(s, Apply) and len(s.out) > 1 for i in s.out}
-        if goes_back:
-            return not scaled.isdisjoint(several)
+        if goes_back:  # a hook may see it too, and pass on what it cannot scale
+            scaled = any(isinstance(s, Hook) and s.scale is not None for s in before)
+            return scaled and any(isinstance(s, Apply) and len(s.out) > 1 for s in before)
         return step is not None and not gradients.isdisjoint(operands(step))
     # What was saved may be changed: by a step in place, or by a backward that adds to a gradient that was read.
     return changed or (goes_back and any(isinstance(s, ReadGrad) for s in before))

@@ -45,7 +45,7 @@ def obeys(grad: Array, data: Array) -> bool:
 
     Torch's `obeys_layout_contract`, to which dimensions of 1 say nothing unless their stride in the gradient is 0.
     """
-    if data.flags.forc and grad.strides == data.strides and 0 not in grad.strides:
+    if not grad.size or data.flags.forc and grad.strides == data.strides and 0 not in grad.strides:
         return True
     if not dense(data):
         return grad.flags.c_contiguous
