@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import Any, Final
 
@@ -66,7 +67,33 @@ class Places(tuple[Any, ...]):
           self=lambda xp, grad, index, self_shape: xp.index_backward(grad, self_shape, index.checked()))  # fmt: skip
 def index_(self: Array, index: Any) -> Array:
     """The elements at `index`: one array (of integers, or a mask) or `slice(None)` per dimension."""
-    return np.array(np.asarray(self)[index], order="C")
+    data = np.asarray(self)
+    found = np.array(data[index], order="C")
+    places = [each for each in index if isinstance(each, np.ndarray)]
+    if data.flags.c_contiguous and all(each.flags.c_contiguous for each in places):
+        return found
+    return laid_as(found, *_spread(found.shape, data, index, places))
+
+
+def _is_mask(each: Any) -> bool:
+    return isinstance(each, np.ndarray) and each.dtype == bool
+
+
+def _spread(shape: tuple[int, ...], data: Array, index: Any, places: list[Array]) -> list[Array]:
+    """The operands of an indexing, spread to the shape of its result, as torch's kernel has them: what decides its
+    layout. Their elements are never read."""
+    taken = [own for each in index for own in [isinstance(each, np.ndarray)] * (each.ndim if _is_mask(each) else 1)]
+    places = [each.nonzero()[0] if _is_mask(each) else each for each in places]
+    numbers = np.broadcast_shapes(*[each.shape for each in places])
+    kept = [stride for stride, own in itertools.zip_longest(data.strides, taken, fillvalue=False) if not own]
+    first = taken.index(True)
+    start = first if all(taken[first : first + sum(taken)]) else 0  # else numpy, as torch, puts their dimensions first
+    zeros, rest = [0] * len(numbers), len(shape) - len(numbers)
+    strides = [[*kept[:start], *zeros, *kept[start:]]]
+    for each in places:
+        own = np.broadcast_to(each, numbers).strides
+        strides.append([*[0] * start, *own, *[0] * (rest - start)])
+    return [np.lib.stride_tricks.as_strided(np.empty(0), shape, each) for each in strides]
 
 
 @internal(node="IndexPutImplBackward0", self=lambda xp, grad, index: xp.index(grad, index))
@@ -758,7 +785,7 @@ def _identity(reduce: str, dtype: np.dtype[Any]) -> Any:
 # ---- by flat indices, by masks ---------------------------------------------------------------------------------------
 
 
-@linear(self=lambda xp, grad, self, index: xp.take_backward(grad, self.shape, index))
+@linear(self=lambda xp, grad, self, index: xp.take_backward(grad, self, index))
 def take(self: Array, index: Array) -> Array:
     index = np.asarray(index)
     if index.dtype != np.int64:
@@ -771,10 +798,10 @@ def take(self: Array, index: Array) -> Array:
 
 
 @internal(self=lambda xp, grad, index: xp.take(grad, index))
-def take_backward(self: Array, input_sizes: Any, index: Array) -> Array:
-    result = np.zeros(input_sizes, self.dtype)
+def take_backward(self: Array, input: Array, index: Array) -> Array:
+    result = np.zeros(input.shape, self.dtype)
     np.add.at(result.reshape(-1), index, self)
-    return result
+    return laid_as(result, input)
 
 
 @composite

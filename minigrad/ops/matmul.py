@@ -11,6 +11,7 @@ import numpy as np
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dims
 from minigrad._dtype import from_numpy
+from minigrad._layout import laid_as
 from minigrad._op import OPS, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor
@@ -69,12 +70,17 @@ def _mm(self: Array, mat2: Array) -> Array:
     return _dot(self, mat2, "addmm_impl_cpu_")
 
 
+def _first_gradient(grad: Any, mat2: Any, strides: tuple[int, ...]) -> Any:
+    """The gradient of the first factor, in its own memory layout."""
+    return (mat2 @ grad.mT).mT if strides[0] < strides[1] else grad @ mat2.mT
+
+
 def _second_gradient(grad: Any, mat1: Any, strides: tuple[int, ...]) -> Any:
     """The gradient of the second factor, in its own memory layout: then that of a transposed leaf needs no copy."""
     return (grad.mT @ mat1).mT if strides[0] < strides[1] else mat1.mT @ grad
 
 
-op("mm", quick=_mm, self=lambda grad, mat2: grad @ mat2.mT,
+op("mm", quick=_mm, self=lambda grad, mat2, self_strides: _first_gradient(grad, mat2, self_strides),
    mat2=lambda grad, self, mat2_strides: _second_gradient(grad, self, mat2_strides))(_mm)  # fmt: skip
 
 
@@ -224,7 +230,7 @@ def addr(self: Array, vec1: Array, vec2: Array, *, beta: Any = 1, alpha: Any = 1
     for name, factor in (("beta", beta), ("alpha", alpha)):
         if self.dtype.kind in "biu" and isinstance(factor, float):
             raise RuntimeError(f"For integral input tensors, argument {name} must not be a floating point number.")
-    return _scaled(self, np.multiply.outer(vec1, vec2), beta, alpha)
+    return laid_as(_scaled(self, np.multiply.outer(vec1, vec2), beta, alpha), self, vec1[:, None], vec2)
 
 
 @op(inplace=True,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad._declare import composite, op
+from minigrad._device import contiguous_format
 from minigrad._dims import wrap_dim
 from minigrad._op import RECORDED as F
 from minigrad._op import Array
@@ -31,13 +32,13 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     check_square(A, "linalg.matrix_power")
     if n == 0:
         eye = np.broadcast_to(np.eye(A.shape[-1], dtype=A._data.dtype), A.shape)
-        return F.clone(A).copy_(make(eye, None))
+        return A.clone(memory_format=contiguous_format).copy_(make(eye, None))
     if n < 0:
         A, n = F.linalg_inv(A), -n
         if n == 1:
             return A
     if n == 1:
-        return F.clone(A)
+        return A.clone(memory_format=contiguous_format)
     if n == 3:
         return F.matmul(F.matmul(A, A), A)
     result, square = None, A

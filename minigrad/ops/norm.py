@@ -26,7 +26,7 @@ from minigrad.ops._spatial import Ints
 from minigrad.ops.shape import internal
 from minigrad.return_types import named
 
-GROUP = "NativeGroupNormBackward0"
+GROUP, LAYER = "NativeGroupNormBackward0", "NativeLayerNormBackward0"
 
 
 # What a normalization makes: with weight and bias, and without, and the moments (with dimensions of size 1).
@@ -115,7 +115,8 @@ def normalized(
         variance = RAW.sum_of_products(unit, unit, axes) / count
     unit *= 1 / np.sqrt(variance + x.dtype.type(eps))
     output = _scaled(unit.reshape(input.shape), weight, bias, affine)
-    return np.array(output, input.dtype, copy=True if output.base is unit else None), unit, mean, variance
+    output = np.array(output, input.dtype, copy=True if output.base is unit else None)
+    return np.asarray(output, order="C") if called == LAYER else laid_out(output, input), unit, mean, variance
 
 
 @op(method=False, function=False, node="NativeBatchNormBackward0",
@@ -278,7 +279,7 @@ def layer_norm(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | 
     _check_types(input, weight, bias)
     lead = input._data.shape[: -len(wanted)]
     layout = ((prod(lead), prod(wanted)), (1,), (*(1,) * len(lead), *wanted))
-    return F.normalized(input, weight, bias, bias, layout, eps, "NativeLayerNormBackward0")[0]
+    return F.normalized(input, weight, bias, bias, layout, eps, LAYER)[0]
 
 
 @composite(name="nn.functional.group_norm", method=False)

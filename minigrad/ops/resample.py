@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigrad._declare import composite
-from minigrad._layout import laid_out
+from minigrad._layout import copied, laid_out
 from minigrad._op import RAW, Array, Arrays
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor, make
@@ -150,6 +150,8 @@ def constant_pad_nd(self: Array, pad: Any, value: Any = 0) -> Array:
     shape = tuple(n + a + b for n, (a, b) in zip(self.shape, pairs))
     if any(n + min(a, 0) + min(b, 0) < 0 for n, (a, b) in zip(self.shape, pairs)):
         raise RuntimeError("narrow(): length must be non-negative.")
+    if max(pad, default=0) <= 0:
+        return copied(self[tuple(slice(-a, n + b) for n, (a, b) in zip(self.shape, pairs))])
     result = np.full(shape, value).astype(self.dtype) if value else np.zeros(shape, self.dtype)
     inside = tuple(slice(max(a, 0), m - max(b, 0)) for m, (a, b) in zip(shape, pairs))
     result[inside] = self[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(self.shape, pairs))]

@@ -148,7 +148,11 @@ def view(self: Array, size: Size) -> Array:
     if isinstance(size, (_dtype.dtype, type)):
         raise NotImplementedError("view(dtype) is not supported: use .to(dtype) to convert the elements")
     size = infer_size(integers((size,), "view"), self.size)
-    found = self.reshape(size) if self.flags.c_contiguous else _viewed(self, size)
+    return _view(self, size)
+
+
+def _view(data: Array, size: Size) -> Array:
+    found = data.reshape(size) if data.flags.c_contiguous else _viewed(data, size)
     if found is None:
         raise RuntimeError(
             "view size is not compatible with input tensor's size and stride (at least one dimension spans across two"
@@ -164,7 +168,7 @@ def _reshape_alias(self: Array, size: Size) -> Array:
 
 @internal(node="UnsafeViewBackward0", self=lambda xp, grad, self_shape: xp.reshape(grad, self_shape))
 def _unsafe_view(self: Array, size: Size) -> Array:
-    return np.reshape(self, size)
+    return _view(self, size)
 
 
 @composite(raw=lambda self, shape: self.reshape(shape))
