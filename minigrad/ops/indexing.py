@@ -830,7 +830,7 @@ def _mask(mask: Array, text: str) -> None:
         raise RuntimeError(text)
 
 
-@linear(self=lambda xp, grad, self, mask: xp.masked_select_backward(grad, self.shape, mask))
+@linear(self=lambda xp, grad, self, mask: xp.masked_select_backward(grad, self, mask))
 def masked_select(self: Array, mask: Array) -> Array:
     _mask(mask, "masked_select: expected BoolTensor for mask")
     try:
@@ -841,12 +841,12 @@ def masked_select(self: Array, mask: Array) -> Array:
 
 
 @internal(self=lambda xp, grad, mask: xp.masked_select(grad, mask))
-def masked_select_backward(self: Array, input_sizes: Any, mask: Array) -> Array:
+def masked_select_backward(self: Array, input: Array, mask: Array) -> Array:
     """Zeros of the broadcast shape, with elements where the mask says (the engine sums over what was repeated)."""
-    shape = np.broadcast_shapes(tuple(input_sizes), mask.shape)
+    shape = np.broadcast_shapes(input.shape, mask.shape)
     result = np.zeros(shape, self.dtype)
     result[np.broadcast_to(mask, shape)] = self
-    return result
+    return laid_as(result, input)
 
 
 @linear(inplace=True,

@@ -299,9 +299,12 @@ def _lstsq(A: Array, B: Array, rcond: Any, driver: str) -> tuple[Array, ...]:
     nothing = np.empty(0, A.dtype)
     rank = stacked([each[2] for each in found], dtype=np.int64)
     if driver in ("gels", "gelsy") and A.size and (rank == min(rows, columns)).all():
-        solution = m.by_columns(_by_qr(A, right))
+        solution = _by_qr(A, right)
     else:
-        solution = m.by_columns(stacked([each[0] for each in found], columns, count))
+        solution = stacked([each[0] for each in found], columns, count)
+    room = np.empty((*lead, count, max(rows, columns)), A.dtype)  # LAPACK returns it in the place of the right side
+    room.mT[..., :columns, :] = solution
+    solution = room.mT[..., :columns, :]
     if driver == "gels" and (rank < min(rows, columns)).any():
         raise LinAlgError(
             "torch.linalg.lstsq: The least squares solution could not be computed because the input matrix does not"
