@@ -1,6 +1,6 @@
 """Measure everything, and write the page: `python -m tests.benchmarks [--seconds S] [-o FOLDER] [CASE …]`.
 
-It takes about three minutes on two idle processors. The table of goals, as the README has it, is printed at the end.
+It takes about five minutes on two processors. The table of goals, as the README has it, is printed at the end.
 """
 
 from __future__ import annotations
