@@ -223,8 +223,11 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
             " strides are not currently"
             " supported. (You can probably work around this by making a copy of your array  with array.copy().) "
         )
-    whole: Any = array
-    return finish(np.asarray(memoryview(whole)))  # the memory begins here, whatever the array is a part of
+    whole: Any = memoryview(array)  # type: ignore[arg-type] # the memory begins here, whatever the array is a part of
+    data = np.asarray(whole)
+    if data.strides != array.strides and array.size:  # those of dimensions of 1 are as good as others to a buffer
+        data = np.ndarray(array.shape, array.dtype, whole, 0, array.strides)
+    return finish(data)
 
 
 # ---- of a given size -------------------------------------------------------------------------------------------------
