@@ -227,8 +227,8 @@ def to_numpy(a: Array) -> npt.NDArray[Any]:
 
 def lay_out(data: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
     """A copy of `data` whose strides are those of the layout."""
-    if layout == "contiguous" or data.ndim == 0:
-        return data.copy()
+    if layout == "contiguous" or data.ndim == 0 or (layout == "expanded" and data.shape[0] == 1):
+        return data.copy()  # one row is no expansion: torch's expand leaves its stride as it is
     if layout == "transposed":
         return np.array(data, order="F")
     if layout == "strided":

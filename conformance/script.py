@@ -167,7 +167,7 @@ def constant(a: Array) -> str:
         return f"np.repeat({made}, 2, axis=-1)[..., ::2]"
     if a.layout == "reversed" and data.ndim:
         return f"np.ascontiguousarray({made}[..., ::-1])[..., ::-1]"
-    if a.layout == "expanded" and data.ndim:
+    if a.layout == "expanded" and data.ndim and data.shape[0] != 1:
         return f"np.lib.stride_tricks.as_strided({made}, {a.shape}, (0, *{made}.strides[1:]))"
     return made
 
