@@ -207,7 +207,7 @@ def power_slope(xp: Any, grad: Any, self: Any, other: Any, other_number: bool) -
 
 def exponent_slope(xp: Any, grad: Any, self: Any, other: Any, result: Any) -> Any:
     flat = (self == 0) & ((xp.real(other) if is_complex(other) else other) >= 0)
-    if self.dtype != result.dtype:  # as where the graph is recorded: the logarithm is as precise as the power
+    if xp is not RAW and self.dtype != result.dtype:  # arrays are of one type: the logarithm is as precise as the power
         self = self.to(result.dtype)
     return grad * xp.where(flat, 0, result * xp.log(self))
 

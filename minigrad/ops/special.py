@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from minigrad._apply import store_out
 from minigrad._declare import PUBLIC, binary, composite, op, unary
-from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._scipy import special
 from minigrad._tensor import Tensor
@@ -96,7 +96,8 @@ def polygamma(self: Array, n: int) -> Any:
 
 
 def polygamma_of(n: int, input: Any, *, out: Any = None) -> Any:
-    return input.polygamma(n) if out is None else F.polygamma(input, n, out=out)
+    found = input.polygamma(n)
+    return found if out is None else store_out("polygamma", out, found, [input])
 
 
 PUBLIC["polygamma"] = PUBLIC["special.polygamma"] = polygamma_of
