@@ -372,6 +372,11 @@ def _number(value: Any) -> Any:
     return value.item() if isinstance(value, (Tensor, np.generic)) else value
 
 
+def _ends(args: Sequence[Any], named: dict[str, Any]) -> list[Any]:
+    """Start, end and step, as far as they are given, as numbers."""
+    return [_number(each) for each in (*args, *(named[key] for key in ("start", "end", "step") if key in named))]
+
+
 @parsed
 def arange(
     *args: Any,
@@ -382,7 +387,7 @@ def arange(
     **named: Any,
 ) -> Tensor:
     """Numbers from `start` (0) to `end`, excluded, by `step` (1); integers if all three are."""
-    values = [_number(each) for each in (*args, *(named[key] for key in ("start", "end", "step") if key in named))]
+    values = _ends(args, named)
     if not 1 <= len(values) <= 3 or not all(isinstance(each, (int, float)) for each in values):
         got = ", ".join(type(each).__name__ for each in values)
         raise TypeError(
@@ -416,7 +421,7 @@ def _range(
     **named: Any,
 ) -> Tensor:
     """Numbers from `start` to `end`, included, by `step` (1); of the default floating type."""
-    values = [_number(each) for each in (*args, *(named[key] for key in ("start", "end", "step") if key in named))]
+    values = _ends(args, named)
     start, end, step = (*values, 1)[:3]
     warn_once(
         "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with"

@@ -21,7 +21,19 @@ from minigrad._tensor import Tensor, make
 from minigrad._tensor_str import Size as TorchSize
 from minigrad._warning import warn_once
 from minigrad.ops._checks import kind, not_implemented
-from minigrad.ops.shape import at, broadcast, expand, integers, internal, linear, reshape, slice_, unsqueeze, view
+from minigrad.ops.shape import (
+    at,
+    broadcast,
+    expand,
+    integers,
+    internal,
+    linear,
+    narrow_start,
+    reshape,
+    slice_,
+    unsqueeze,
+    view,
+)
 
 # ---- cutting ---------------------------------------------------------------------------------------------------------
 
@@ -164,14 +176,8 @@ def stack(tensors: Arrays, dim: int = 0) -> Array:
 def narrow_copy(self: Array, dim: int, start: int, length: int) -> Array:
     if not self.ndim:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
-    dim = wrap_dim(dim, self.ndim)
-    size = self.shape[dim]
-    if not -size <= start <= size:
-        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
-    start += size if start < 0 else 0
-    if length < 0 or start + length > size:
-        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
-    return np.array(self[at(dim, slice(start, start + length))], order="C")
+    start = narrow_start(self.shape, dim, start, length)
+    return np.array(self[at(wrap_dim(dim, self.ndim), slice(start, start + length))], order="C")
 
 
 # ---- cutting at places -----------------------------------------------------------------------------------------------

@@ -445,6 +445,17 @@ def slice_backward(self: Array, input_sizes: Any, dim: int, start: Any, end: Any
     return result
 
 
+def narrow_start(shape: tuple[int, ...], dim: int, start: int, length: int) -> int:
+    """Where `length` elements from `start` on begin, from the front; torch's errors for what is out of range."""
+    size = shape[wrap_dim(dim, len(shape))]
+    if not -size <= start <= size:
+        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
+    start += size if start < 0 else 0
+    if length < 0 or start + length > size:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
+    return start
+
+
 @composite
 def narrow(self: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """`length` elements from `start` on along a dimension."""
@@ -456,12 +467,7 @@ def narrow(self: Tensor, dim: int, start: Any, length: int) -> Tensor:
         raise RuntimeError("start must be an 0-dim integral Tensor.")
     if isinstance(start, bool) or not isinstance(start, (int, np.integer, Tensor)):
         raise combination_error("narrow", self, dim, start, length)
-    size, start = self._data.shape[wrap_dim(dim, self._data.ndim)], int(start)
-    if not -size <= start <= size:
-        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
-    start += size if start < 0 else 0
-    if start + length > size:
-        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
+    start = narrow_start(self._data.shape, dim, int(start), length)
     return slice_(self, dim, start, start + length)
 
 
