@@ -69,9 +69,11 @@ def may_refuse(target: Target, program: Program, failure: Failure) -> bool:
     changed = any(isinstance(s, Inplace) and s.op != "__setitem__" for s in before)
     if target.kind != "free":
         return changed and step is None  # one of several views of what an update has changed cannot be read
+    gradients = {i for s in before if isinstance(s, (Grad, ReadGrad)) for i in s.out}
+    if gradients and failure.message.startswith("view size is not compatible"):
+        return True  # the strides of a gradient, and of what follows from it, are known to torch alone
     if failure.error == "TypeError":
         # A gradient may be None where something is computed with it: not every result depends on every operand.
-        gradients = {i for s in before if isinstance(s, (Grad, ReadGrad)) for i in s.out}
         if goes_back:  # a hook may see it too, and pass on what it cannot scale
             scaled = any(isinstance(s, Hook) and s.scale is not None for s in before)
             return scaled and any(isinstance(s, Apply) and len(s.out) > 1 for s in before)

@@ -106,6 +106,21 @@ def test_a_free_program_may_compute_with_a_gradient_that_is_none(steps: tuple[An
     assert not generate.may_refuse(generate.Target("free"), program, replace(failure, error="RuntimeError"))
 
 
+def test_a_free_program_may_view_a_gradient_that_is_not_contiguous() -> None:
+    leaf = Leaf(0, array(np.ones((2, 3))), True)
+    steps = (
+        Apply("t", (Ref(0),), (1,)),
+        Grad((1,), (0,), (array(np.ones((3, 2))),), (2,), create_graph=True),
+        Apply("view", (Ref(2), (6,)), (3,), form="method"),
+    )
+    program = Program((leaf,), steps)
+    with execute.quiet():
+        failure = execute.run(TORCH, program).failure
+    assert failure is not None
+    assert generate.may_refuse(generate.Target("free"), program, failure)
+    assert not generate.may_refuse(generate.Target("free"), replace(program, steps=steps[:1]), failure)
+
+
 @given(st.lists(st.floats(width=64), max_size=6))
 def test_floats_survive_json_to_the_last_bit(values: list[float]) -> None:
     leaf = Leaf(0, array(np.array(values, np.float64)))
