@@ -18,7 +18,7 @@ class Jax(Recording):
     """jax on the CPU."""
 
     name = "jax"
-    cost = 4
+    cost = 3
 
     def __init__(self) -> None:
         jax.config.update("jax_enable_x64", True)
@@ -75,9 +75,6 @@ _MORE: dict[str, Callable[..., Any]] = {
     "nn.functional.glu": nn.glu,
     "nn.functional.hardsigmoid": nn.hard_sigmoid,
     "nn.functional.hardswish": nn.hard_swish,
-    "nn.functional.hardtanh": lambda x, min_val=-1.0, max_val=1.0: (
-        nn.hard_tanh(x) if (min_val, max_val) == (-1.0, 1.0) else unsupported("other bounds")
-    ),
     "nn.functional.leaky_relu": lambda x, negative_slope=0.01: nn.leaky_relu(x, negative_slope),
     "nn.functional.softmax": _along(nn.softmax),
     "nn.functional.log_softmax": _along(nn.log_softmax),

@@ -65,6 +65,11 @@ class Forward(_Transformed):
     name = "torch:forward"
     cost = 2
 
+    def supports(self, op: str) -> bool:
+        # No formula for dual numbers, not even through another operation's.
+        lacking = "special.gammainc special.gammaincc special.zeta cdist cholesky nn.functional.multi_margin_loss"
+        return op not in lacking.split() and super().supports(op)
+
     def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
         at = [x.contiguous() if 0 in x.stride() else x for x in at]  # dual numbers have memory of their own
         return [self._gradient(function, at, weights, number) for number in range(len(at))]
