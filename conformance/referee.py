@@ -331,6 +331,8 @@ def _settled(quotient: Callable[[Any], Any]) -> Any:
     third = quotient(MP.mpf(2) ** -40)
     if not MP.isfinite(third):
         return None
+    if abs(third) <= MP.mpf(10) ** -18:  # the last digits of what is zero, over a step that is small
+        return MP.mpf(0)
     if 2 * abs(third) > 3 * abs(second):
         return MP.inf * MP.sign(third)
     return MP.mpf(0) if 3 * abs(third) < 2 * abs(second) else third

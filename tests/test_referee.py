@@ -18,7 +18,7 @@ from conformance.engines import load
 from conformance.exact import function
 from conformance.exact.arithmetic import UnspecifiedError
 from conformance.generate import SIZE, Target, decode
-from conformance.program import Apply, Backward, Grad, Leaf, Program, Ref, array
+from conformance.program import Apply, Backward, Grad, Leaf, Program, Ref, Seq, array
 from conformance.referee import Evaluation, UndecidedError, derivative
 from conformance.results import Difference
 from conformance.vocabulary import OPERATIONS
@@ -96,9 +96,11 @@ def single(op: str, at: float, *more: Any) -> Program:
     return Program((Leaf(0, array(at)),), (step, Backward((1,), (None,))))
 
 
-def ruled(program: Program, expected: Any, actual: Any, kind: Any = "gradient", value: int = 0) -> referee.Ruling:
-    where = None if isinstance(expected, str) else ()
-    difference = Difference(what="x", where=where, expected=str(expected), actual=str(actual))
+def ruled(
+    program: Program, expected: Any, actual: Any, kind: Any = "gradient", value: int = 0, where: tuple[int, ...] = ()
+) -> referee.Ruling:
+    place = None if isinstance(expected, str) else where
+    difference = Difference(what="x", where=place, expected=str(expected), actual=str(actual))
     return referee.judge(program, Mismatch(kind, value, difference))
 
 
@@ -182,6 +184,18 @@ def test_second_order() -> None:
     assert float(exact) == pytest.approx(np.cos(0.5) - 0.5 * np.sin(0.5), rel=1e-15)
     seen = execute.run(REFERENCE, Program((Leaf(0, array(0.5)),), steps))
     assert float(exact) == pytest.approx(float(seen.grads[0]), rel=1e-15)  # type: ignore[arg-type]
+
+
+def test_the_last_digits_of_zero_are_no_kink() -> None:
+    """A normalised row sums to 0 whatever it holds, so that all derivatives of its sum are 0."""
+    one, by = array([[1.0, 1.0, 1.0]]), array([[1.1, -0.7, 1.9]])
+    steps = (
+        Apply("nn.functional.layer_norm", (Ref(0), Seq((3,))), (1,)),
+        Grad((1,), (0,), (one,), (2,), create_graph=True),
+        Backward((2,), (by,)),
+    )
+    ruling = ruled(Program((Leaf(0, array([[1.0, 1.0, 2.0]])),), steps), 0.0, -3.6, where=(0, 2))
+    assert ruling.verdict == "engine wrong"
 
 
 def test_the_page_of_conventions_is_true() -> None:

@@ -64,6 +64,12 @@ class Forward(_Transformed):
 
     name = "torch:forward"
     cost = 2
+    #: Runs of a program at most: each order multiplies them by the number of input elements.
+    most = 1000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runs = 1
 
     def supports(self, op: str) -> bool:
         # No formula for dual numbers, not even through another operation's.
@@ -72,7 +78,13 @@ class Forward(_Transformed):
 
     def pull(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
         at = [x.contiguous() if 0 in x.stride() else x for x in at]  # dual numbers have memory of their own
-        return [self._gradient(function, at, weights, number) for number in range(len(at))]
+        outer, self._runs = self._runs, self._runs * max(sum(x.numel() for x in at), 1)
+        try:
+            if self._runs > self.most:
+                raise Unsupported(f"{self._runs:,} runs with dual numbers")
+            return [self._gradient(function, at, weights, number) for number in range(len(at))]
+        finally:
+            self._runs = outer
 
     def _gradient(self, function: Callable[..., Any], at: Sequence[Any], weights: Sequence[Any], number: int) -> Any:
         def one(value: Any) -> tuple[Any, ...]:
