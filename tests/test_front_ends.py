@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
 import conformance
 from conformance import strategies
@@ -39,7 +39,13 @@ def test_what_fails_shrinks() -> None:
     seen: list[Program] = []
 
     @seed(1)
-    @settings(max_examples=50, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=50,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
     @given(strategies.programs(["mul", "sin", "exp", "sum"], level="gradient"))
     def agrees(program: Program) -> None:
         if bench.mismatch(program) is not None:

@@ -212,10 +212,34 @@ def _svdvals(a: Arr) -> Arr:
     return np.array([None, *sorted(found, reverse=True)], dtype=object)[1:]
 
 
+def _svd(a: Arr, full_matrices: bool = True) -> tuple[Arr, Arr, Arr]:
+    """Vectors up to their signs: programs use their squares."""
+    u, scale, vh = MP.svd_r(_matrix(a), full_matrices=full_matrices)
+    order = sorted(range(len(scale)), key=lambda k: -scale[k])
+    u, vh = _rows(u), _rows(vh)
+    u[:, : len(order)], vh[: len(order)] = u[:, order], vh[order]
+    return u, np.array([None, *(scale[k] for k in order)], dtype=object)[1:], vh
+
+
+def _rows(matrix: Any) -> Arr:
+    return np.array(matrix.tolist(), dtype=object).reshape(matrix.rows, matrix.cols)
+
+
 def _eigvalsh(a: Arr, UPLO: str = "L") -> Arr:
-    half = (tril if UPLO == "L" else triu)(a)
-    whole = symmetric(a) if is_symmetric(a) else half + half.T - np.where(np.eye(len(a), dtype=bool), a, ZERO)
-    return np.array([None, *sorted(MP.eigsy(_matrix(whole), eigvals_only=True))], dtype=object)[1:]
+    return np.array([None, *sorted(MP.eigsy(_matrix(_mirrored(a, UPLO)), eigvals_only=True))], dtype=object)[1:]
+
+
+def _eigh(a: Arr, UPLO: str = "L") -> tuple[Arr, Arr]:
+    """Vectors up to their signs: programs use their squares."""
+    values, vectors = MP.eigsy(_matrix(_mirrored(a, UPLO)))
+    order = sorted(range(len(values)), key=lambda k: values[k])
+    return np.array([None, *(values[k] for k in order)], dtype=object)[1:], _rows(vectors)[:, order]
+
+
+def _mirrored(a: Arr, triangle: str) -> Arr:
+    """The symmetric matrix that is meant; of a matrix that is symmetric, both triangles are read."""
+    half = (tril if triangle == "L" else triu)(a)
+    return symmetric(a) if is_symmetric(a) else half + half.T - np.where(np.eye(len(a), dtype=bool), a, ZERO)
 
 
 def _cholesky_inverse(factor: Arr, upper: bool = False) -> Arr:
@@ -293,6 +317,20 @@ def _lu_factor(a: Arr, **_: Any) -> tuple[Arr, Arr]:
     packed[: u.shape[0], :] = u
     packed[:, : low.shape[1]] += np.where(np.tri(low.shape[0], low.shape[1], -1, dtype=bool), low, ZERO)
     return packed, unknown((min(a.shape),))
+
+
+def _lu_unpack(packed: Arr, pivots: Arr) -> tuple[Arr, Arr, Arr]:
+    m, n = packed.shape
+    k = min(m, n)
+    low = tril(packed)[:, :k]
+    low[np.arange(k), np.arange(k)] = ONE
+    order = list(range(m))
+    for i, best in enumerate(pivots.tolist()):  # counted from 1
+        order[i], order[best - 1] = order[best - 1], order[i]
+    p = zeros((m, m))
+    for i, row in enumerate(order):
+        p[row, i] = ONE
+    return p, low, triu(packed)[:k]
 
 
 def _pinv(a: Arr, **_: Any) -> Arr:
