@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import pickle
 import platform
+import threading
 import time as clock
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from datetime import UTC, datetime
 from importlib.metadata import version
 from types import ModuleType
@@ -58,13 +59,12 @@ class Progress(msgspec.Struct, frozen=True):
 def versions() -> records.Versions:
     """Versions of everything that shapes a run."""
     import numpy as np
-    import torch
 
     return records.Versions(
         suite=__version__,
         python=platform.python_version(),
         numpy=np.__version__,
-        torch=str(torch.__version__),
+        torch=version("torch"),
         hypothesis=version("hypothesis"),
         platform=f"{platform.system()} {platform.machine()}",
     )
@@ -93,7 +93,6 @@ class Campaign:
         self.when = datetime.now(UTC).isoformat(timespec="seconds")
         self.engine = engines.at_level(engine, level or engines.levels(engine)[-1])
         self.spec = spec or engine.name
-        self.reference = engines.load("torch")
         self.configuration = records.Configuration(
             seed=seed,
             examples=examples,
@@ -171,10 +170,9 @@ class Campaign:
         """Search until the budget ends (or Ctrl-C), reducing and naming what is found on the way."""
         self.jobs = crew.jobs
         with self.timing("startup"):
-            isolation.load_torch()
             offered = {name for name in OPERATIONS if self.engine.supports(name)}
             supported = [operation for name, operation in OPERATIONS.items() if name in offered]
-            cells = generate.cells(list(OPERATIONS.values()), execute.Shapes(self.reference), self.level)
+            cells = generate.cells(list(OPERATIONS.values()), level=self.level)
             self.cells = {cell: [0, 0, 0 if cell[0] in offered else 1] for cell in cells}
             self.names = generate.paired(supported)
             self.place = {name: bit for bit, name in enumerate(self.names)}
@@ -417,8 +415,8 @@ def check(
     behaviour, which takes some ten seconds beside the budget), each with those before it. When it is not given: all
     that the engine offers but the corpus.
     `expectations` are known findings (`expectations.load`); without, those that come with the suite for the engine.
-    Their witnesses are replayed before the search, which then looks for their causes first, since that takes little
-    time.
+    Their witnesses are replayed in this process before the search, or in others beside it. The search looks for their
+    causes first, since that takes little time.
     """
     if examples is not None and examples < 1:
         raise ValueError(f"examples must be at least 1, got {examples}")
@@ -435,13 +433,11 @@ def check(
     if expectations is None:
         path = known.listed(engine) if isinstance(engine, str) else None
         expectations = known.load(path) if path is not None else ()
-    settings = None
-    if jobs is None and scheduler is None:
+    inline = jobs is None and scheduler is None
+    if inline:
+        reference = engines.load("torch")
+        isolation.load_torch()
         expected = known.replay(expectations, loaded, engine if isinstance(engine, str) else "", level)
-    else:
-        settings = isolation.Settings(engine=_sendable(engine), timeout=timeout, level=level_here)
-        told = _recalling(progress)
-        expected = known.replay(expectations, loaded, apart=lambda them: isolation.witnessed(settings, them, told))
     campaign = Campaign(  # the time begins
         loaded,
         spec=engine if isinstance(engine, str) else loaded.name,
@@ -453,24 +449,53 @@ def check(
         shard=shard,
         progress=progress,
     )
-    campaign.known = known.causes_met(expected)
-    if settings is None:
-        return _reported(campaign.run(executors.inline(loaded, campaign.reference)), expected)
+    campaign.known = known.causes_listed(expectations, loaded)
+    if inline:
+        return _reported(campaign.run(executors.inline(loaded, reference)), expected)
+    settings = isolation.Settings(engine=_sendable(engine), timeout=timeout, level=level_here)
     crew = executors.cluster(settings, scheduler) if scheduler else executors.processes(settings, jobs or 1)
-    with crew as started:
-        return _reported(campaign.run(started), expected)
+    with _replaying(expectations, loaded, settings, progress) as replayed, crew as started:
+        found = campaign.run(started)
+        return _reported(found, replayed(found.complete))
 
 
-def _recalling(progress: Callable[[Progress], object] | None) -> Callable[[int, int], None]:
-    """What tells the caller how many runs of witnesses are done, and of how many."""
-    start = clock.perf_counter()
+@contextlib.contextmanager
+def _replaying(
+    expectations: Sequence[known.Known],
+    engine: Engine,
+    settings: isolation.Settings,
+    progress: Callable[[Progress], object] | None,
+) -> Iterator[Callable[[bool], Sequence[Expected]]]:
+    """Replay the expectations in processes of their own, beside what the block does.
+
+    The function that is given waits for what has become of them; after a search that was stopped, for a few seconds
+    only. Nothing goes on at the end of the block.
+    """
+    count, ended = [0, 0], threading.Event()
 
     def told(done: int, of: int) -> None:
-        if progress is not None:
-            rate = done / max(clock.perf_counter() - start, 1e-9)
-            progress(Progress("known", done, of, "programs", done, rate, 0))
+        count[:] = done, of
+        if ended.is_set():
+            raise isolation.ClosedError
 
-    return told
+    def replayed(complete: bool) -> Sequence[Expected]:
+        start, before = clock.perf_counter(), count[0]
+        while not wait([replaying], timeout=TOLD_EVERY).done:
+            took = clock.perf_counter() - start
+            if not complete and took > WINDING_DOWN:
+                return ()
+            if progress is not None:
+                progress(Progress("known", *count, "programs", count[0], (count[0] - before) / took, 0))
+        return replaying.result()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="conformance") as executor:
+        replaying = executor.submit(
+            known.replay, expectations, engine, apart=lambda them: isolation.witnessed(settings, them, told)
+        )
+        try:
+            yield replayed
+        finally:
+            ended.set()
 
 
 def _reported(results: Results, expected: Sequence[Expected]) -> Report:

@@ -179,9 +179,10 @@ def applies(entry: Expectation) -> bool:
 # -- replaying ---------------------------------------------------------------------------------------------------------
 
 
-def causes_met(expected: Iterable[Expected]) -> frozenset[tuple[str, Kind]]:
-    """The causes of those whose witness still shows what was expected."""
-    return frozenset(cause(each.signature) for each in expected if each.outcome == "known")
+def causes_listed(known: Iterable[Known], engine: Engine) -> frozenset[tuple[str, Kind]]:
+    """The causes that are listed for this engine and the versions here."""
+    listed = [k.expectation for k in known if k.expectation.engine == engine.name]
+    return frozenset(cause(entry.signature) for entry in listed if applies(entry))
 
 
 def shown(bench: Bench, program: Program) -> str | None:

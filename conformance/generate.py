@@ -244,8 +244,12 @@ def within(level: Level) -> list[str]:
     return [name for name, feature in FEATURES.items() if LEVELS.index(feature.level) <= max(LEVELS.index(level), 1)]
 
 
-def cells(operations: Sequence[Operation], shapes: Shapes, level: Level = "look") -> list[tuple[str, str]]:
+def cells(
+    operations: Sequence[Operation], shapes: Shapes | None = None, level: Level = "look"
+) -> list[tuple[str, str]]:
     """The cells that make sense: those whose feature some of a few fixed byte strings bring about.
+
+    Without `shapes`, torch is loaded to ask it where need be.
 
     `decode` falls back on the same strings, so that every cell is exercised by the first program that is drawn for it.
     To work them out takes seconds, and they change with the sources and with torch alone: see `remembered`.
@@ -255,7 +259,8 @@ def cells(operations: Sequence[Operation], shapes: Shapes, level: Level = "look"
     if missing:
         found = remembered("cells", lambda: _realized(OPERATIONS.values(), shapes))
         own = {o.name: o for o in missing if OPERATIONS.get(o.name) is not o}
-        found |= _realized(own.values(), shapes)
+        if own:
+            found |= _realized(own.values(), shapes)
         _REALIZED.update({operation: found[operation.name] for operation in missing})
     return [(o.name, feature) for o in operations for feature in _REALIZED[o] if feature in wanted]
 
@@ -264,7 +269,11 @@ def cells(operations: Sequence[Operation], shapes: Shapes, level: Level = "look"
 _REALIZED: dict[Operation, list[str]] = {}
 
 
-def _realized(operations: Iterable[Operation], shapes: Shapes) -> dict[str, list[str]]:
+def _realized(operations: Iterable[Operation], shapes: Shapes | None) -> dict[str, list[str]]:
+    if shapes is None:
+        from conformance.engines import load
+
+        shapes = Shapes(load("torch"))
     return {
         operation.name: [
             feature
