@@ -136,9 +136,9 @@ class Pairs(msgspec.Struct, frozen=True, kw_only=True):
         """Pairs that were not run, in order."""
         return [
             (first, second)
-            for first, row in zip(self.operations, self.rows, strict=True)
+            for first, row in zip(self.operations, (int(row, 16) for row in self.rows), strict=True)
             for bit, second in enumerate(self.operations)
-            if not int(row, 16) >> bit & 1
+            if not row >> bit & 1
         ]
 
 

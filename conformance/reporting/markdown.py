@@ -97,8 +97,9 @@ def _matrices(results: Results) -> list[str]:
         said = f"<details><summary>{len(rows)} operations</summary>"
         blocks += [said, shown, "</details>"] if len(rows) > 40 else [shown]
     for pairs in results.pairs:
-        missing = ", ".join(f"{first} → {second}" for first, second in pairs.missing()[:20])
-        more = f" Not exercised: {cell(missing)}{', …' if len(pairs.missing()) > 20 else ''}." if missing else ""
+        missing = pairs.missing()
+        named = ", ".join(f"{first} → {second}" for first, second in missing[:20])
+        more = f" Not exercised: {cell(named)}{', …' if len(missing) > 20 else ''}." if missing else ""
         of = f" in {cell(pairs.engine)}" if len(results.pairs) > 1 else ""
         blocks.append(f"{pairs.covered:,} of {pairs.possible:,} ordered pairs of operations were exercised{of}.{more}")
     return blocks
