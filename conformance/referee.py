@@ -469,7 +469,8 @@ def _require_specified(exact: Evaluation) -> None:
                 raise UndecidedError("gaussian_nll_loss clamps a variance past autograd")
         if isinstance(step, Apply) and step.op in ("cholesky_inverse", "cholesky_solve"):
             raise UnspecifiedError("the gradient of the triangle that is not read")
-        symmetric = isinstance(step, Apply) and step.op.rpartition(".")[2] in ("cholesky", "cholesky_ex", "eigh", "eigvalsh")
+        of_symmetric = ("cholesky", "cholesky_ex", "eigh", "eigvalsh")
+        symmetric = isinstance(step, Apply) and step.op.rpartition(".")[2] in of_symmetric
         if isinstance(step, Apply) and symmetric and not is_symmetric(exact.base[operands(step)[0]]):
             raise UnspecifiedError(f"the gradient of {step.op} for a matrix that is not symmetric")
 
