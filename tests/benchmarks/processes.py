@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.reducing import Reduced
+from tests.benchmarks.searching import Steady
 
 ROOT = Path(__file__).parents[2]
 TIMED = "import time, sys; {}t = time.process_time(); import {}; print(time.process_time() - t)"
@@ -43,17 +44,20 @@ class Run:
     parts: dict[str, float]
 
 
-def conformance(budget: str, jobs: int = 1, level: str = "") -> Run:
+def conformance(budget: str, jobs: int = 1, known: bool = True) -> Run:
     """Search through so many programs or seconds (`--examples N`, `--time S`), and read what the results file says of
-    the time; `level`: how much of torch is looked at, such as "gradient" (first order alone)."""
+    the time. Unless `known`, no expectations are replayed beside the search."""
     import time
 
     from conformance import results
 
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        options = [*budget.split(), "--jobs", str(jobs), *(["--level", level] if level else [])]
-        _python("-m", "conformance", "run", "minigrad", *options, "-o", folder, check=False)
+        options = [*budget.split(), "--jobs", str(jobs)]
+        nothing = Path(folder) / "nothing.toml"
+        nothing.touch()
+        more = [] if known else ["--expectations", str(nothing)]
+        _python("-m", "conformance", "run", "minigrad", *options, *more, "-o", folder, check=False)
         clock = time.perf_counter() - start
         found = results.load(Path(folder) / "results.json")
     spent, counts = found.timings, found.statistics
@@ -68,6 +72,11 @@ def conformance(budget: str, jobs: int = 1, level: str = "") -> Run:
 def reductions() -> list[Reduced]:
     """What `reducing` measures, without what else this process has loaded."""
     return [Reduced(**each) for each in json.loads(_python("-W", "ignore", "-m", "tests.benchmarks.reducing"))]
+
+
+def searches() -> list[Steady]:
+    """What `searching` measures, without what else this process has loaded."""
+    return [Steady(**each) for each in json.loads(_python("-W", "ignore", "-m", "tests.benchmarks.searching"))]
 
 
 def _python(*arguments: str, check: bool = True) -> str:
