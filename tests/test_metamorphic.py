@@ -98,7 +98,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("engine", "relation"), FAULTS, ids=[f.__name__ for f, _ in FAULTS])
 def test_a_planted_fault_breaks_its_relation(engine: type[Small], relation: str) -> None:
-    checked = check(engine, examples=120)
+    checked = check(engine, examples=60)
     assert not checked.ok
     broken = [b for b in checked.broken if b.relation == relation]
     assert broken

@@ -208,6 +208,29 @@ def test_the_page_of_conventions_is_true() -> None:
     assert page == to_markdown(found, version), "run `conformance conventions -o reports/conventions.md`"
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        Apply("flip", (Ref(0), Seq((-1,))), (1,)),
+        Apply("swapaxes", (Ref(0), -1, 0), (1,)),
+        Apply("movedim", (Ref(0), 0, -1), (1,)),
+        Apply("mT", (Ref(0),), (1,), form="attribute"),
+        Apply("linalg.vander", (Ref(0),), (1,), (("N", 3),)),
+        Apply("pairwise_distance", (Ref(0), Ref(0)), (1,)),
+        Apply("cosine_similarity", (Ref(0), Ref(0)), (1,), (("dim", -1),)),
+        Apply("nn.functional.triplet_margin_with_distance_loss", (Ref(0), Ref(0), Ref(0)), (1,)),
+    ],
+    ids=lambda step: step.op,
+)
+def test_a_value_without_dimensions_has_an_exact_result(step: Apply) -> None:
+    program = Program((Leaf(0, array(1.5), False),), (step,), (1,))
+    value = execute.run(REFERENCE, program).values[1]
+    assert value is not None
+    number = Evaluation(program).base[1]
+    assert np.shape(number) == value.shape
+    np.testing.assert_allclose(np.asarray(number, dtype=np.float64), value, 1e-14)
+
+
 def test_an_arbitrary_convention_is_called_so() -> None:
     sides = derivative(single("abs", 0.0), 0, ())
     assert [classify(g, sides) for g in (0.0, 1.0, 0.5, 7.0, float("nan"))] == [

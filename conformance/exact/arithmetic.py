@@ -92,13 +92,14 @@ def over(f: Function) -> Function:
     """`f` of the list of elements along the dimensions."""
 
     def reduced(x: Arr, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Arr:
+        x = arr(x)  # numpy's arithmetic makes numbers of 0-d arrays
         gone = axes(x, dim)
         rest = [i for i in range(x.ndim) if i not in gone]
         shape = [x.shape[i] for i in rest]
         rows = x.transpose(rest + gone).reshape([*shape, math.prod(x.shape[i] for i in gone)])
         out = np.empty(shape, dtype=object)
         for at in np.ndindex(*shape):
-            out[at] = f(list(rows[at]), **kwargs)
+            out[at] = f(rows[at].tolist(), **kwargs)
         return out.reshape([1 if i in gone else n for i, n in enumerate(x.shape)]) if keepdim else out
 
     return reduced
@@ -109,9 +110,9 @@ def scan(f: Function) -> Function:
 
     def scanned(x: Arr, dim: int = -1, **kwargs: Any) -> Arr:
         if not x.ndim:
-            return arr(f([x[()]], **kwargs)[0])
+            return arr(f([x.tolist()], **kwargs)[0])
         rows = np.moveaxis(x, dim, -1)
-        made = [f(list(rows[at]), **kwargs) for at in np.ndindex(*rows.shape[:-1])]
+        made = [f(rows[at].tolist(), **kwargs) for at in np.ndindex(*rows.shape[:-1])]
         n = len(made[0]) if made else rows.shape[-1]
         out = np.empty((*rows.shape[:-1], n), dtype=object)
         for at, row in zip(np.ndindex(*rows.shape[:-1]), made, strict=True):

@@ -17,6 +17,11 @@ def sizes(first: Any, rest: Sequence[Any]) -> tuple[int, ...]:
     return tuple(first) if isinstance(first, (tuple, list)) else (first, *rest)
 
 
+def turned(f: Function) -> Function:
+    """`f`, which moves dimensions, of a tensor that has some; one that has none stays, whatever is named."""
+    return lambda x, *dims, **more: f(x, *dims, **more) if x.ndim else x
+
+
 def _reshape(x: Arr, shape: Any, *rest: int) -> Arr:
     return x.reshape(sizes(shape, rest))
 

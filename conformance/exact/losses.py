@@ -153,8 +153,8 @@ def _triplet(
 
 
 def _multi_margin(x: Arr, y: Arr, p: int = 1, margin: Any = 1.0, weight: Any = None) -> Arr:
-    if x.ndim == 1:
-        return arr(_multi_margin(x[None], y.reshape(1), p, margin, weight)[0])
+    if x.ndim < 2:
+        return arr(_multi_margin(x.reshape(1, -1), y.reshape(1), p, margin, weight)[0])
     own = np.take_along_axis(x, y[:, None], 1)
     short = each(lambda v: max(ZERO, v) ** p)(num(float(margin)) - own + x)
     short = np.where(np.arange(x.shape[1]) == y[:, None], ZERO, short)

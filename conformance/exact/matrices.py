@@ -408,7 +408,8 @@ def _norm(a: Arr, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Arr
 def _cov(x: Arr, *, correction: int = 1) -> Arr:
     rows = np.atleast_2d(x)
     moved = rows - over(mean)(rows, 1, True)
-    return arr(moved.dot(moved.T) / MP.mpf(rows.shape[1] - correction)).reshape(() if x.ndim < 2 else (len(rows),) * 2)
+    found = each(_divide, 2)(moved.dot(moved.T), MP.mpf(rows.shape[1] - correction))
+    return found.reshape(() if x.ndim < 2 else (len(rows),) * 2)
 
 
 def _corrcoef(x: Arr) -> Arr:
