@@ -67,11 +67,34 @@ def settle(
     raise error
 
 
+def checked(full: str, args: Sequence[Any], kwargs: dict[str, Any], of_method: bool) -> None:
+    """TypeError for arguments that torch's parser refuses, though numpy may take them: a bool for an int, say.
+
+    The answer is of the types alone, so that it holds for all calls with the same: what lists hold is not looked at.
+    """
+    from minigrad._parser import refusal
+
+    args, kwargs = [_opaque(each) for each in args], {key: _opaque(each) for key, each in kwargs.items()}
+    refused = refusal(f".{full}" if of_method else full, args[1:] if of_method else args, kwargs)
+    if refused is not None:
+        raise refused
+
+
+def _opaque(argument: Any) -> Any:
+    """Nothing, for a list: it fits whatever a list may hold."""
+    return () if isinstance(argument, (tuple, list)) else argument
+
+
 def parsed(function: Function) -> Function:
     """The function, with torch's errors for arguments that fit no signature."""
+    accepted: set[Any] = set()
 
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
+            given = (*map(type, args), *kwargs, *map(type, kwargs.values()))
+            if given not in accepted:
+                checked(function.__name__, args, kwargs, False)
+                accepted.add(given)
             return function(*args, **kwargs)
         except Exception as error:
             return settle(call, error, function.__name__, function.__annotations__, args, kwargs)

@@ -237,7 +237,7 @@ def checked_size(size: Sequence[Any], name: str) -> tuple[int, ...]:
     """Sizes given as one sequence or as separate arguments; TypeError or RuntimeError with torch's texts."""
     separate = not (len(size) == 1 and isinstance(size[0], (tuple, list)))
     for number, each in enumerate(size if separate else size[0]):
-        if isinstance(each, bool) or not hasattr(each, "__index__"):
+        if isinstance(each, bool) and not number or not hasattr(each, "__index__"):
             given = type(each).__name__
             if number:
                 reason = f'failed to unpack the object at pos {number + 1} with error "type must be tuple of ints,'
@@ -280,7 +280,7 @@ def sized(name: str, doc: str, create: Callable[[tuple[int, ...], np.dtype[Any]]
 
     made.__name__ = made.__qualname__ = name
     made.__doc__ = doc
-    return made
+    return parsed(made)
 
 
 zeros = sized("zeros", "A tensor of zeros.", np.zeros)
@@ -339,7 +339,7 @@ def like(name: str, doc: str, create: Callable[[Any, np.dtype[Any]], Any]) -> Ca
 
     made.__name__ = made.__qualname__ = name
     made.__doc__ = doc
-    return made
+    return parsed(made)
 
 
 def _zeros_like(array: Any, kind: np.dtype[Any]) -> Any:

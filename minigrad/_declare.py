@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, NamedTuple, TypeVar, overload
 
 from minigrad._apply import apply, apply_inplace, store_out
-from minigrad._arguments import bind, like, settle
+from minigrad._arguments import bind, checked, like, settle
 from minigrad._op import ALIASES, OPS, RAW, RECORDED, Formula, Op
 from minigrad._quick import quick_binary, quick_unary
 from minigrad._tensor import Tensor
@@ -156,10 +156,9 @@ def composite(
         full = name or made.__name__
         if raw is not None:
             setattr(RAW, full.replace(".", "_"), raw)
-        public, bound = (_renaming(made, full, of_method) for of_method in (False, True))
-        _expose(full, public, method, True, aliases, bound)
+        _expose(full, _renaming(made, full, False), functools.partial(_renaming, made), method, True, aliases)
         if inplace is not None:
-            _expose_inplace(full, inplace, aliases)
+            _expose_inplace(full, lambda each: _renaming(inplace, each, True), aliases)
         return made
 
     return declare if function is None else declare(function)
@@ -167,6 +166,7 @@ def composite(
 
 def _renaming(made: Callable[..., Any], full: str, of_method: bool) -> Callable[..., Any]:
     """A function of tensors that also takes its arguments by their other names (`input`, `axis`), and `out`."""
+    accepted: set[Any] = set()
     code = made.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     takes_any = bool(code.co_flags & inspect.CO_VARKEYWORDS)
@@ -174,7 +174,13 @@ def _renaming(made: Callable[..., Any], full: str, of_method: bool) -> Callable[
 
     def function(*args: Any, **kwargs: Any) -> Any:
         try:
-            if takes_any or not kwargs:
+            given = (*map(type, args), *kwargs, *map(type, kwargs.values())) if kwargs else (*map(type, args),)
+            if given not in accepted:
+                checked(full, args, kwargs, of_method)
+                accepted.add(given)
+            if not kwargs:
+                return made(*args)
+            if takes_any:
                 return made(*args, **kwargs)
             renamed = {
                 key if key in names or ALIASES.get(key) not in names else ALIASES[key]: value
@@ -195,7 +201,7 @@ def method(name: str | None = None) -> Callable[[Callable[..., Any]], Callable[.
     """Publish a composition as a method alone, such as `Tensor.to`."""
 
     def declare(made: Callable[..., Any]) -> Callable[..., Any]:
-        _expose(name or made.__name__, made, True, False, ())
+        _expose(name or made.__name__, made, lambda full, of_method: made, True, False, ())
         return made
 
     return declare
@@ -213,88 +219,130 @@ def _publish(
     if quick is not None and "f" in op.kinds and not 0 < len(op.formulas) < len(op.operands):
         op.quick = quick
     setattr(RAW, op.name.replace(".", "_"), op.forward)
-    made, bound = _functions(op)
-    _expose(op.name, made, method, function, aliases, bound)
+    made = _function(op, "", False)  # for formulas, which may give arguments that torch's own functions refuse
+    _expose(op.name, made, functools.partial(_function, op), method, function, aliases)
     if inplace:
-        written = op if inplace is True else inplace
-
-        def write(self: Tensor, *args: Any, **kwargs: Any) -> Any:
-            try:
-                return apply_inplace(written, bind(written, (self, *args), kwargs))
-            except Exception as error:
-                given = (self, *args)
-                kinds = dict(zip(op.params, op.annotations))
-                shown = f"{op.shown}_"
-                return settle(write, error, f"{op.name}_", kinds, given, kwargs, None, True, shown)
-
-        _expose_inplace(op.name, write, aliases)
+        _expose_inplace(op.name, functools.partial(_writing, op if inplace is True else inplace), aliases)
     return made
 
 
 def _expose(
     name: str,
     made: Callable[..., Any],
+    make: Callable[[str, bool], Callable[..., Any]],
     method: bool | None,
     function: bool,
     aliases: Sequence[str],
-    of_method: Callable[..., Any] | None = None,
 ) -> None:
-    """Put a function where users and formulas find it: plain names are methods too unless said otherwise."""
-    bound = of_method or made
-    made.__name__ = made.__qualname__ = bound.__name__ = bound.__qualname__ = name.rpartition(".")[2]
-    setattr(RECORDED, name.replace(".", "_"), made)
+    """Put a function where formulas and users find it: plain names are methods too unless said otherwise.
+
+    `make`: makes what users call of its full name, which errors have, and of whether it is a method.
+    """
+    setattr(RECORDED, name.replace(".", "_"), _named(made, name))
     for each in (name, *aliases):
         if function:
-            PUBLIC[each] = made
+            PUBLIC[each] = _named(make(each, False), each)
         if "." not in each and method is not False:
-            setattr(Tensor, each, bound)
+            setattr(Tensor, each, _named(make(each, True), each))
 
 
-def _expose_inplace(name: str, made: Callable[..., Any], aliases: Sequence[str]) -> None:
-    made.__name__ = made.__qualname__ = name.rpartition(".")[2] + "_"
+def _expose_inplace(name: str, make: Callable[[str], Callable[..., Any]], aliases: Sequence[str]) -> None:
     for each in (name, *aliases):
         if "." not in each:
-            setattr(Tensor, each + "_", made)
-            PUBLIC.setdefault(each + "_", made)
+            made = _named(make(f"{each}_"), f"{each}_")
+            setattr(Tensor, f"{each}_", made)
+            PUBLIC.setdefault(f"{each}_", made)
+
+
+def _named(made: Callable[..., Any], name: str) -> Callable[..., Any]:
+    made.__name__ = made.__qualname__ = name.rpartition(".")[2]
+    return made
 
 
 # ---- functions -------------------------------------------------------------------------------------------------------
 
 
-def _functions(op: Op) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The public function of an operation, and its method: a fast path for what is usual, `bind` and `apply` for the
+def _function(op: Op, full: str, of_method: bool) -> Callable[..., Any]:
+    """The public function of an operation, or its method: a fast path for what is usual, `bind` and `apply` for the
     rest."""
-    function, method = (_general(op, of_method) for of_method in (False, True))
+    general = _general(op, full, of_method)
     if op.quick is None:
-        return function, method
-    quick = quick_unary if len(op.operands) == 1 else quick_binary
-    return quick(op, op.quick, function), quick(op, op.quick, method)
+        return general
+    return (quick_unary if len(op.operands) == 1 else quick_binary)(op, op.quick, general)
 
 
-def _general(op: Op, of_method: bool) -> Callable[..., Any]:
+def _general(op: Op, full: str, of_method: bool) -> Callable[..., Any]:
+    ways: dict[Any, _Way | None] = {}  # by the types of the arguments, and the names of those that have one
+
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            if not kwargs:
-                place = op.variadic
-                if place is not None and len(args) > place and type(args[place]) is int:
-                    args = (*args[:place], args[place:])
-                tail = op.tails.get(len(args))
-                if tail is not None:
-                    return apply(op, args + tail)
+            given = (*map(type, args), *kwargs, *map(type, kwargs.values())) if kwargs else (*map(type, args),)
+            way = ways.get(given)
+            if way is not None:
+                if way.packed is not None:
+                    args = (*args[: way.packed], args[way.packed :])
+                if not kwargs:
+                    return apply(op, args + way.tail)
+                bound: list[Any] = [*args, *way.tail]
+                for place, value in zip(way.places, kwargs.values()):
+                    bound[place] = value
+                return apply(op, bound)
+            if given not in ways:
+                checked(full, args, kwargs, of_method)
+                ways[given] = _way(op, args, kwargs)
             if (of_method or op.view) and "out" in kwargs:  # as numpy's functions call methods
                 wrong = "axis" if "axis" in kwargs else "out"
                 raise TypeError(f"{op.shown}() got an unexpected keyword argument '{wrong}'")
             out = kwargs.get("out")
-            named = {key: value for key, value in kwargs.items() if key != "out"} if "out" in kwargs else kwargs
-            bound: Sequence[Any] = args
-            if named or len(args) != len(op.params) or op.keyword_only or op.variadic is not None:
-                bound = bind(op, args, named)
+            bound = bind(op, args, {key: value for key, value in kwargs.items() if key != "out"})
             return apply(op, bound) if out is None else _stored(op, out, apply(op, bound), bound)
         except Exception as error:
             kinds = dict(zip(op.params, op.annotations))
-            return settle(call, error, op.name, kinds, args, kwargs, None, of_method)
+            return settle(call, error, full, kinds, args, kwargs, None, of_method, full if of_method else "")
 
     return call
+
+
+class _Way(NamedTuple):
+    """How the arguments of a call are put in declared order."""
+
+    packed: int | None  # from where on they are one, as in x.permute(1, 0)
+    tail: tuple[Any, ...]  # the defaults of what is not given by position
+    places: tuple[int, ...]  # of those given by name
+
+
+def _way(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Way | None:
+    """How all calls with arguments of these types are bound; None if there is more to it. TypeError as `bind`."""
+    if "out" in kwargs:
+        return None
+    bind(op, args, kwargs)
+    packed = op.variadic
+    if packed is not None:
+        if packed >= len(args) or isinstance(args[packed], (tuple, list)):
+            packed = None
+        elif type(args[packed]) is int:
+            args = (*args[:packed], args[packed:])
+        else:
+            return None
+    return _Way(packed, op.tail[len(args) :], tuple(op.places_by_name[each] for each in kwargs))
+
+
+def _writing(op: Op, full: str) -> Callable[..., Any]:
+    """The in-place method of an operation."""
+    accepted: set[Any] = set()
+    kinds = dict(zip(op.params, op.annotations))
+
+    def write(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        try:
+            given = (*map(type, args), *kwargs, *map(type, kwargs.values()))
+            if given not in accepted:
+                checked(full, (self, *args), kwargs, True)
+                accepted.add(given)
+            return apply_inplace(op, bind(op, (self, *args), kwargs))
+        except Exception as error:
+            return settle(write, error, full, kinds, (self, *args), kwargs, None, True, full)
+
+    return write
 
 
 def _stored(op: Op, out: Any, result: Any, args: Sequence[Any]) -> Any:

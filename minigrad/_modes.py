@@ -82,48 +82,53 @@ class _Mode:
         return type(self)()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        if inspect.isclass(function):
-            import warnings
+        return context_decorator(self, function)
 
-            warnings.warn(
-                "Decorating classes is deprecated and will be disabled in future versions. You should only decorate"
-                " functions or methods. To preserve the current behavior of class decoration, you can directly"
-                " decorate the `__init__` method and nothing else.",
-                FutureWarning,
-                stacklevel=2,
-            )
-            decorated = function
-            function = lambda *args, **kwargs: decorated(*args, **kwargs)  # noqa: E731
-        if inspect.isgeneratorfunction(function):
 
-            @functools.wraps(function)
-            def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-                inner = function(*args, **kwargs)
-                step: Callable[..., Any] = inner.send
-                value: Any = None
-                while True:
-                    try:
-                        with self.clone():
-                            produced = step(value)
-                    except StopIteration as stop:
-                        return stop.value
-                    try:
-                        step, value = inner.send, (yield produced)
-                    except GeneratorExit:
-                        with self.clone():
-                            inner.close()
-                        raise
-                    except BaseException as error:  # the caller's throw() reaches the inner generator
-                        step, value = inner.throw, error
+def context_decorator(mode: _Mode, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function or a generator that runs within a mode, made anew for each call."""
+    if inspect.isclass(function):
+        import warnings
 
-            return generator
+        warnings.warn(
+            "Decorating classes is deprecated and will be disabled in future versions. You should only decorate"
+            " functions or methods. To preserve the current behavior of class decoration, you can directly"
+            " decorate the `__init__` method and nothing else.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        decorated = function
+        function = lambda *args, **kwargs: decorated(*args, **kwargs)  # noqa: E731
+    if inspect.isgeneratorfunction(function):
 
         @functools.wraps(function)
-        def decorate_context(*args: Any, **kwargs: Any) -> Any:
-            with self.clone():
-                return function(*args, **kwargs)
+        def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            inner = function(*args, **kwargs)
+            step: Callable[..., Any] = inner.send
+            value: Any = None
+            while True:
+                try:
+                    with mode.clone():
+                        produced = step(value)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    step, value = inner.send, (yield produced)
+                except GeneratorExit:
+                    with mode.clone():
+                        inner.close()
+                    raise
+                except BaseException as error:  # the caller's throw() reaches the inner generator
+                    step, value = inner.throw, error
 
-        return decorate_context
+        return generator
+
+    @functools.wraps(function)
+    def decorate_context(*args: Any, **kwargs: Any) -> Any:
+        with mode.clone():
+            return function(*args, **kwargs)
+
+    return decorate_context
 
 
 class _GradMode(_Mode):

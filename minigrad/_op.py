@@ -183,16 +183,6 @@ class Op:
                 found.setdefault(alias, found[meant])
         return found
 
-    @cached_property
-    def tails(self) -> dict[int, tuple[Any, ...]]:
-        """By how many arguments come, all by position: the defaults of the rest. Nothing where `bind` must look."""
-        if self.variadic is not None:
-            rest = self.params[self.variadic + 1 :]
-            whole = all(each in self.defaults for each in rest)
-            return {self.variadic + 1: tuple(self.defaults[each] for each in rest)} if whole else {}
-        last = len(self.params) - self.keyword_only
-        return {count: self.tail[count:] for count in range(max(1, self.required), last + 1)}
-
     def ask(self, function: Callable[..., str], args: Sequence[Any]) -> str:
         """What a function of parameters answers for these arguments."""
         return function(*[args[i] for i in self.places(function)])

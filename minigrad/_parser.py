@@ -79,6 +79,17 @@ def refusal(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError
     return None if text is None else TypeError(text)
 
 
+def parse(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call by name, None for what is not given, as the first signature has them that they fit;
+    TypeError if they fit none."""
+    for each in _signatures(name):
+        try:
+            return {param.name: value for param, value in _parse(_shown(name), each, args, kwargs)}
+        except _MismatchError:
+            continue
+    raise refusal(name, args, kwargs) or TypeError(f"{_shown(name)}(): invalid arguments")
+
+
 def renewed(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any] | None:
     """The arguments by name, with torch's warning, of a call in an old form, such as `x.add(2, y)`."""
     shown, signatures = _shown(name), _signatures(name)
@@ -110,8 +121,8 @@ def with_numbers(
     signatures = _signatures(name)
     if not signatures:
         wanted = [key for key, kind in kinds.items() if "int" in kind or "float" in kind]
-        given = [*zip(kinds, args), *kwargs.items()]
-        plain = {key: each.item() for key, each in given if key in wanted and _is_plain(each, "biuf")}
+        given = {**dict(zip(kinds, args)), **kwargs}
+        plain = {key: each for key in wanted if key in given and (each := _plain(given[key])) is not given[key]}
         listed = [plain.get(key, each) for key, each in zip(kinds, args)] + [*args[len(kinds) :]]
         return (listed, {key: plain.get(key, each) for key, each in kwargs.items()}) if plain else None
     for signature in signatures:
@@ -137,9 +148,15 @@ def with_numbers(
 def _number(param: _Param, value: Any) -> Any:
     if param.kind not in ("int", "ints", "float", "floats", "Number", "Numbers"):
         return value
+    plain = _plain(value)
+    return int(plain) if plain is not value and param.kind in ("int", "ints") and isinstance(plain, bool) else plain
+
+
+def _plain(value: Any) -> Any:
+    """The number of a tensor, the numbers of a list of tensors."""
     if isinstance(value, (tuple, list)):
         return [each.item() if _is_tensor(each) else each for each in value] if any(map(_is_tensor, value)) else value
-    return value.item() if _is_tensor(value) else value
+    return value.item() if _is_tensor(value) and value._data.size == 1 and not value.requires_grad else value
 
 
 def _shown(name: str) -> str:
@@ -241,6 +258,8 @@ def _parse(shown: str, signature: _Signature, args: Sequence[Any], kwargs: dict[
                 found.append((param, args))
                 place = given
                 continue
+            if several and given > signature.positional:
+                raise _MismatchError(_too_many(shown, signature, given))
         if failed is not None:
             where = "" if by_name else f" (position {place + 1})"
             what = f"not {type_name(value)}"
@@ -261,7 +280,7 @@ def _unpack(shown: str, values: Sequence[tuple[_Param, Any]]) -> None:
     """Read the elements of lists, of which so far the first alone was looked at; _MismatchError for what is none."""
     for param, value in values:
         for place, each in enumerate(value if param.kind == "ints" and isinstance(value, (tuple, list)) else ()):
-            if not _is_index(each):
+            if not (_is_index(each) or isinstance(each, bool) and place):
                 start = f"{shown}(): argument '{param.name}' failed to unpack the object at pos {place + 1}"
                 reason = f'"type must be {param.shown},but got {type_name(each)}"'
                 raise _MismatchError(f"{start} with error {reason}")

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from minigrad import _dtype
-from minigrad._apply import apply, apply_inplace
+from minigrad._apply import apply, apply_inplace, store_out
 from minigrad._arguments import parsed
 from minigrad._creation import checked_size, finish, like
 from minigrad._declare import composite, method
@@ -336,12 +336,16 @@ def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None
 
 
 @composite
-def multinomial(self: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
+def multinomial(
+    self: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None, out: Tensor | None = None
+) -> Tensor:
     """The places of `num_samples` random elements of each row, chosen with probabilities as the elements."""
     if self._data.ndim not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     if self._data.dtype.kind != "f":
         raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {self.dtype.legacy_name}")
+    if out is not None and out._data.dtype != np.int64:
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {out.dtype.legacy_name}")
     source, rows = generator or default_generator, np.atleast_2d(self._data)
     if num_samples <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")
@@ -368,7 +372,8 @@ def multinomial(self: Tensor, num_samples: int, replacement: bool = False, *, ge
         pairs = zip(reached, numbers, strict=True)
         chosen = np.stack([np.minimum(np.searchsorted(row, each), len(row) - 1) for row, each in pairs])
     found = np.array(chosen, np.int64)
-    return make(found if self._data.ndim > 1 else found[0], None)
+    result = make(found if self._data.ndim > 1 else found[0], None)
+    return result if out is None else store_out("multinomial", out, result, ())
 
 
 # ---- methods that fill -----------------------------------------------------------------------------------------------

@@ -5,6 +5,10 @@ Written from torch's own declarations by `python -m tests.signatures`; `_parser`
 # ruff: noqa: E501
 
 SIGNATURES = """
+.to(device device=None, dtype dtype=None, bool non_blocking=False, bool copy=False, *, memory_format? memory_format=None)
+.to(dtype dtype, bool non_blocking=False, bool copy=False, *, memory_format? memory_format=None)
+.to(Tensor tensor, bool non_blocking=False, bool copy=False, *, memory_format? memory_format=None)
+.contiguous(*, memory_format memory_format=torch.contiguous_format)
 tensor(object data, *, dtype? dtype=None, device? device=None, bool pin_memory=False, bool requires_grad=False)
 range(Number start, Number end, Number step=1, *, Tensor out=None, dtype? dtype=None, layout? layout=torch.strided, device? device=None, bool requires_grad=False)
 abs(Tensor input, *, Tensor out=None)

@@ -79,6 +79,38 @@ x.index_select('a', x)
 x.scatter(0, 'a', 1)
 torch.kthvalue(x, 'a')
 x.to('nonsense')
+x.to([1])
+x.to(torch.float64, 'a')
+x.to(torch.float64, torch.float32)
+x.to(other=x)
+torch.sum(x, 0, keepdim=1)
+x.sum(0, 1)
+x.sum(True)
+x.sum(dim=True)
+x.max(0, keepdim=1)
+x.std(0, unbiased=1)
+x.sort(descending=1)
+x.argmax(0, 1)
+x.softmax(True)
+x.transpose(True, False)
+x.squeeze(True)
+x.roll(True)
+x.permute(True, False)
+torch.triu(x, 1.0)
+torch.cat([x, x], True)
+torch.movedim(x, True, False)
+torch.multinomial(x, 1, 1)
+torch.multinomial(x, 1, out=torch.empty(2, 1))
+torch.allclose(x, x, equal_nan=1)
+torch.isclose(x, x.double())
+torch.isclose(x, x, -1.0)
+torch.zeros(2, requires_grad=1)
+torch.tensor([1.0], requires_grad=1)
+torch.ones_like(x, requires_grad='a')
+torch.multiply(x, 'a')
+x.absolute(1)
+torch.where(x > 0, x, x, out=torch.zeros(1).expand(2, 2))
+x.contiguous(3)
 """.strip().splitlines()
 
 
@@ -97,6 +129,16 @@ def test_the_error_is_torchs(call: str) -> None:
     expected = shown(torch, call)
     assert "Error: " in expected
     assert shown(minigrad, call) == expected
+
+
+def test_a_refusal_does_not_depend_on_the_calls_before() -> None:
+    for module in (torch, minigrad):
+        x = module.ones(2, 3)
+        for right, wrong in (((0, True), (0, 1)), (((0, 1), False), ((0, 1), 0)), ((1,), (True,))):
+            x.sum(*right)
+            for _ in range(2):
+                with pytest.raises(TypeError, match=r"keepdim|invalid combination"):
+                    x.sum(*wrong)
 
 
 @pytest.mark.skipif(not torch.__version__.startswith("2.13"), reason="the table is written from torch 2.13")

@@ -34,11 +34,12 @@ def activation(
         name = forward.__name__
         camel = "".join(part.capitalize() for part in name.split("_"))
         full = f"nn.functional.{name}"
-        made = op(
-            full, elementwise=elementwise, promote="keep", kinds=kinds, refusal=kernel, function=False, quick=forward,
-            self=slope, node=node or f"{camel}Backward0",
+        op(
+            full, elementwise=elementwise, promote="keep", kinds=kinds, refusal=kernel, quick=forward, self=slope,
+            node=node or f"{camel}Backward0",
         )(forward)  # fmt: skip
-        plain = writing = OPS[full]
+        made, plain = PUBLIC[full], OPS[full]
+        writing = plain
         if written is not None:
             writing = Op(
                 full + "_", forward, {"self": written[1]}, promote="keep", kinds=kinds, refusal=kernel, node=written[0]

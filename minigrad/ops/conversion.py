@@ -95,36 +95,19 @@ def converted(self: Tensor, dtype: np.dtype[Any], copy: bool = False, memory_for
 
 @method()
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """`to(dtype)`, `to(device, dtype)`, `to(other)`: the tensor converted, itself if nothing changes.
+    """`to(dtype)`, `to(device, dtype)`, `to(tensor)`: the tensor converted, itself if nothing changes.
 
     `copy=True` copies all the same; `non_blocking` means nothing here.
     """
-    rest = list(args)
-    dtype, device = kwargs.pop("dtype", None), kwargs.pop("device", None)
-    copy = kwargs.pop("copy", False)
-    other = kwargs.pop("other", None)
-    memory_format = kwargs.pop("memory_format", None)
-    kwargs.pop("non_blocking", None)
-    if kwargs:
-        raise TypeError(f"to() got an unexpected keyword argument '{next(iter(kwargs))}'")
-    if rest and isinstance(rest[0], Tensor):
-        other = rest.pop(0)
-    elif rest and not _is_dtype(rest[0]):
-        device = rest.pop(0)
-        if not isinstance(device, (str, type(None))) and not hasattr(device, "type"):
-            raise TypeError(f"to() expects a dtype, a device or a tensor, but got {type(device).__name__}")
-    if rest and _is_dtype(rest[0]):
-        dtype = rest.pop(0)
-    if len(rest) > 1:
-        copy = rest[1]
-    check_device(device)
-    if other is not None:
-        dtype = other.dtype
-    return converted(self, self._data.dtype if dtype is None else _dtype.as_numpy(dtype, "to"), copy, memory_format)
+    if args and isinstance(args[0], (bool, float, complex)):  # so it is in torch
+        args = (type(args[0]), *args[1:])
+    from minigrad._parser import parse
 
-
-def _is_dtype(value: object) -> bool:
-    return isinstance(value, (_dtype.dtype, type))
+    given = parse(".to", args, kwargs)
+    check_device(given.get("device"))
+    dtype = given["tensor"].dtype if "tensor" in given else given.get("dtype")
+    kind = self._data.dtype if dtype is None else _dtype.as_numpy(dtype, "to")
+    return converted(self, kind, bool(given.get("copy")), given.get("memory_format"))
 
 
 def _cast_method(target: np.dtype[Any]) -> Callable[[Tensor], Tensor]:

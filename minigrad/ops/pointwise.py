@@ -319,12 +319,14 @@ unary("signbit", lambda self: np.signbit(self) if self.dtype.kind != "b" else np
       refusal=NotImplementedError("signbit is not implemented for complex tensors."))  # fmt: skip
 
 
-@op(elementwise=True, promote="keep")
+@op(elementwise=True)
 def isclose(self: Array, other: Array, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """Where the two differ by at most `atol + rtol * |other|`, or are equal."""
+    if self.dtype != other.dtype:
+        raise RuntimeError(f"{kind(self)} did not match {kind(other)}")
     for name, tolerance in (("rtol", rtol), ("atol", atol)):
         if not tolerance >= 0:
-            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {tolerance}")
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {tolerance:g}")
     near = (self == other) | (np.isfinite(other) & (np.abs(self - other) <= atol + np.abs(rtol * other)))
     return near | (np.isnan(self) & np.isnan(other)) if equal_nan else near
 
@@ -440,7 +442,7 @@ def choose_by(condition: ArrayAsIs, self: ArrayOrNumber, other: ArrayOrNumber, s
 
 
 @composite(method=False)
-def where(condition: Any, self: Any = None, other: Any = None, *, out: Any = None) -> Any:
+def where(condition: Any, self: Any = None, other: Any = None) -> Any:
     """`self` where the bool tensor `condition` holds, else `other`; given the condition alone, where it holds."""
     if self is None and other is None:
         return PUBLIC["nonzero"](condition, as_tuple=True)
