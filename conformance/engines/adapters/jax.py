@@ -102,6 +102,8 @@ _MORE: dict[str, Callable[..., Any]] = {
     "digamma": scipy.special.digamma,
     "polygamma": scipy.special.polygamma,
     "mvlgamma": scipy.special.multigammaln,
+    "cholesky": lambda x, upper=False: np.linalg.cholesky(x, upper=upper),
+    "linalg.cholesky": lambda x, upper=False: np.linalg.cholesky(x, upper=upper),
     "matrix_exp": scipy.linalg.expm,
     "linalg.matrix_exp": scipy.linalg.expm,
     "block_diag": lambda *xs: scipy.linalg.block_diag(*xs),
@@ -186,9 +188,13 @@ def _attention(q: Any, k: Any, v: Any, causal: bool, bias: Any, scale: float | N
 
 
 def _conv(x: Any, w: Any, b: Any, n: int, stride: int = 1, padding: Any = 0, dilation: int = 1, groups: int = 1) -> Any:
-    if x.ndim != n + 2 or padding == "same":
-        unsupported("no batch, or padding of unequal sides")
     made = lax.conv_general_dilated(
-        x, w, (stride,) * n, ((padding, padding),) * n, rhs_dilation=(dilation,) * n, feature_group_count=groups
+        x if x.ndim == n + 2 else x[None],
+        w,
+        (stride,) * n,
+        padding.upper() if isinstance(padding, str) else ((padding, padding),) * n,
+        rhs_dilation=(dilation,) * n,
+        feature_group_count=groups,
     )
-    return made if b is None else made + b.reshape(-1, *(1,) * n)
+    made = made if b is None else made + b.reshape(-1, *(1,) * n)
+    return made if x.ndim == n + 2 else made[0]
