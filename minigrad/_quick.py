@@ -64,14 +64,16 @@ def quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]
 
     def function(tensor: Any = _MISSING, /, *rest: Any, **kwargs: Any) -> Any:
         nonlocal plan
+        if rest or kwargs or tensor is _MISSING:
+            return general(**kwargs) if tensor is _MISSING else general(tensor, *rest, **kwargs)
         try:
             data = tensor._data
         except AttributeError:
-            return general(**kwargs) if tensor is _MISSING else general(tensor, *rest, **kwargs)
+            return general(tensor)
         mode, run = state.fast
         dtype = data.dtype
-        if rest or kwargs or mode == SPECIAL or dtype is not _F32 and dtype is not _F64:
-            return general(tensor, *rest, **kwargs)
+        if mode == SPECIAL or dtype is not _F32 and dtype is not _F64:
+            return general(tensor)
         result = run(forward, data)
         if elementwise and result.ndim > 2 and 0 in data.strides:
             result = laid_as(result, data)
