@@ -473,10 +473,11 @@ def _replaying(
     The function that is given waits for what has become of them; after a search that was stopped, for a few seconds
     only. Nothing goes on at the end of the block.
     """
-    count, ended = [0, 0], threading.Event()
+    count, ended = (0, 0), threading.Event()
 
     def told(done: int, of: int) -> None:
-        count[:] = done, of
+        nonlocal count
+        count = done, of
         if ended.is_set():
             raise isolation.ClosedError
 
@@ -487,7 +488,8 @@ def _replaying(
             if not complete and took > WINDING_DOWN:
                 return ()
             if progress is not None:
-                progress(Progress("known", *count, "programs", count[0], (count[0] - before) / took, 0))
+                done, of = count
+                progress(Progress("known", done, of, "programs", done, (done - before) / took, 0))
         return replaying.result()
 
     with ThreadPoolExecutor(1, thread_name_prefix="conformance") as executor:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -283,7 +283,12 @@ def _scale(a: Arr) -> float:
 
 def unit_of(a: Arr, precision: str = "") -> float:
     """The relative size of a unit of the last place; `precision` as in `judge`."""
-    return max(float(np.finfo(name).eps) for name in filter(None, (a.dtype.name, precision)))
+    return _unit(a.dtype, precision)
+
+
+@lru_cache(maxsize=64)
+def _unit(dtype: np.dtype[Any], precision: str) -> float:
+    return max(float(np.finfo(name).eps) for name in filter(None, (dtype.name, precision)))
 
 
 def _failures(program: Program, expected: Observation, actual: Observation) -> Judgement | None:
@@ -320,15 +325,17 @@ def _arrays(
         at = tuple(int(k) for k in np.argwhere(a != b)[0]) if (a != b).any() else None
         return AGREE if at is None else Judgement(Mismatch(kind, i, _difference(what, a, b, at)))
     with np.errstate(all="ignore"):
+        gap = np.abs(a.astype(np.float64) - b.astype(np.float64))
+    if not np.isfinite(gap).all():
         finite = np.isfinite(a) & np.isfinite(b)
         odd = ~finite & ~((a == b) | (np.isnan(a) & np.isnan(b)))
-        gap = np.where(finite, np.abs(a.astype(np.float64) - b.astype(np.float64)), 0.0)
-    if odd.any():
-        at = tuple(int(k) for k in np.argwhere(odd)[0])
-        others = [m for m in moved(False) if m is not None and m.shape == a.shape]
-        if any(np.isfinite(m[at]) != np.isfinite(a[at]) for m in others):  # at an overflow's very edge
-            return Judgement(None, True)
-        return Judgement(Mismatch(kind, i, _difference(what, a, b, at)))
+        gap = np.where(finite, gap, 0.0)
+        if odd.any():
+            at = tuple(int(k) for k in np.argwhere(odd)[0])
+            others = [m for m in moved(False) if m is not None and m.shape == a.shape]
+            if any(np.isfinite(m[at]) != np.isfinite(a[at]) for m in others):  # at an overflow's very edge
+                return Judgement(None, True)
+            return Judgement(Mismatch(kind, i, _difference(what, a, b, at)))
     largest = float(gap.max(initial=0.0))
     if not largest:
         return AGREE

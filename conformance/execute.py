@@ -35,6 +35,7 @@ from conformance.program import (
     Slice,
     Special,
     ZeroGrad,
+    name_of,
     to_numpy,
 )
 
@@ -447,8 +448,7 @@ class Shapes:
                     self._engine.backward_all([parts[k] for k in reached], ones, None, False, None)
         except Exception:  # noqa: BLE001 - a refusal by the reference, of whatever class
             return None
-        names: list[Any] = [a.dtype.name for a in arrays]
-        return tuple((a.shape, name, flag[0], strides(a)) for a, name, flag in zip(arrays, names, flags, strict=True))
+        return tuple([(a.shape, name_of(a.dtype), flag[0], strides(a)) for a, flag in zip(arrays, flags, strict=True)])
 
     def _leaf(self, known: Operand, *, graded: bool, own: bool) -> Any:
         """A leaf that stands for an operand: one of its `own` where it is going to be changed, else a shared one."""

@@ -206,10 +206,17 @@ def from_json(data: bytes | str) -> Program:
 # -- arrays ------------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=64)
+def name_of(dtype: np.dtype[Any]) -> DType:
+    """The dtype's name, which numpy takes as long to find as to add two arrays."""
+    name: Any = dtype.name
+    return name  # type: ignore[no-any-return]
+
+
 def array(data: npt.ArrayLike, dtype: DType | None = None, layout: Layout = "contiguous") -> Array:
     """A constant from anything numpy takes."""
     a = np.asarray(data, dtype=dtype)
-    name: Any = a.dtype.name
+    name = name_of(a.dtype)
     write: Callable[[Any], str] = float.hex if a.dtype.kind == "f" else lambda v: str(int(v))
     return Array(tuple(a.shape), name, tuple(write(v) for v in a.ravel().tolist()), layout)
 
