@@ -65,7 +65,7 @@ class Forward(_Transformed):
     name = "torch:forward"
     cost = 2
     #: Runs of a program at most: each order multiplies them by the number of input elements.
-    most = 1000
+    most = 200
 
     def __init__(self) -> None:
         super().__init__()
