@@ -191,6 +191,13 @@ def _missed(found: Findings, cases: list[Case]) -> str:
             f"- **{case.name}**: {ratio:.2f} instead of {case.goal:g}, {verdict(ratio, case.goal, None)}."
             f" Own time of functions (cProfile): {spent}. Garbage collection: {max(collector, 0):.0%}."
         )
+    for steady in found.searches:
+        total = sum(steady.parts.values())
+        spent = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in steady.parts.items())
+        lines.append(
+            f"- **The search once warm, {steady.level}**: {steady.ratio:.2f} times the engines alone."
+            f" By its own clock: {spent}."
+        )
     return "\n".join(lines) or "Nothing is missed."
 
 
