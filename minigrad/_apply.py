@@ -16,7 +16,7 @@ from minigrad._layout import in_order, laid_as
 from minigrad._modes import RECORD, SPECIAL, state
 from minigrad._op import NUMBER, RAW, Op
 from minigrad._plan import WRAPPING, plan_of
-from minigrad._tensor import Tensor, infer, make
+from minigrad._tensor import Tensor, count_write, infer, make
 from minigrad._text import type_name
 from minigrad._views import (
     DEFAULT,
@@ -263,13 +263,7 @@ def write(target: Tensor, result: Any, uniform: bool = False) -> None:
     state.run(np.copyto, data, result, "unsafe")
     if target._writes is not None and len(target._writes) > 1:
         reflect(target)
-    if target._inference and not state.inference:  # after the write, as in torch
-        raise RuntimeError(
-            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a"
-            " normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
-        )
-    if not target._inference:
-        target._cell[0] += 1
+    count_write(target)  # after the write, as in torch
 
 
 def check_written(data: np.ndarray[Any, Any]) -> None:

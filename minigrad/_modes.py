@@ -33,6 +33,7 @@ class _State(_local):
     anomaly = False
     anomaly_check_nan = True
     multithreading = True
+    transforms = 0  # how many of `func` are at work
     random_refused = False  # in `vmap`, unless it is told how
     saved_tensors_hooks: tuple[tuple[Callable[..., Any], Callable[..., Any]], ...] = ()
     saved_tensors_disabled: str | None = None

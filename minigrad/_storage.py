@@ -10,7 +10,7 @@ from minigrad import _views
 from minigrad._declare import method
 from minigrad._device import CPU, device
 from minigrad._dtype import from_numpy
-from minigrad._tensor import Tensor
+from minigrad._tensor import Tensor, count_write
 
 
 class UntypedStorage:
@@ -63,7 +63,7 @@ def set_(self: Tensor, source: Tensor | None = None) -> Tensor:
         wanted, given = from_numpy(self._data.dtype).cpp_name, from_numpy(data.dtype).cpp_name
         raise RuntimeError(f"Could not set tensor of type {given} to a tensor of type {wanted}")
     self._data = data
-    self._cell[0] += 1
+    count_write(self)
     return self
 
 

@@ -42,8 +42,13 @@ class readonly(property):
         self.__set__(instance, None)
 
 
-class _Uncounted(list[int]):
-    """The version cell of tensors made in inference mode: nothing counts their writes, so backward cannot keep them."""
+class Uncounted(list[int]):
+    """The version cell of tensors made in inference mode: nothing counts their writes, so backward cannot keep them.
+
+    Those of `detach` and `data` count their own: outside of inference mode they alone may be written to.
+    """
+
+    writes: int | None = None
 
     def __getitem__(self, place: Any) -> Any:
         raise RuntimeError(
@@ -68,8 +73,8 @@ class Tensor:
     _inference = False
     _grad_dtype: Any = "own"
     _tangent: tuple[Any, Tensor | None] | None = None  # in a level of forward-mode differentiation, and that level
-    _conj: bool = False  # what torch would keep as the conjugate of other memory
-    _mirror: Mirror | None = None  # the memory of a conjugate, which a view of one shares
+    _lazy: int = 0  # what torch would keep as the conjugate (1) or the negative (2) of other memory, or both (3)
+    _mirror: Mirror | None = None  # the memory of such a tensor, which a view of one shares
     _class_name: str = "tensor"  # as it prints
 
     def __init_subclass__(cls) -> None:
@@ -186,9 +191,11 @@ class Tensor:
 
     @readonly
     def _version(self) -> int:
-        if self._inference:
+        if not self._inference:
+            return version_of(self)
+        if self._cell.writes is None:
             raise RuntimeError("Inference tensors do not track version counter.")
-        return version_of(self)
+        return int(self._cell.writes)
 
     @property
     def grad(self) -> Tensor | None:
@@ -298,8 +305,10 @@ class Tensor:
         """A tensor that shares memory and version counter, outside of the graph."""
         self.materialize()
         result = make(self._data, None)
-        result._cell, result._conj, result._inference = self._cell, self._conj, self._inference
-        result._mirror = self._mirror
+        result._lazy, result._mirror = self._lazy, self._mirror
+        if self._inference:
+            return infer(result, counted=True)
+        result._cell = self._cell
         return result
 
     def detach_(self) -> Tensor:
@@ -321,10 +330,12 @@ class Tensor:
         """The same memory, outside of the graph and of version counting."""
         self.materialize()
         found = make(self._data, None)
-        found._conj, found._mirror = self._conj, self._mirror
+        found._lazy, found._mirror = self._lazy, self._mirror
+        if self._inference:
+            return infer(found, counted=True)
         if self._writes is not None:
             found._cell += self._writes[1:]  # the conjugates of the memory
-        return infer(found) if self._inference else found
+        return found
 
     @data.deleter
     def data(self) -> None:
@@ -496,9 +507,10 @@ class Tensor:
         """The same memory as a numpy array; `force=True` detaches first."""
         if self.requires_grad and not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-        if self._conj and not force:
+        if self._lazy and not force:
+            bit, resolved = ("conjugate", "resolve_conj") if self._lazy & 1 else ("negative", "resolve_neg")
             raise RuntimeError(
-                "Can't call numpy() on Tensor that has conjugate bit set. Use tensor.resolve_conj().numpy() instead."
+                f"Can't call numpy() on Tensor that has {bit} bit set. Use tensor.{resolved}().numpy() instead."
             )
         return self.materialize()
 
@@ -672,11 +684,26 @@ def _real(number: Any, kind: str) -> Any:
     return number
 
 
-def infer(tensor: Tensor) -> Tensor:
-    """Mark a tensor as made in inference mode."""
+def infer(tensor: Tensor, counted: bool = False) -> Tensor:
+    """Mark a tensor as made in inference mode; `counted`: it may be written to outside of it."""
     tensor._inference = True
-    tensor._writes = _Uncounted()
+    tensor._writes = Uncounted()
+    if counted:
+        tensor._writes.writes = 0
     return tensor
+
+
+def count_write(tensor: Tensor) -> None:
+    """Count a write that was made to a tensor; RuntimeError for an inference tensor outside of that mode."""
+    if not tensor._inference:
+        tensor._cell[0] += 1
+    elif tensor._cell.writes is not None:
+        tensor._cell.writes += 1
+    elif not state.inference:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a"
+            " normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
+        )
 
 
 def _rebuild(

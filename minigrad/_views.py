@@ -49,12 +49,15 @@ def owner(tensor: Tensor) -> np.ndarray[Any, Any]:
 class Mirror:
     """A conjugate view's memory: a copy of what it is a view of, conjugated, since numpy has no lazy conjugates.
 
+    A negative view's likewise, with `turned` the function that gives one from the other.
+
     Every write to one is reflected in the other; the version cell that both share keeps the mirrors alive, weakly.
     """
 
-    __slots__ = ("__weakref__", "copy", "parent", "source")
+    __slots__ = ("__weakref__", "copy", "parent", "source", "turned")
 
-    def __init__(self, tensor: Tensor, view: Tensor) -> None:
+    def __init__(self, tensor: Tensor, view: Tensor, turned: Any) -> None:
+        self.turned = turned
         self.source, self.copy = tensor.materialize(), view.materialize()
         self.parent = tensor._mirror  # of a conjugate's conjugate
         cell: list[Any] = tensor._cell
@@ -65,22 +68,22 @@ def reflect(target: Tensor) -> None:
     """Carry a write to `target` over to the conjugates of its memory, and to what it is itself a conjugate of."""
     mirror = target._mirror
     while mirror is not None:
-        np.conjugate(mirror.copy, out=mirror.source)
+        mirror.turned(mirror.copy, out=mirror.source)
         mirror = mirror.parent
     cell: list[Any] = target._cell
     for each in cell[1:]:  # a conjugate comes before the conjugates of it
         mirror = each()
         if mirror is not None:
-            np.conjugate(mirror.source, out=mirror.copy)
+            mirror.turned(mirror.source, out=mirror.copy)
 
 
-def mark_conjugate(view: Tensor, tensor: Tensor) -> None:
-    """Record that `view._data` holds the conjugates of `tensor._data`."""
+def mark_lazy(view: Tensor, tensor: Tensor, negative: bool = False) -> None:
+    """Record that `view._data` holds the conjugates, or the negatives, of `tensor._data`."""
     if tensor._inference or view._inference:
         return
     mark_view(view, tensor)
-    view._mirror = Mirror(tensor, view)
-    view._conj = not tensor._conj
+    view._mirror = Mirror(tensor, view, np.negative if negative else np.conjugate)
+    view._lazy = tensor._lazy ^ (2 if negative else 1)
 
 
 _BEHIND: Final = (
@@ -163,7 +166,7 @@ def mark_view(view: Tensor, base: Tensor, made: int = DEFAULT) -> None:
         infer(view)
         return
     parent = base._view
-    view._conj, view._mirror = base._conj, base._mirror
+    view._lazy, view._mirror = base._lazy, base._mirror
     if parent is not None:
         made, base = made or parent.made, parent.base
     view._cell = base._cell

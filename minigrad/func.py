@@ -92,7 +92,7 @@ def _gradients(outputs: Sequence[Tensor], inputs: Sequence[Tensor], given: Seque
 def _places(argnums: ArgNums, count: int) -> list[int]:
     """The arguments that `argnums` names, counted from the first."""
     if not isinstance(argnums, (int, tuple)):
-        raise RuntimeError(f"argnums should be int or Tuple[int, ...], got: {type(argnums)}")
+        raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
     if argnums == ():
         raise RuntimeError("argnums must be non-empty")
     places = [argnums] if isinstance(argnums, int) else list(argnums)
@@ -119,11 +119,23 @@ def _chosen(argnums: ArgNums, args: Sequence[Any]) -> tuple[Any, Callable[[Any],
     return tree, replaced
 
 
+def _call(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call the user's function, within which `backward()` is refused."""
+    state.transforms += 1
+    try:
+        return func(*args, **kwargs)
+    finally:
+        state.transforms -= 1
+
+
 def _split(found: Any, has_aux: bool, name: str) -> tuple[Any, Any]:
     if not has_aux:
         return found, None
     if not isinstance(found, tuple) or len(found) != 2:
         raise RuntimeError(f"{name}: output of function f should be a tuple: (output, aux) if has_aux is True")
+    for each in tree_flatten(found[1])[0]:
+        if not isinstance(each, Tensor):
+            raise RuntimeError(f"Expected tensors, got unsupported type {type(each)}")
     return found
 
 
@@ -137,7 +149,7 @@ def grad_and_value(func: Callable[..., Any], argnums: ArgNums = 0, has_aux: bool
             tree, replaced = _chosen(argnums, args)
             leaves, spec = tree_flatten(tree)
             inputs = [level.enter(each) for each in leaves]
-            found = func(*replaced(tree_unflatten(inputs, spec)), **kwargs)
+            found = _call(func, *replaced(tree_unflatten(inputs, spec)), **kwargs)
             output, aux = _split(found, has_aux, "grad_and_value(f)(*args)")
             if not isinstance(output, Tensor):
                 raise RuntimeError(
@@ -171,12 +183,13 @@ def _run(level: _Level, func: Callable[..., Any], primals: Any, has_aux: bool, n
     """Call `func` on inputs of this level: its inputs, outputs with their structure, and the auxiliary output."""
     leaves, spec = tree_flatten(primals)
     inputs = [level.enter(each) for each in leaves]
-    output, aux = _split(func(*tree_unflatten(inputs, spec)), has_aux, f"{name}(f, *primals)")
+    shown = f"{name}(f, primals, tangents)" if name == "jvp" else f"{name}(f, *primals)"
+    output, aux = _split(_call(func, *tree_unflatten(inputs, spec)), has_aux, shown)
     outputs, structure = tree_flatten(output)
     for each in outputs:
         if not isinstance(each, Tensor):
             raise RuntimeError(
-                f"{name}(f, *primals): expected f(*primals) to return only tensors, got unsupported type {type(each)}"
+                f"{shown}: expected f(*primals) to return only tensors, got unsupported type {type(each)}"
             )
     for each in outputs:
         if each._data.dtype.kind not in "fc":
@@ -194,8 +207,8 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     with enable_grad():
         inputs, outputs, structure, aux = _run(level, func, primals, has_aux, "vjp")
 
-    def pull(*cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
-        given, its = tree_flatten(cotangents[0] if len(cotangents) == 1 else cotangents)
+    def wrapper(cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
+        given, its = tree_flatten(cotangents)
         if its != structure:
             raise RuntimeError(
                 "Expected pytree structure of cotangents to be the same as pytree structure of outputs to the function."
@@ -204,8 +217,9 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         with enable_grad():
             return level.leave(tree_unflatten(_gradients(outputs, inputs, given), spec))
 
+    wrapper.__qualname__ = "_vjp_with_argnums.<locals>.wrapper"  # as torch's errors name it
     answer = level.leave(tree_unflatten(outputs, structure))
-    return (answer, pull, level.leave(aux)) if has_aux else (answer, pull)
+    return (answer, wrapper, level.leave(aux)) if has_aux else (answer, wrapper)
 
 
 def _push(level: _Level, outputs: Sequence[Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Any]:
@@ -232,6 +246,13 @@ def jvp(
             " if primals is a tuple of 3 tensors, tangents also must be. Got primals with structure"
             f" {spec.text()} and tangents with structure {its.text()}"
         )
+    for what, trees in (("primals", leaves), ("tangents", given)):
+        if not trees:
+            raise RuntimeError(f"jvp(f, primals, tangents): Expected {what} to contain at least one Tensor.")
+        for each in trees:
+            if not isinstance(each, Tensor):
+                text = f"Expected {what} to only contain Tensors, got {type(each)}"
+                raise RuntimeError(f"jvp(f, primals, tangents): {text}")
     for primal, tangent in zip(leaves, given, strict=True):
         if primal.shape != tangent.shape:
             raise RuntimeError(
@@ -261,7 +282,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
     return level.leave(tree_unflatten(outputs, structure)), push
 
 
-def _jacobian(func: Callable[..., Any], argnums: ArgNums, has_aux: bool) -> Callable[..., Any]:
+def _jacobian(func: Callable[..., Any], argnums: ArgNums, has_aux: bool, name: str) -> Callable[..., Any]:
     @functools.wraps(func)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         level = _Level()
@@ -269,7 +290,7 @@ def _jacobian(func: Callable[..., Any], argnums: ArgNums, has_aux: bool) -> Call
             tree, replaced = _chosen(argnums, args)
             spec = tree_flatten(tree)[1]
             inputs, outputs, structure, aux = _run(
-                level, lambda other: func(*replaced(other), **kwargs), (tree,), has_aux, "vjp"
+                level, lambda other: func(*replaced(other), **kwargs), (tree,), has_aux, name
             )
             found = [tree_unflatten(_rows(each, inputs), spec) for each in outputs]
         answer = level.leave(tree_unflatten(found, structure))
@@ -298,7 +319,7 @@ def jacrev(
     """A function that gives the Jacobian of `func` to its arguments `argnums`: sizes output.shape + input.shape."""
     if chunk_size is not None and chunk_size <= 0:
         raise ValueError("jacrev: `chunk_size` should be greater than 0.")
-    return _jacobian(func, argnums, has_aux)
+    return _jacobian(func, argnums, has_aux, "vjp")
 
 
 def jacfwd(
@@ -310,7 +331,8 @@ def jacfwd(
     randomness: str = "error",
 ) -> Callable[..., Any]:
     """As `jacrev`: forward mode is made of backward here, and so would be no faster."""
-    return _jacobian(func, argnums, has_aux)
+    _check_randomness(randomness)
+    return _jacobian(func, argnums, has_aux, "jvp")
 
 
 def hessian(func: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any]:
@@ -321,6 +343,11 @@ def hessian(func: Callable[..., Any], argnums: ArgNums = 0) -> Callable[..., Any
 # ---- vmap ------------------------------------------------------------------------------------------------------------
 
 _RANDOMNESS: Final = ("error", "different", "same")
+
+
+def _check_randomness(randomness: str) -> None:
+    if randomness not in _RANDOMNESS:
+        raise RuntimeError(f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}")
 
 
 def vmap(
@@ -336,8 +363,7 @@ def vmap(
     `in_dims` and `out_dims` are an int for all, or a tree of ints and Nones for the arguments (None: used whole) and
     for the results. `randomness` says whether rows may draw random numbers, and whether all draw the same.
     """
-    if randomness not in _RANDOMNESS:
-        raise RuntimeError(f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}")
+    _check_randomness(randomness)
     if chunk_size is not None and chunk_size <= 0:
         raise ValueError(f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})")
     name = getattr(func, "__name__", repr(func))
@@ -362,7 +388,7 @@ def vmap(
         structure = None
         for place in _drawing(randomness, sizes[0]):
             row = [each if dim is None else each.select(dim, place) for each, dim in zip(leaves, dims, strict=True)]
-            found, structure = tree_flatten(func(*tree_unflatten(row, spec), **kwargs))
+            found, structure = tree_flatten(_call(func, *tree_unflatten(row, spec), **kwargs))
             rows.append(found)
         assert structure is not None
         return _stacked(name, rows, structure, out_dims)
@@ -413,7 +439,7 @@ def _stacked(name: str, rows: Sequence[Sequence[Any]], structure: TreeSpec, out_
     dims = broadcast(out_dims, structure)
     if dims is None:
         raise ValueError(
-            f"vmap({name}, ..., out_dims={out_dims}): out_dims is not compatible with the structure of `outputs`."
+            f"vmap({name}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with the structure of `outputs`."
             f" out_dims has structure {tree_flatten(out_dims)[1].text()} but outputs has structure {structure.text()}."
         )
     answers = []

@@ -26,6 +26,7 @@ from minigrad._modes import (
     no_grad,
     set_detect_anomaly,
     set_grad_enabled,
+    state,
 )
 from minigrad._plan import OpNode
 from minigrad._tensor import Tensor, make
@@ -87,6 +88,11 @@ def backward(
     `create_graph`) keeps saved values for another pass; `create_graph` records the pass, so that gradients can be
     differentiated. RuntimeError or TypeError with torch's texts.
     """
+    if state.transforms:
+        raise RuntimeError(
+            "backward() called inside a functorch transform. This is not supported, please use functorch.grad or"
+            " functorch.vjp instead or call backward() outside of functorch transforms."
+        )
     if inputs is not None and not isinstance(inputs, Tensor) and not tuple(inputs):
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     if grad_variables is not None:
@@ -306,7 +312,8 @@ def _backward_method(
     """
     if gradient is None and inputs is None and retain_graph is None and create_graph is False:
         data, edge = self._data, self._edge
-        if type(edge) is OpNode and self._view is None and not data.ndim and data.dtype.kind == "f":  # the usual call
+        usual = type(edge) is OpNode and self._view is None and not data.ndim and data.dtype.kind == "f"
+        if usual and not state.transforms:
             assert edge is not None
             run((edge,), (make(_ONES[data.dtype], None),), False, False)
             return

@@ -100,7 +100,7 @@ class _Level:
 
     def pushed(self, op: Op, args: Sequence[Any]) -> Sequence[Tensor | None] | None:
         """The tangents of an operation's results; None if no operand has one."""
-        if not any(self.tangent(each) is not None for each in _tensors(op, args)):
+        if state.inference or not any(self.tangent(each) is not None for each in _tensors(op, args)):
             return None
         tangents = [self.tangent(each) for each in _tensors(op, args)]
         if op.view:

@@ -210,6 +210,11 @@ def _hessian_product(name: str, func: Func, inputs: Any, v: Any, create_graph: b
         for number, each in enumerate(gradient):
             if each is not None:
                 _strictly(each, number, strict)
+            elif strict:
+                raise RuntimeError(
+                    f"The output of the user-provided function is independent of input {number}. This is not allowed in"
+                    " strict mode."
+                )
         first = _filled(gradient, given, strict, True, "double_back")
         found = _gradients(first, given, v, create_graph)
         product = _filled(found, given, strict, create_graph, "double_back")

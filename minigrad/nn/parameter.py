@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad._tensor import Tensor, make
+from minigrad._tensor import Tensor, infer, make
 
 
 class Parameter(Tensor):
@@ -20,7 +20,9 @@ class Parameter(Tensor):
             raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
         made = make(data.materialize(), None, cls)
         made._cell = data._cell
-        made._require(requires_grad)
+        if data._inference:
+            infer(made)
+        made.requires_grad_(requires_grad)
         return made
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from minigrad._declare import composite, method, op
 from minigrad._op import OPS, RAW, RECORDED, Array
 from minigrad._tensor import Tensor
 from minigrad._text import type_name
-from minigrad._views import mark_conjugate
+from minigrad._views import mark_lazy
 from minigrad.ops.shape import linear
 
 _COMPLEX: dict[np.dtype[Any], np.dtype[Any]] = {
@@ -89,7 +89,7 @@ def view_as_real(input: Tensor) -> Tensor:
     """Complex numbers as pairs of real ones, along a new last dimension: a view."""
     if input._data.dtype.kind != "c":
         raise RuntimeError("view_as_real is only supported for complex tensors")
-    if input._conj:
+    if input._lazy & 1:
         raise RuntimeError(
             "view_as_real doesn't work on unresolved conjugated tensors.  To resolve the conjugate tensor so you can"
             " view it as real, use self.resolve_conj(); however, be warned that the resulting tensor will NOT alias the"
@@ -133,7 +133,7 @@ def conj(self: Tensor) -> Tensor:
     if self._data.dtype.kind != "c":
         return self
     found: Tensor = _conj(self)
-    mark_conjugate(found, self)
+    mark_lazy(found, self)
     return found
 
 
@@ -158,28 +158,41 @@ def conj_physical(self: Tensor) -> Tensor:
     return _conj_physical(self) if self.is_complex() else self
 
 
+@linear(name="_negated", function=False, node="NegViewBackward0", self=lambda xp, grad: -grad)
+def _negated(self: Array) -> Array:
+    return np.negative(self)
+
+
+@composite
+def _neg_view(self: Tensor) -> Tensor:
+    """The negative, a view."""
+    found = _negated(self)
+    mark_lazy(found, self, negative=True)
+    return found
+
+
 @composite
 def is_conj(self: Tensor) -> bool:
     """Whether this is a conjugate that torch would not have computed yet."""
-    return self._conj
+    return bool(self._lazy & 1)
 
 
 @composite
 def is_neg(self: Tensor) -> bool:
-    """False: nothing is kept as the negative of something else here."""
-    return False
+    """Whether this is a negative that torch would not have computed yet."""
+    return bool(self._lazy & 2)
 
 
 @composite
 def resolve_conj(self: Tensor) -> Tensor:
     """A copy of a conjugate, the tensor itself if it is none."""
-    return self.clone() if self._conj else self
+    return self.clone() if self._lazy & 1 else self
 
 
 @composite
 def resolve_neg(self: Tensor) -> Tensor:
-    """The tensor itself."""
-    return self
+    """A copy of what torch would keep as a negative, the tensor itself if it is none."""
+    return self.clone() if self._lazy & 2 else self
 
 
 # ---- the same bytes as another type ----------------------------------------------------------------------------------
@@ -191,7 +204,6 @@ def _view_dtype(self: Array, dtype: Any) -> Array:
 
 
 _view = RECORDED.view
-_VIEWS: Final = ("torch.dtype dtype", "tuple of ints size")
 
 
 def _whole(size: Any) -> bool:
@@ -209,13 +221,9 @@ def view(self: Tensor, *size: Any, dtype: Any = None, **named: Any) -> Tensor:
         if len(size) != 1 or not isinstance(size[0], (_dtype.dtype, type)):
             whole = size and (isinstance(size[0], (tuple, list)) or all(map(_whole, size)))
             if not whole:
-                got = ", ".join(type(each).__name__ for each in size)
-                reason = f"\n      didn't match because some of the arguments have invalid types: (!{got}!)"
-                raise TypeError(
-                    f"view() received an invalid combination of arguments - got ({got}), but expected one of:\n"
-                    + "\n".join(f" * ({each})" + (reason if len(size) == 1 else "") for each in _VIEWS)
-                    + "\n" * (len(size) == 1)
-                )
+                from minigrad._parser import refusal
+
+                raise refusal(".view", size, {}) or TypeError("view(): argument 'size' must be tuple of ints")
             return _view(self, *size)
         dtype = size[0]
     new, data = _dtype.as_numpy(dtype, "view"), self.materialize()

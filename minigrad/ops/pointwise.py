@@ -369,7 +369,7 @@ def conj(input: Tensor) -> Tensor:
 @composite(method=False)
 def real(input: Tensor) -> Tensor:
     """The real part, a view of the tensor; a real tensor itself."""
-    return _part(input, real_part(input)) if is_complex(input) else input
+    return _part(input, real_part(input), 0) if is_complex(input) else input
 
 
 @composite(method=False)
@@ -377,13 +377,13 @@ def imag(input: Tensor) -> Any:
     """The imaginary part, a view of the tensor, which must be complex."""
     if not is_complex(input):
         raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    return _part(input, imaginary_part(input, input._conj))
+    return _part(input, imaginary_part(input, bool(input._lazy & 1)), 2)
 
 
-def _part(whole: Tensor, part: Tensor) -> Tensor:
-    """The real or imaginary part of a conjugate is no conjugate."""
-    if whole._conj:
-        part._conj = False
+def _part(whole: Tensor, part: Tensor, negative: int) -> Tensor:
+    """The real part of a conjugate is no conjugate, its imaginary part a negative."""
+    if whole._lazy:
+        part._lazy = whole._lazy & 2 ^ (negative if whole._lazy & 1 else 0)
     return part
 
 

@@ -18,7 +18,7 @@ from minigrad._device import contiguous_format
 from minigrad._dims import broadcast_error, repeated_dims, wrap_dim, wrap_dims
 from minigrad._layout import laid_as
 from minigrad._op import OPS, RAW, RECORDED, Array, Dims, Op, Size
-from minigrad._tensor import Tensor, readonly
+from minigrad._tensor import Tensor, count_write, readonly
 from minigrad._views import Part, address, check_inplace, edge_of, extent
 from minigrad._warning import warn_once
 
@@ -371,7 +371,7 @@ def alias(self: Array) -> Array:
     return self[...]
 
 
-@internal(name="_primal", view=True, node="Identity", self=lambda grad: grad)
+@internal(name="_primal", view=True, node="torch::autograd::Identity", self=lambda grad: grad)
 def primal(self: Array) -> Array:
     """Of a tensor with a tangent, the tensor alone."""
     return self[...]
@@ -493,7 +493,7 @@ def _reshape_itself(name: str, node: Any, aliases: Sequence[str] = ()) -> None:
             check_inplace(self)
         made = apply(op, bound)
         self._data = made._data
-        self._cell[0] += 1
+        count_write(self)
         if made._edge is not None:
             self._edge = made._edge
         if self._view is not None:
