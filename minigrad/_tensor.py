@@ -193,9 +193,10 @@ class Tensor:
     def _version(self) -> int:
         if not self._inference:
             return version_of(self)
+        assert isinstance(self._cell, Uncounted)
         if self._cell.writes is None:
             raise RuntimeError("Inference tensors do not track version counter.")
-        return int(self._cell.writes)
+        return self._cell.writes
 
     @property
     def grad(self) -> Tensor | None:
@@ -695,10 +696,11 @@ def infer(tensor: Tensor, counted: bool = False) -> Tensor:
 
 def count_write(tensor: Tensor) -> None:
     """Count a write that was made to a tensor; RuntimeError for an inference tensor outside of that mode."""
-    if not tensor._inference:
-        tensor._cell[0] += 1
-    elif tensor._cell.writes is not None:
-        tensor._cell.writes += 1
+    cell = tensor._cell
+    if not isinstance(cell, Uncounted):
+        cell[0] += 1
+    elif cell.writes is not None:
+        cell.writes += 1
     elif not state.inference:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a"

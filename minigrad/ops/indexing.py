@@ -466,7 +466,9 @@ def index_select(self: Array, dim: int, index: Array) -> Array:
         return np.array(self)
     wrong = _outside(places, 0, self.shape[dim])
     if wrong is not None:
-        raise RuntimeError(f"INDICES element is out of DATA bounds, id={wrong} axis_dim={self.shape[dim]}")
+        if dim == 1:  # of which torch has a kernel of its own
+            raise RuntimeError(f"INDICES element is out of DATA bounds, id={wrong} axis_dim={self.shape[dim]}")
+        raise IndexError("index out of range in self")
     return np.take(self, places, dim)
 
 
