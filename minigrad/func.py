@@ -440,7 +440,8 @@ def _stacked(name: str, rows: Sequence[Sequence[Any]], structure: TreeSpec, out_
     if dims is None:
         raise ValueError(
             f"vmap({name}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with the structure of"
-            f" `outputs`. out_dims has structure {tree_flatten(out_dims)[1].text()} but outputs has structure {structure.text()}."
+            f" `outputs`. out_dims has structure {tree_flatten(out_dims)[1].text()} but outputs has structure"
+            f" {structure.text()}."
         )
     answers = []
     for column, dim in zip(zip(*rows, strict=True), dims, strict=True):
