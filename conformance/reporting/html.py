@@ -20,6 +20,8 @@ LONGEST = 46  # characters of a value on a card
 MOST_PAIRS = 200  # pairs and cells listed as not exercised
 MOST_PROGRAMS = 40  # programs of the corpus shown in full
 MOST_SHOWN = 40  # findings shown in full; further ones are rows of a table, so that the page stays small and quick
+# The class of a place of the matrix, which the page colours by.
+TONES = {"failed": " class=f", "known": " class=k", "not exercised": " class=u", "unsupported": " class=o"}
 WORST = 15  # operations whose errors are shown at once; the others unfold
 
 
@@ -73,7 +75,7 @@ def to_html(results: Results, history: Sequence[Results] = ()) -> str:
         environment=summary.environment(results),
         matrices=list(summary.matrices(results)),
         by_engine=summary.by_engine(results),
-        first_finding=first_finding,
+        place=lambda engine, operation, square: _place(square, first_finding.get((engine, operation), "")),
         maps=[PairMap(p, pair_map(p), summary.least_paired(p)) for p in results.pairs if p.operations],
         most_pairs=MOST_PAIRS,
         findings=[_shown(finding, reasons) for finding in found[:MOST_SHOWN]],
@@ -96,6 +98,15 @@ def to_html(results: Results, history: Sequence[Results] = ()) -> str:
         timings=summary.timings(results),
         costs=summary.costs(results),
     )
+
+
+@lru_cache(maxsize=1024)
+def _place(square: summary.Square, finding: str) -> Markup:
+    """A place of the matrix, of which there are thousands and few that differ; `finding` is one that it leads to."""
+    text: str = Markup.escape(square.text.replace(" ", ""))
+    if square.mismatches and finding:
+        text = Markup('<a href="#{}">{}</a>').format(finding, text)
+    return Markup("<td{}>{}").format(Markup(TONES.get(square.status, "")), text)  # our own attribute
 
 
 def _trend(results: Results, history: Sequence[Results]) -> tuple[list[summary.Run], list[tuple[str, Markup]]]:

@@ -28,14 +28,14 @@ def to_junit(results: Results) -> str:
             # The first column sums up the others: it stands for operations without cells, and for those not offered.
             tried = [pair for pair in cells[1:] if pair[1].status != "unsupported"]
             cases += [_cell(group, feature, square) for feature, square in tried or cells[:1]]
-        suite.add_testcases(cases)  # all at once: each call counts the suite anew
+        suite.extend(cases)  # which are counted once, at the end
         report.add_testsuite(suite)
     for corpus in summary.corpora(results):
         if corpus.rows:
             suite = TestSuite(f"behaviour corpus under {corpus.engine}")
             group = f"conformance.{corpus.engine}.corpus"
             topics = [TestCase(topic, group) for topic, _, same, *_ in corpus.rows[1:] if same]
-            suite.add_testcases([*topics, *(_behaviour(corpus.engine, program) for program in corpus.programs)])
+            suite.extend([*topics, *(_behaviour(corpus.engine, program) for program in corpus.programs)])
             report.add_testsuite(suite)
     findings = TestSuite("findings")
     cases = [_finding(finding) for finding in summary.ranked(results)]
@@ -43,7 +43,7 @@ def to_junit(results: Results) -> str:
         gate = TestCase("gate", "conformance.gate")
         gate.result = [Error("; ".join(results.reasons) or f"exit code {results.exit_code}", "gate")]
         cases.append(gate)
-    findings.add_testcases(cases)
+    findings.extend(cases)
     report.add_testsuite(findings)
     report.update_statistics()
     report.time = round(results.timings.total, 3)
