@@ -28,7 +28,7 @@ def test_a_planted_fault_is_found_reduced_blamed_and_replayed(name: str, kind: s
     engine = fault.plant(Torch())
     some = {"sin", "mul", "add", "sum", "matmul", *fault.operations}
     engine.supports = lambda op: op in some  # type: ignore[method-assign]
-    report = conformance.check(engine, examples=400)
+    report = conformance.check(engine, examples=250)
     assert not report.ok
     assert report.results.exit_code == 1
     report.to_json(tmp_path / "results.json")
