@@ -155,8 +155,8 @@ def _mismatch(name: str, params: Sequence[str], kinds: Sequence[str], args: Sequ
             param = "input" if param == "self" else param
             given = type_name(value)
             return TypeError(f"{name}(): argument '{param}' (position {position}) must be Tensor, not {given}")
-        wanted = {"int": "int", "int | None": "int", "Size": "tuple of ints"}.get(kind)
-        if wanted is None or _whole(value) or value is None and kind != "int":
+        wanted = {"int": "int", "int | None": "int", "Size": "tuple of ints", "float": "Number"}.get(kind)
+        if wanted is None or _whole(value) or value is None and kind != "int" or wanted == "Number" and _numeric(value):
             continue
         start = f"{name}(): argument '{param}'"
         if kind == "Size" and isinstance(value, (tuple, list)):
@@ -176,6 +176,10 @@ def _mismatch(name: str, params: Sequence[str], kinds: Sequence[str], args: Sequ
 
 def _whole(value: object) -> bool:
     return isinstance(value, (int, np.integer)) or getattr(value, "shape", None) == () and hasattr(value, "__index__")
+
+
+def _numeric(value: object) -> bool:
+    return isinstance(value, (float, complex, np.generic)) or hasattr(value, "_data")
 
 
 def argument_error(op: Op, i: int, given: Any, wanted: str = "Tensor") -> TypeError:

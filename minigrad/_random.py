@@ -25,6 +25,7 @@ from minigrad._device import CPU, check_device
 from minigrad._modes import state
 from minigrad._op import OPS, Array
 from minigrad._tensor import Tensor, make
+from minigrad._text import type_name
 from minigrad.ops.shape import linear
 
 
@@ -141,7 +142,9 @@ class Generator:
 
     def set_state(self, new_state: Tensor) -> Generator:
         """Go back to what `get_state` gave."""
-        if not isinstance(new_state, Tensor) or new_state._data.dtype != np.uint8:
+        if not isinstance(new_state, Tensor):
+            raise TypeError(f"expected a torch.ByteTensor, but got {type_name(new_state)}")
+        if new_state._data.dtype != np.uint8:
             raise TypeError("RNG state must be a torch.ByteTensor")
         if new_state._data.size != struct.calcsize(_LAYOUT):
             raise RuntimeError(
@@ -326,6 +329,11 @@ def _normal_around(self: Array, numbers: Any) -> Array:
 def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None) -> Tensor:
     """Normally distributed random numbers about `mean` (a tensor or a number), with deviations `std`."""
     source = generator or default_generator
+    if isinstance(std, Tensor):
+        if std._data.dtype.kind == "f" and (std._data < 0).any():
+            raise RuntimeError("normal expects all elements of std >= 0.0")
+    else:
+        _check_normal(_dtype.default_float(), mean, std)
     if size is not None:
         return finish(_normal(source, checked_size((size,), "normal"), _dtype.default_float()) * std + mean)
     about = mean if isinstance(mean, Tensor) else make(np.full(std.shape, mean, std._data.dtype), None)

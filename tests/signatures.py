@@ -98,7 +98,7 @@ def lines() -> Iterator[str]:
     for name in sorted(PUBLIC):
         module, _, last = name.rpartition(".")
         in_c = module != "nn.functional" or isinstance(getattr(torch.nn.functional, last, None), BuiltinFunctionType)
-        if in_c:
+        if in_c or last == "pad":  # whose Python hands on what it is given
             yield from (name + each for each in modules.get(module, {}).get(name, ()))
     for name, found in sorted(signatures(True, "variable_method").items()):
         in_c = type(getattr(torch.Tensor, name, None)).__name__ == "method_descriptor"

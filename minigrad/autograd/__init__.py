@@ -195,6 +195,11 @@ def _batched(
     batches = [None] * len(_listed(outputs)) if grad_outputs is None else _listed(grad_outputs)
     if all(each is None for each in batches):
         _roots(_listed(outputs), batches)  # refuses what cannot be left out
+        if batches:
+            raise ValueError(
+                "vmap(vjp, in_dims=0, ...)(<inputs>): Got in_dim=0 for some input, but that input is a Tensor of"
+                " dimensionality 0 so expected in_dim to satisfy 0 <= in_dim < 0."
+            )
         return grad(outputs, inputs, None, keep, create_graph, allow_unused=allow_unused, materialize_grads=materialize)
     for number, (each, output) in enumerate(zip(batches, _listed(outputs), strict=False)):
         if each is not None and each.shape[1:] != output.shape:

@@ -292,6 +292,12 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run `forward` and record it: the outputs' grad_fn is the ctx that backward will get."""
         args = cls._bound(args, kwargs)
+        if state.transforms and cls.setup_context is Function.setup_context:
+            raise RuntimeError(
+                "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), it must"
+                " override the setup_context staticmethod. For more details, please see"
+                " https://pytorch.org/docs/main/notes/extending.func.html"
+            )
         tensors = [each for each in args if isinstance(each, Tensor)]
         edges: list[Edge | None] = [edge_of(each) for each in tensors]  # these may be made here, before the node
         node = cls._backward_cls()

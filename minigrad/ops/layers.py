@@ -349,6 +349,8 @@ def scaled_dot_product_attention(
             f"Expected query, key, and value to have the same dtype, but got query.dtype: {names[0]} key.dtype:"
             f" {names[1]} and value.dtype: {names[2]} instead."
         )
+    if attn_mask is not None and is_causal:
+        raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
     if min(each.ndim for each in tensors) < 2:
         dims = [each.ndim for each in tensors]
         raise RuntimeError(
