@@ -109,7 +109,7 @@ _OUTPUT = _argument(
         type=Path,
         action="append",
         metavar="FILE",
-        help="known findings, whose witnesses are replayed before the search (default: what comes with the suite); "
+        help="known findings, whose witnesses are replayed beside the search (default: what comes with the suite); "
         "may be given several times",
     ),
     _argument(

@@ -1,7 +1,7 @@
 """Known findings: `expectations.toml`, its witnesses, and what has become of them.
 
 An expectation is a finding that is known, with a reason. Its witness is a stored program that shows it. Witnesses are
-replayed before any search, several times and in a fresh process too: an expectation is known only while its witness
+replayed beside every search, several times and in a fresh process too: an expectation is known only while its witness
 shows the same signature every time.
 
     [[expectation]]
