@@ -174,6 +174,7 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
         raise NotImplementedError(f"\"{op.refusal}\" not implemented for '{_dtype.from_numpy(dtype).legacy_name}'")
     for i in places:
         if isinstance(args[i], NUMBER):
+            _dtype.check_number(args[i])
             # Integers wrap around, as in torch; numpy's types refuse them.
             raws[i] = np.asarray(args[i]).astype(dtype)[()] if dtype.kind in "iu" else _as_type(args[i], dtype)
             args[i] = Number(raws[i], args[i])

@@ -161,6 +161,12 @@ def as_numpy(given: object, function: str, argument: str = "argument 'dtype'") -
     raise TypeError(f"{function}(): {argument} must be torch.dtype, not {type(given).__name__}")
 
 
+def check_number(number: object) -> None:
+    """OverflowError for an integer of more than 64 bits, which torch takes nowhere."""
+    if isinstance(number, int) and not -(2**63) <= number < 2**64:
+        raise OverflowError("int too big to convert" if number > 0 else "can't convert negative int to unsigned")
+
+
 # ---- the default floating type -------------------------------------------------------------------------------------
 
 

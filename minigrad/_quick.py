@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from minigrad._dtype import check_number
 from minigrad._graph import Number
 from minigrad._layout import laid_as
 from minigrad._modes import SPECIAL, state
@@ -44,6 +45,7 @@ _MOST_CONSTANTS: Final = 256
 
 def _constant(number: float, dtype: np.dtype[Any], array: bool, known: _Constants) -> Number:
     """A number as an operand beside an array or a scalar."""
+    check_number(number)
     value: Any = dtype.type(number)
     if array:
         value = np.asarray(value)
