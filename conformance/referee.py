@@ -176,7 +176,11 @@ class Evaluation:
             return
         match step:
             case Apply():
-                made = self._apply(step.op, [_argument(a, values) for a in step.args], step.kwargs, values)
+                kwargs = dict(step.kwargs)
+                written = kwargs.pop("out", None)
+                if isinstance(written, Ref) and any(written.id in operands(s) for s in self.program.steps if s != step):
+                    raise UndecidedError("what out= has written is read under another name")
+                made = self._apply(step.op, [_argument(a, values) for a in step.args], kwargs.items(), values)
             case Inplace():
                 target = values[step.target]
                 args = [target, *(_argument(a, values) for a in step.args)]

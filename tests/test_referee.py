@@ -185,6 +185,14 @@ def test_second_order() -> None:
     assert float(exact) == pytest.approx(float(seen.grads[0]), rel=1e-15)  # type: ignore[arg-type]
 
 
+def test_what_out_has_is_a_value() -> None:
+    step = Apply("add", (Ref(0), Ref(0)), (2,), (("out", Ref(1)),), mode="no_grad")
+    program = Program((Leaf(0, array(1.0)), Leaf(1, array(7.0), False)), (step,), (2,))
+    assert ruled(program, 2.0, 2.5, "value", 2).verdict == "engine wrong"
+    again = Apply("mul", (Ref(1), Ref(0)), (3,))
+    assert ruled(Program(program.leaves, (step, again), (2, 3)), 2.0, 2.5, "value", 3).verdict == "undecided"
+
+
 def test_the_last_digits_of_zero_are_no_kink() -> None:
     """A normalised row sums to 0 whatever it holds, so that all derivatives of its sum are 0."""
     one, by = array([[1.0, 1.0, 1.0]]), array([[1.1, -0.7, 1.9]])
