@@ -133,6 +133,8 @@ else:
     )
 
 newaxis = None
+#: The torch whose behaviour this is.
+__version__ = "2.13.0+minigrad"
 
 _operators.install()
 _queries.install()
