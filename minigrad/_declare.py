@@ -21,6 +21,7 @@ from minigrad._text import type_name
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 PUBLIC: Final[dict[str, Callable[..., Any]]] = {}  # dotted torch name -> function
+DECLARED: Final[dict[str, str]] = {}  # names under which a function is published too, and the one it is declared by
 
 
 def op(
@@ -240,6 +241,8 @@ def _expose(
     """
     setattr(RECORDED, name.replace(".", "_"), _named(made, name))
     for each in (name, *aliases):
+        if each != name:
+            DECLARED[each] = name
         if function:
             PUBLIC[each] = _named(make(each, False), each)
         if "." not in each and method is not False:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from minigrad import ops
-from minigrad._declare import PUBLIC
+from minigrad._declare import DECLARED, PUBLIC
 from minigrad._op import OPS, RECORDED, Op
 from minigrad._tensor import Tensor
 
@@ -93,11 +93,11 @@ class Figures(NamedTuple):
 
 
 def published() -> dict[int, list[str]]:
-    """The names of each public function, by its identity; in-place forms are not counted as names."""
+    """The names of each public function, by the identity of the declared one; in-place forms are not counted."""
     found: dict[int, list[str]] = {}
-    for name, function in PUBLIC.items():
+    for name in PUBLIC:
         if not name.endswith("_"):
-            found.setdefault(id(function), []).append(name)
+            found.setdefault(id(PUBLIC[DECLARED.get(name, name)]), []).append(name)
     return found
 
 

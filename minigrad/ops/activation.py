@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad._apply import apply_inplace
 from minigrad._arguments import bind
-from minigrad._declare import PUBLIC, composite, op, unary
+from minigrad._declare import DECLARED, PUBLIC, composite, op, unary
 from minigrad._op import OPS, Array, Formula, Op
 from minigrad._tensor import Tensor
 from minigrad.ops._checks import kind
@@ -60,6 +60,7 @@ def activation(
         PUBLIC[full] = function
         for each in published:
             PUBLIC[each] = write if each.endswith("_") else made
+            DECLARED[each] = full
         return function
 
     return declare
