@@ -22,7 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--seconds", type=float, default=0.8, help="time for each engine and case (default: 0.8)")
     parser.add_argument("--largest", type=int, default=10**7, help="largest amount in the plots of growth")
-    parser.add_argument("--programs", type=int, default=1200, help="largest number of programs; 0 leaves them out")
+    parser.add_argument("--programs", type=int, default=12_000, help="largest number of programs; 0 leaves them out")
     parser.add_argument("-o", "--output", type=Path, default=Path("reports/speed"), help="folder for the page")
     parser.add_argument("cases", nargs="*", help="parts of names: measure these cases alone, and write no page")
     asked = parser.parse_args()
