@@ -202,9 +202,7 @@ def _check(func: Callable[..., Any], inputs: tuple[Any, ...], options: _Options)
 
 def _of_outputs(func: Callable[..., Any], part: str) -> Callable[..., Any]:
     """The function of which complex results are replaced by their real or imaginary part."""
-    return lambda *inputs: tuple(
-        getattr(each, part) if each.is_complex() else each for each in _tuple(func(*inputs))
-    )
+    return lambda *inputs: tuple(getattr(each, part) if each.is_complex() else each for each in _tuple(func(*inputs)))
 
 
 def _of_inputs(
@@ -301,9 +299,7 @@ def _slowly(case: _Case, output: Tensor, number: int, k: int) -> str:
     """What fast mode adds to its message: the whole Jacobians."""
     place = case.needed()[k][0]
     numerical = _numerical(case, place)[number]
-    analytical = (
-        _forward(case, place)[number] if case.forward else _analytical(output, case.inputs, case.options)[k]
-    )
+    analytical = _forward(case, place)[number] if case.forward else _analytical(output, case.inputs, case.options)[k]
     text = (
         "\nThe above quantities relating the numerical and analytical jacobians are computed \nin fast mode. See:"
         " https://github.com/pytorch/pytorch/issues/53876 for more background \nabout fast mode. Below, we recompute"

@@ -228,9 +228,7 @@ def cov(self: Any, *, correction: int = 1, fweights: Any = None, aweights: Any =
     if aweights is not None and correction:
         norm = total - correction * (weights * aweights).sum() / total
     if norm <= 0:
-        warn(
-            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations."
-        )
+        warn("cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.")
         norm = make(np.zeros((), np.int64), None)
     values = values - center.unsqueeze(1)
     return (values.mm((values if weights is None else values * weights).t().conj()) / norm).squeeze()

@@ -65,7 +65,6 @@ def ndtr(input: Tensor) -> Any:
 # ---- gamma functions -------------------------------------------------------------------------------------------------
 
 
-
 def log_gamma(self: Any) -> Any:
     """scipy's, except at the infinities, and near its zeros 1 and 2, where the complex function keeps more digits."""
     found = np.where(np.isinf(self), np.inf, gammaln(self))
