@@ -102,8 +102,11 @@ class Campaign:
         )
         self.level = level or engines.levels(engine)[-1]
         limit = self.configuration.time
-        self.end = None if limit is None else clock.time() + limit
-        self.until = None if limit is None else clock.time() + limit - min(REDUCING, limit / 10)  # of the search
+        self.end: float | None = None
+        self.until: float | None = None  # the end of the search, a little before that of the run
+        if limit is not None:
+            self.end = clock.time() + limit
+            self.until = self.end - min(REDUCING, limit / 10)
         self.shard = shard
         self.progress = progress
         self.known: frozenset[Cause] = frozenset()

@@ -22,6 +22,15 @@ def _sign(v: Any) -> Any:
     return MP.sign(v)
 
 
+def _scaled_bessel(order: int) -> Function:
+    """The modified Bessel function of the first kind, times exp(-|x|), which takes it to 0 at infinity."""
+
+    def computed(v: Any) -> Any:
+        return ZERO if MP.isinf(v) else v if v != v else MP.besseli(order, v) * MP.exp(-abs(v))
+
+    return computed
+
+
 def _divide(a: Any, b: Any, rounding_mode: str | None = None) -> Any:
     a = MP.mpf(a)
     made = a / b if b else (MP.nan if not a or a != a else MP.inf * MP.sign(a))
