@@ -1,5 +1,6 @@
 """Long graphs, and memory: what is freed when, without recursion and without the garbage collector."""
 
+import contextvars
 import gc
 import subprocess
 import sys
@@ -195,6 +196,31 @@ def test_threads_do_not_see_each_others_graphs_and_modes() -> None:
             assert x.grad.tolist() == [2.0 * number + 1, 2.0 * turn + 1]
 
     in_threads(work)
+
+
+def test_the_collector_may_end_a_generator_under_no_grad_during_a_threads_first_look_at_the_modes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @minigrad.no_grad()
+    def suspended() -> Iterator[None]:
+        yield
+        raise AssertionError("nobody goes on")
+
+    def copy_context() -> contextvars.Context:
+        if generators:
+            generators.pop().close()  # what the collector would do here
+        return contextvars.Context()
+
+    generators = [suspended()]
+    next(generators[0])
+    monkeypatch.setattr("minigrad._modes.contextvars.copy_context", copy_context)
+    seen: list[Any] = []
+    thread = threading.Thread(target=lambda: seen.extend([minigrad.is_grad_enabled(), minigrad.ones(1).log() / 0]))
+    thread.start()
+    thread.join()
+    assert not generators
+    assert seen[0] is True
+    assert np.isnan(seen[1].item())
 
 
 def test_importing_minigrad_needs_numpy_alone() -> None:
