@@ -64,6 +64,8 @@ SHAPES: dict[int, tuple[tuple[int, ...], ...]] = {
     5: ((1, 1, 2, 2, 3), (1, 2, 1, 2, 2)),
 }
 _EMPTY: dict[int, tuple[tuple[int, ...], ...]] = {1: ((0,),), 2: ((0, 2), (2, 0)), 3: ((2, 0, 2), (0, 2, 1))}
+#: Features of which the values are in float32.
+SINGLE = ("float32", "order 2 in float32")
 NDIMS = (1, 2, 2, 1, 3, 2, 0, 2)
 _NUMBERS = (2.0, 0.5, -1.0, 1.5, -0.5, 3.0, 0.25, -2.0)
 _WEIGHTS = (1.0, -0.5, 2.0, 0.75, -1.25, 1.5, -2.0, 0.5)
@@ -142,7 +144,7 @@ class Decoder:
         self.shapes = shapes
         self.stretch = stretch
         self.feature = feature
-        self.realized = feature in ("float64", "float32")
+        self.realized = feature in ("float64", *SINGLE)
         self.infos: dict[int, Info] = {}
         self.leaves: list[Leaf] = []
         self.steps: list[AnyStep] = []
@@ -230,7 +232,7 @@ class Decoder:
         return number
 
     def _dtype(self) -> DType:
-        if self.feature == "float32":
+        if self.feature in SINGLE:
             return "float32"
         if self.feature == "float16":
             self.realized = True

@@ -498,6 +498,7 @@ FEATURES: Final[dict[str, Feature]] = {
         Feature("operator", "behaviour"),
         *(Feature(name) for name in ("integer", "bool", "float16", "wide", "nan or inf")),
         Feature("order 3", "higher", after=_curved, end=higher(3)),
+        Feature("order 2 in float32", "higher", after=_curved, end=higher(2)),
         Feature("diamond", before=_reuse, after=_diamond),
         Feature("dead branch", after=_dead),
         Feature("deep chain", after=_deep),

@@ -34,6 +34,8 @@ ATTEMPTS = 4
 #: Programs in one Hypothesis example, and the bytes that it draws for them: drawing all would take a tenth of the time.
 BATCH = 32
 KEY = 16
+#: Kinds of values that pairs hold.
+PAIRED = (*("float64",) * 7, "float32")
 #: Steps of autograd that free programs end with, and kinds of values that they hold; most have neither.
 ENDS = (
     *("", "", "order 2", "", "", "accumulate", "order 2", ""),
@@ -96,7 +98,7 @@ def decode(
         return (program, meant) if meant or data == PROBE else _attempts(PROBE, target, shapes)
     feature = PLAIN
     if target.kind == "pair":
-        decoder = Decoder(data, shapes, stretch=NARROW)
+        decoder = Decoder(data, shapes, PAIRED[data[0] % len(PAIRED)], stretch=NARROW)
         meant = _pairs(decoder, OPERATIONS[target.first], [OPERATIONS[name] for name in target.seconds])
     else:
         decoder = Decoder(data, shapes, VALUES[data[0] % len(VALUES)], stretch=STEP)
