@@ -89,7 +89,13 @@ def test_changed_formulas_of_minigrad_are_found() -> None:
     bureau = Bureau(engines.load("minigrad"), reference, few)
     keys = [("sin", "self"), ("mul", "self"), ("mul", "other"), ("hypot", "self"), ("hypot", "other")]
     assert set(keys) < set(mutants.formulas())
-    tried = list(mutants.attempts(bureau, keys))
+    halves = range(100), range(100, len(few.drawn))
+    uses = mutants.merged(mutants.trace(bureau, half) for half in halves)
+    assert "mul.self" not in mutants.unused(uses)
+    assert "linalg._pinv.A" in mutants.unused(uses)
+    assert "copy.self" in mutants.zeros(uses)
+    assert "mul.self" not in mutants.zeros(uses)
+    tried = [mutants.attempt(bureau, *change) for change in mutants.changed(uses) if change[0] in keys]
     assert len({t.name for t in tried}) == len(tried) == len(keys) * len(mutants.CHANGES)
     for found in tried:
         assert found.found, found.name

@@ -42,7 +42,7 @@ def summary(selftest: Selftest) -> str:
     missed = [t for _, tried in _parts(selftest) for t in tried if not t.found]
     lines += [f"missed: {t.name}: {t.reason}" for t in missed]
     if not selftest.complete:
-        lines.append(f"interrupted after {len(selftest.faults)} of {selftest.total} faults")
+        lines.append(f"interrupted after {len(_all(selftest))} of {selftest.total} faults")
     lines += [f"failed: {reason}" for reason in selftest.reasons()]
     return "\n".join(lines)
 
@@ -61,7 +61,7 @@ def to_markdown(selftest: Selftest) -> str:
         f"{selftest.examples:,} programs of the default search (seed {selftest.seed}), as `conformance run` has them. "
         f"Made by `conformance selftest --engine {selftest.engine}` with torch {selftest.torch} in "
         f"{selftest.seconds / 60:.0f} minutes."
-        + ("" if selftest.complete else f" Interrupted: {len(selftest.faults)} of {selftest.total} faults were tried."),
+        + ("" if selftest.complete else f" Interrupted: {len(_all(selftest))} of {selftest.total} faults were tried."),
         "",
     ]
     for name, tried in _parts(selftest):
@@ -72,6 +72,13 @@ def to_markdown(selftest: Selftest) -> str:
         lines += _compared(selftest.faults)
         lines += _examples(selftest.faults)
     lines += _listed("Missed", [t for t in _all(selftest) if not t.found], lambda t: t.reason)
+    if selftest.zeros:
+        lines += [
+            "## Formulas that give nothing but zeros",
+            "",
+            f"No change of these can show, so none was made: {', '.join(f'`{name}`' for name in selftest.zeros)}.",
+            "",
+        ]
     lines += _listed(
         "Blamed on something else",
         [t for t in _all(selftest) if t.found and not t.named],

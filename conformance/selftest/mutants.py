@@ -8,43 +8,58 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import numpy as np
 
 from conformance import execute
 from conformance.compare import equal, judge
 from conformance.engines import Engine
 from conformance.noise import Noise
-from conformance.selftest.corpus import Corpus
 from conformance.selftest.faults import Fault
 from conformance.selftest.record import Tried
 from conformance.selftest.trial import Bureau
 
 #: The engine whose declarations are changed.
 ENGINE: Final = "minigrad"
+#: In the place of a type: nothing but zeros.
+ZERO: Final = "zero"
 
 
-def _times(factor: float, dtype: str = "") -> Callable[[Any], Any]:
+Key: TypeAlias = tuple[str, str]
+#: Programs in which a formula gives something other than zero, by the type of what it gives.
+Uses: TypeAlias = dict[Key, dict[str, list[int]]]
+Replacing: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Change(NamedTuple):
     """What a formula gives, times a factor (in gradients of one type only, if that is said)."""
 
-    def change(made: Any) -> Any:
+    factor: float
+    dtype: str = ""
+
+    def __call__(self, made: Any) -> Any:
+        """What a formula gave (an array, a tensor, None, or several of them), changed."""
         if isinstance(made, (list, tuple)):
-            return [change(each) for each in made]
-        if made is None or (dtype and not str(made.dtype).endswith(dtype)):
+            return [self(each) for each in made]
+        if made is None or (self.dtype and _dtype(made) != self.dtype):
             return made
-        return made * factor
-
-    return change
+        return made * self.factor
 
 
-CHANGES: Final[dict[str, Callable[[Any], Any]]] = {
-    "sign flipped": _times(-1.0),
-    "zeroed": _times(0.0),
-    "off by 1e-10 in float64": _times(1 + 1e-10, "float64"),
-    "off by 5e-6 in float32": _times(1 + 5e-6, "float32"),
+CHANGES: Final = {
+    "sign flipped": Change(-1.0),
+    "zeroed": Change(0.0),
+    "off by 1e-10 in float64": Change(1 + 1e-10, "float64"),
+    "off by 5e-6 in float32": Change(1 + 5e-6, "float32"),
 }
 
 
-def formulas() -> list[tuple[str, str]]:
+def _dtype(made: Any) -> str:
+    return str(made.dtype).rpartition(".")[2]
+
+
+def formulas() -> list[Key]:
     """Each operation that minigrad declares with each of its operands that has a formula."""
     from minigrad import _op
 
@@ -52,7 +67,7 @@ def formulas() -> list[tuple[str, str]]:
 
 
 @contextlib.contextmanager
-def _instead(name: str, operand: str, made: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
+def _instead(name: str, operand: str, made: Replacing) -> Iterator[None]:
     """The formula replaced while the block runs, also where it was compiled into a plan."""
     from minigrad import _op
 
@@ -73,65 +88,91 @@ def _instead(name: str, operand: str, made: Callable[[Callable[..., Any]], Calla
         put(honest)
 
 
-class Trace:
-    """Which programs use which formula, and on which of them minigrad agrees with the reference."""
+def trace(bureau: Bureau, indices: Iterable[int]) -> Uses:
+    """Which of the programs use which formula; without those on which minigrad differs from the reference anyway."""
+    uses: Uses = {}
+    called: set[tuple[Key, str]] = set()
 
-    def __init__(self, engine: Engine, corpus: Corpus) -> None:
-        self.used: dict[tuple[str, str], list[int]] = {}
-        called: set[tuple[str, str]] = set()
+    def noting(key: Key) -> Replacing:
+        def note(made: Any) -> None:
+            if isinstance(made, (list, tuple)):
+                for each in made:
+                    note(each)
+            elif made is not None:
+                array = made.detach().numpy() if hasattr(made, "detach") else np.asarray(made)
+                called.add((key, _dtype(made) if np.any(array) else ZERO))
 
-        def noting(key: tuple[str, str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-            def made(honest: Callable[..., Any]) -> Callable[..., Any]:
-                def formula(*given: Any) -> Any:
-                    called.add(key)
-                    return honest(*given)
+        def made(honest: Callable[..., Any]) -> Callable[..., Any]:
+            def formula(*given: Any) -> Any:
+                result = honest(*given)
+                note(result)
+                return result
 
-                return formula
+            return formula
 
-            return made
+        return made
 
-        with contextlib.ExitStack() as stack, execute.quiet():
-            for key in formulas():
-                stack.enter_context(_instead(*key, noting(key)))
-            for index, drawn in enumerate(corpus.drawn):
-                called.clear()
-                actual, expected = execute.run(engine, drawn.program), corpus.expected(index)
-                if not equal(expected, actual):
-                    noise = partial(Noise, corpus.reference, drawn.program, partial(execute.run, engine))
-                    if judge(drawn.program, expected, actual, noise).mismatch is not None:
-                        continue
-                for key in called:
-                    self.used.setdefault(key, []).append(index)
-
-
-def attempts(bureau: Bureau, among: Iterable[tuple[str, str]] | None = None) -> Iterator[Tried]:
-    """What the suite makes of each changed formula (or of those given); of one that no program uses, nothing comes."""
-    trace = Trace(bureau.engine, bureau.corpus)
-    for key in formulas() if among is None else among:
-        for kind, change in CHANGES.items() if key in trace.used else ():
-            yield _attempt(bureau, key, kind, change, trace.used[key])
+    with contextlib.ExitStack() as stack, execute.quiet():
+        for key in formulas():
+            stack.enter_context(_instead(*key, noting(key)))
+        for index in indices:
+            called.clear()
+            drawn = bureau.corpus.drawn[index]
+            actual, expected = execute.run(bureau.engine, drawn.program), bureau.corpus.expected(index)
+            used = frozenset(called)
+            if not equal(expected, actual):
+                noise = partial(Noise, bureau.reference, drawn.program, partial(execute.run, bureau.engine))
+                if judge(drawn.program, expected, actual, noise).mismatch is not None:
+                    continue
+            for key, dtype in used:
+                uses.setdefault(key, {}).setdefault(dtype, []).append(index)
+    return uses
 
 
-def unchecked(tried: list[Tried]) -> tuple[str, ...]:
+def merged(parts: Iterable[Uses]) -> Uses:
+    """Traces of several parts of the programs, as one."""
+    whole: Uses = {}
+    for part in parts:
+        for key, by_type in part.items():
+            for dtype, indices in by_type.items():
+                whole.setdefault(key, {}).setdefault(dtype, []).extend(indices)
+    return whole
+
+
+def unused(uses: Uses) -> tuple[str, ...]:
     """The formulas that no program uses."""
-    known = {t.family for t in tried}
-    return tuple(name for name in map(_shown, formulas()) if name not in known)
+    return tuple(_shown(key) for key in formulas() if key not in uses)
 
 
-def _shown(key: tuple[str, str]) -> str:
+def zeros(uses: Uses) -> tuple[str, ...]:
+    """The formulas that give nothing but zeros, of which no change can show."""
+    return tuple(_shown(key) for key, by_type in sorted(uses.items()) if not by_type.keys() - {ZERO})
+
+
+def changed(uses: Uses) -> list[tuple[Key, str, list[int]]]:
+    """Each formula with each of its changes, and the programs in which that changes what it gives."""
+    return [
+        (key, kind, sorted({i for dtype in wanted for i in by_type.get(dtype, ())}))
+        for key, by_type in sorted(uses.items())
+        if by_type.keys() - {ZERO}
+        for kind, change in CHANGES.items()
+        for wanted in [(change.dtype,) if change.dtype else by_type.keys() - {ZERO}]
+    ]
+
+
+def _shown(key: Key) -> str:
     return f"{key[0]}.{key[1]}"
 
 
-def _attempt(
-    bureau: Bureau, key: tuple[str, str], kind: str, change: Callable[[Any], Any], indices: list[int]
-) -> Tried:
+def attempt(bureau: Bureau, key: Key, kind: str, indices: list[int]) -> Tried:
+    """What the suite makes of a changed formula."""
     calls = 0
 
     def made(honest: Callable[..., Any]) -> Callable[..., Any]:
         def formula(*given: Any) -> Any:
             nonlocal calls
             calls += 1
-            return change(honest(*given))
+            return CHANGES[kind](honest(*given))
 
         return formula
 

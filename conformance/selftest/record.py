@@ -71,6 +71,9 @@ class Share(msgspec.Struct, frozen=True):
 class Selftest(msgspec.Struct, frozen=True, kw_only=True):
     """A whole selftest: the faults of the table, and (for minigrad) those derived from its declarations.
 
+    `total` is how many there are; of formulas, `unchecked` are those that no program uses, and `zeros` those that give
+    nothing but zeros, of which no change can show.
+
     What a report of a run shows of it is `results.SelfTest`, which reads the same file.
     """
 
@@ -84,6 +87,7 @@ class Selftest(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Tried, ...] = ()
     mutants: tuple[Tried, ...] = ()
     unchecked: tuple[str, ...] = ()
+    zeros: tuple[str, ...] = ()
     seconds: float = 0.0
     started: str = ""
     complete: bool = True

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import pickle
 import tempfile
 import time as clock
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from conformance import __version__, engines
 from conformance.engines import EngineError
@@ -21,6 +22,11 @@ from conformance.selftest.trial import Bureau
 
 #: Called with how many faults are done, how many there are, and the one that was just done.
 Progress = Callable[[int, int, Tried | None], object]
+
+#: Calls a function with each of some arguments: the number of each, and what the function gives, in any order.
+Each: TypeAlias = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], Iterator[tuple[int, Any]]]
+#: Programs that are traced in one go.
+PART = 500
 
 #: What each process keeps from fault to fault.
 _kept: dict[str, Any] = {}
@@ -54,24 +60,26 @@ def selftest(
     if planted and not wanted:
         raise EngineError(f"no fault begins with {' or '.join(names)}; `conformance selftest --list` names them all")
     done: dict[str, Tried] = {}
+    changed: dict[int, Tried] = {}
     drawn: list[Drawn] = []
+    uses: mutants.Uses = {}
     complete = True
-    mutated: list[Tried] = []
-    unchecked: tuple[str, ...] = ()
-    progress(0, len(wanted), None)
+    total = len(wanted)
+    progress(0, total, None)
     try:
         drawn += draw(engines.load("torch"), seed, examples)
-        for tried in _tried(spec, drawn, wanted, jobs, gradcheck=gradcheck):
-            done[tried.name] = tried
-            progress(len(done), len(wanted), tried)
-        if mutation and engine.name == mutants.ENGINE:
-            reference = engines.load("torch")
-            changed = mutants.formulas()
-            total = len(changed) * len(mutants.CHANGES)
-            for tried in mutants.attempts(Bureau(engine, reference, Corpus(drawn, reference))):
-                mutated.append(tried)
-                progress(len(mutated), total, tried)
-            unchecked = mutants.unchecked(mutated)
+        with _processes(spec, drawn, jobs) as each:
+            for _, tried in each(_attempt, [(name, gradcheck) for name in wanted]):
+                done[tried.name] = tried
+                progress(len(done), total, tried)
+            if mutation and engine.name == mutants.ENGINE:
+                parts = [(range(i, min(i + PART, len(drawn))),) for i in range(0, len(drawn), PART)]
+                uses = mutants.merged(part for _, part in sorted(each(_trace, parts), key=lambda found: found[0]))
+                changes = mutants.changed(uses)
+                total += len(changes)
+                for number, tried in each(_change, changes):
+                    changed[number] = tried
+                    progress(len(done) + len(changed), total, tried)
     except KeyboardInterrupt:
         complete = False
     return Selftest(
@@ -80,32 +88,42 @@ def selftest(
         engine=engine.name,
         seed=seed,
         examples=examples or len(drawn),
-        total=len(wanted),
+        total=total,
         faults=tuple(done[name] for name in wanted if name in done),
-        mutants=tuple(mutated),
-        unchecked=unchecked,
+        mutants=tuple(tried for _, tried in sorted(changed.items())),
+        unchecked=mutants.unused(uses) if uses else (),
+        zeros=mutants.zeros(uses),
         seconds=clock.perf_counter() - start,
         started=when,
         complete=complete,
     )
 
 
-def _tried(spec: str, drawn: Sequence[Drawn], wanted: Sequence[str], jobs: int, *, gradcheck: bool) -> Iterator[Tried]:
-    """What becomes of each fault, as they are done."""
+@contextlib.contextmanager
+def _processes(spec: str, drawn: Sequence[Drawn], jobs: int) -> Iterator[Each]:
+    """Calls a function with each of some arguments, in processes that hold the engine and the programs (in this one,
+    when it is to be one); what comes of it comes as it is done, with its number."""
+
+    def here(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
+        for number, given in enumerate(arguments):
+            yield number, function(*given)
+
+    def there(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
+        futures = {pool.submit(function, *given): number for number, given in enumerate(arguments)}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+
     if jobs == 1:
         _prepare(spec, drawn)
-        for name in wanted:
-            yield _attempt(name, gradcheck)
+        yield here
         return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "programs"
         file.write_bytes(pickle.dumps(drawn))
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(jobs, context, _load, (spec, str(file))) as pool:
-            futures: list[Future[Tried]] = [pool.submit(_attempt, name, gradcheck) for name in wanted]
             try:
-                for future in as_completed(futures):
-                    yield future.result()
+                yield there
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -134,3 +152,11 @@ def _attempt(name: str, gradcheck: bool) -> Tried:
         return tried
     found = gradchecks.judge(fault, bureau.reference, bureau.corpus)
     return msgspec.structs.replace(tried, gradcheck=found)
+
+
+def _trace(indices: range) -> mutants.Uses:
+    return mutants.trace(_kept["bureau"], indices)
+
+
+def _change(key: mutants.Key, kind: str, indices: list[int]) -> Tried:
+    return mutants.attempt(_kept["bureau"], key, kind, indices)
