@@ -209,12 +209,15 @@ def judge(
     grad_kind: Kind = "second-order gradient" if seconds else "gradient"
     derived = {i for s in program.steps if isinstance(s, Grad) for i in s.out}
     runs = Runs(noise)
+    narrowest = program.narrowest
     ill = False
     ulps = 0.0
 
     def check(kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, of: Callable[[Observation], Any]) -> Any:
         nonlocal ill, ulps
-        found = _arrays(kind, i, what, a, b, lambda singly: (of(o) for o in runs.moved(singly)), precision)
+        found = _arrays(
+            kind, i, what, a, b, lambda singly: (of(o) for o in runs.moved(singly)), precision, narrowest
+        )
         if found.mismatch is not None and (same_way := runs.followed) is not None:
             found = Judgement(ill_conditioned=True) if near(of(same_way), b, precision, found.noise) else found
         ill |= found.ill_conditioned
@@ -257,9 +260,13 @@ def near(a: Arr | None, b: Arr | None, precision: str = "", noise: float = 0.0) 
     return _within(a, b, max(TIGHT * unit_of(a, precision) * _scale(a), MARGIN * noise))
 
 
-def small(a: Arr, b: Arr) -> bool:
-    """Whether a difference is so small that the many runs are worth while in which a single result is moved."""
-    return a.shape == b.shape and a.dtype.kind == "f" and _within(a, b, SMALL * unit_of(a) * max(_scale(a), 1.0))
+def small(a: Arr, b: Arr, precision: str = "") -> bool:
+    """Whether a difference is so small that the many runs are worth while in which single results are moved.
+
+    `precision` is the narrowest floating type of the program.
+    """
+    limit = SMALL * unit_of(a, precision) if a.dtype.kind == "f" else 0.0
+    return a.shape == b.shape and a.dtype.kind == "f" and _within(a, b, limit * max(_scale(a), 1.0))
 
 
 def _within(a: Arr, b: Arr, limit: float) -> bool:
@@ -311,7 +318,8 @@ def _failures(program: Program, expected: Observation, actual: Observation) -> J
 
 
 def _arrays(
-    kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, moved: Callable[[bool], Iterable[Any]], precision: str
+    kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, moved: Callable[[bool], Iterable[Any]], precision: str,
+    narrowest: str,
 ) -> Judgement:
     if same(a, b):
         return AGREE
@@ -345,7 +353,7 @@ def _arrays(
         return Judgement(ulps=ulps)
     noise = 0.0
     with np.errstate(all="ignore"):
-        for m in moved(small(a, b)):
+        for m in moved(small(a, b, narrowest)):
             if m is not None and m.shape == a.shape:
                 noise = max(noise, spread(a, m, precision))
                 if largest <= MARGIN * noise:

@@ -231,9 +231,10 @@ class Decoder:
         self.leaves.append(Leaf(number, made, requires_grad))
         return number
 
+    def _precision(self) -> DType:
+        return "float32" if self.feature in SINGLE else "float64"
+
     def _dtype(self) -> DType:
-        if self.feature in SINGLE:
-            return "float32"
         if self.feature == "float16":
             self.realized = True
             return "float16"
@@ -244,7 +245,7 @@ class Decoder:
             dtype: DType = "float32" if len(self.leaves) % 2 else "float64"
             self.realized |= bool(self.leaves)
             return dtype
-        return "float64"
+        return self._precision()
 
     def fresh(
         self, shape: tuple[int, ...], domain: Interval, requires_grad: bool = True, dtype: DType | None = None
@@ -446,12 +447,12 @@ class Decoder:
 
     def ascending(self, size: int) -> Ref:
         made = np.arange(float(size)) - size // 2 + self.upto(4) / 4
-        return Ref(self.leaf(array(made), (float(made[0]), float(made[-1])), False))
+        return Ref(self.leaf(array(made, self._precision()), (float(made[0]), float(made[-1])), False))
 
     def signs(self, shape: tuple[int, ...]) -> Ref:
         b = self.byte()
-        made = array(np.array([1.0 - 2.0 * (b >> i % 8 & 1) for i in range(math.prod(shape))]).reshape(shape))
-        return Ref(self.leaf(made, (-1.0, 1.0), False))
+        made = np.array([1.0 - 2.0 * (b >> i % 8 & 1) for i in range(math.prod(shape))]).reshape(shape)
+        return Ref(self.leaf(array(made, self._precision()), (-1.0, 1.0), False))
 
     def apart(self, value: Ref) -> Ref:
         info = self.infos[value.id]
@@ -617,6 +618,8 @@ class Decoder:
             return ()
         named = tuple(kwargs.items())
         read = _read(args, kwargs)
+        if op == "masked_scatter_" and target.id in read[1:]:
+            return ()  # torch reads a source while it writes to it
         results = self.shapes("in-place", op, args, named, {r: self.infos[r].known() for r in read})
         info = self.infos[target.id]
         if results is None or results[0][0] != info.shape or not info.written:

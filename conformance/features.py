@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from conformance.decoder import NDIMS, SHAPES, Decoder, Info
+from conformance.decoder import LARGEST, NDIMS, SHAPES, Decoder, Info
 from conformance.engines.protocol import Level
 from conformance.program import (
     AnyStep,
@@ -168,8 +168,8 @@ def _set_item(d: Decoder, out: Values) -> None:
 
 
 def _assigned(d: Decoder, i: int) -> None:
-    if len(d.infos[i].shape) < 4:
-        info = d.infos[i]
+    info = d.infos[i]
+    if len(info.shape) < 4 and math.prod(info.shape) <= LARGEST:
         target = d.times(d.fresh((2, *info.shape), WIDE, dtype=info.dtype), 2.0)
         changed = d.new(Info((2, *info.shape), info.dtype, info.interval, d.dependence((i, target))))
         d.steps.append(Inplace("__setitem__", target, (d.upto(2), Ref(i)), (changed,)))
@@ -439,7 +439,9 @@ def aside(d: Decoder) -> None:
     elif kind == 3:
         d.steps.append(RetainGrad(value))
     elif kind == 4:
-        d.steps.append(Hook(value, scale=d.pick((None, 0.5))))
+        scale = d.pick((None, 0.5))
+        # Torch makes float64 of a 0-d gradient in float32 that is known to be 0 and is multiplied by a Python number.
+        d.steps.append(Hook(value, scale=scale if info.shape or info.dtype == "float64" else None))
     elif kind == 5:
         d.steps.append(Hook(min(info.leaves), d.pick(("post_accumulate", "tensor"))))
     elif kind < 8:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from conformance.compare import Runs, near, small, spread
 from conformance.engines.protocol import Engine
 from conformance.execute import Observation
 from conformance.program import (
+    CASTS,
     Apply,
     Array,
     Backward,
@@ -32,8 +34,10 @@ RUNS = 8
 #: Units of the last place beyond which what moved is no longer taken for something that rounding moved: where numbers
 #: of the leaves were moved, and where one result was that may be exact.
 FAR, CLOSE = 2.0**20, 2.0**6
-#: Methods that cast to a floating dtype.
-CASTS: dict[DType, str] = {"float32": "float", "float64": "double"}
+#: In how many parts, at most, the primitive results of a program are moved one part at a time.
+PARTS = 32
+#: Ways in which each part is moved.
+WAYS = 6
 
 
 class Noise:
@@ -67,19 +71,18 @@ class Noise:
         yield from jittered
 
     def singly(self) -> Iterator[Observation]:
-        """Runs of the program with one of its primitive results moved, each in turn, also those that are exact.
+        """Runs of the program with one of its primitive results moved, each in turn, also those that are exact: in
+        several ways, for what moves may cancel, or be passed over by a maximum. Of many results several move together.
 
         They show the rounding inside a kernel that was given exact numbers, and a cancellation that is exact for the
         reference alone.
         """
-        base = execute.run_all(self._reference, [self._program])[0]
-        last, only = 1, 0
-        while only < last:
-            only += 1
-            run, jitter = self._jittered(0, only)
-            last = jitter.made
+        base, every = self._jittered(0, lambda _: False)
+        parts = min(every.made, PARTS)
+        for way, part in product(range(WAYS), range(parts)):
+            run, jitter = self._jittered(way, lambda n: n % parts == part)  # noqa: B023 - called at once
             if run.failure is None:
-                yield _near(base, run, CLOSE, max(self._size, jitter.size))
+                yield _near(base, run, CLOSE, max(self._size, jitter.size), every.unit)
 
     @cached_property
     def _size(self) -> float:
@@ -87,8 +90,8 @@ class Noise:
         leaves = [to_numpy(leaf.array) for leaf in self._program.leaves if leaf.array.dtype.startswith("float")]
         return max([1.0, *(float(np.max(np.abs(v), initial=0.0, where=np.isfinite(v))) for v in leaves)])
 
-    def _jittered(self, number: int, only: int = 0) -> tuple[Observation, Any]:
-        """What shows with the results moved, or one of them; and the mode that has moved them."""
+    def _jittered(self, number: int, only: Callable[[int], bool] | None = None) -> tuple[Observation, Any]:
+        """What shows with the results moved, or those that are chosen; and the mode that has moved them."""
         with _jitter()(number, only) as jitter:
             run = execute.run_all(self._reference, [self._program])[0]
         return run, jitter
@@ -108,7 +111,8 @@ class Noise:
         def right(i: int, own: Any, theirs: Any) -> bool:
             if near(own, theirs):
                 return True
-            others = [other for run in runs.moved(small(own, theirs)) if (other := run.values.get(i)) is not None]
+            moved = runs.moved(small(own, theirs, every.narrowest))
+            others = [other for run in moved if (other := run.values.get(i)) is not None]
             return near(own, theirs, noise=max([spread(own, o) for o in others if o.shape == own.shape], default=0.0))
 
         observed = execute.follow(self._reference, every, seen.values, right)
@@ -126,23 +130,25 @@ def nudged(program: Program, number: int) -> Program:
         values = to_numpy(leaf.array)
         if values.dtype.kind == "f":
             if number == 2:
-                move_apart(values, leaf.id)
+                move_apart(values, 0, leaf.id)
             else:
                 move(values, number, exact=False)
         leaves.append(Leaf(leaf.id, array(values, leaf.array.dtype, leaf.array.layout), leaf.requires_grad))
     return msgspec.structs.replace(program, leaves=tuple(leaves))
 
 
-def _near(base: Observation, moved: Observation, ulps: float, size: float) -> Observation:
+def _near(base: Observation, moved: Observation, ulps: float, size: float, unit: float = 0.0) -> Observation:
     """`moved` without what was pushed off a kink or a tie, which is no rounding: what has moved by more than so many
-    units of the last place of `size`, which is that of operands, or of an array's largest element if that is more."""
+    units of the last place of `size`, which is that of operands, or of an array's largest element if that is more.
+
+    `unit` is the relative size of such a unit in the narrowest type that was computed in."""
 
     def nearby(a: Any, b: Any) -> Any:
         if a is None or b is None or a.shape != b.shape or a.dtype.kind != "f":
             return a
         with np.errstate(all="ignore"):
             gap = np.abs(b.astype(np.float64) - a.astype(np.float64))
-            limit = ulps * float(np.finfo(a.dtype).eps) * max(size, float(np.max(np.abs(a), initial=0.0)))
+            limit = ulps * max(unit, float(np.finfo(a.dtype).eps)) * max(size, float(np.max(np.abs(a), initial=0.0)))
             return a if bool((gap > limit).any()) else b
 
     return _both(base, moved, nearby)
@@ -183,17 +189,18 @@ def _jitter() -> Any:
     It works on the primitive operations that formulas and their derivatives are composed of. The memory itself is
     changed, so that what backward has saved moves too: 1 - tanh² is as noisy as tanh near 1. Results that are short
     numbers are exact on both sides and keep their place, and equal numbers move alike, so that nothing moves off a tie
-    or a kink. With `only`, it is the result of that number alone, counted from 1: all of it, and neighbours apart.
+    or a kink. With `only`, it is the results of which the numbers are chosen: all of them, and neighbours apart.
     """
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Jitter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-        def __init__(self, number: int, only: int) -> None:
+        def __init__(self, number: int, only: Callable[[int], bool] | None) -> None:
             super().__init__()  # type: ignore[no-untyped-call]
             self._number = number
             self._only = only
             self.made = 0  # results
-            self.size = 0.0  # of the one that was moved
+            self.unit = 0.0  # of the last place, in the narrowest type of them
+            self.size = 0.0  # of the largest that was chosen
 
         @classmethod
         def _should_skip_dynamo(cls) -> bool:
@@ -207,13 +214,15 @@ def _jitter() -> Any:
                 old = {a.untyped_storage().data_ptr() for a in _tensors((*args, *given.values()))}
             for part in _tensors((made,)):
                 if part.is_floating_point() and part.untyped_storage().data_ptr() not in old:
+                    values = part.detach().numpy()
+                    if self._only is None:
+                        move(values, self._number, exact=True)
+                    elif self._only(self.made):
+                        largest = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
+                        self.size = max(self.size, float(largest))
+                        move_apart(values, self._number, self.made)
                     self.made += 1
-                    if not self._only:
-                        move(part.detach().numpy(), self._number, exact=True)
-                    elif self._only == self.made:
-                        values = part.detach().numpy()
-                        self.size = float(np.max(np.abs(values), initial=0.0, where=np.isfinite(values)))
-                        move_apart(values, self.made)
+                    self.unit = max(self.unit, float(np.finfo(values.dtype).eps))
             return made
 
     return Jitter
@@ -234,9 +243,12 @@ def move(values: Any, number: int, exact: bool) -> None:
         np.multiply(values, (1.0 + (2.0 * up - 1.0) * eps).astype(values.dtype), out=values, where=moves)
 
 
-def move_apart(values: Any, first: int) -> None:
-    """Move floats in place by one unit of the last place, in turn up and down; up first if `first` is even."""
-    apart = 1.0 - 2.0 * ((np.arange(values.size) + first) % 2).reshape(values.shape)
+def move_apart(values: Any, way: int, first: int) -> None:
+    """Move floats in place by one unit of the last place: neighbours apart, in turn up and down (`way` 0, where the
+    first goes up if `first` is even, and 1, the other way round), or each as a hash of its place has it (from 2 on)."""
+    places = np.arange(values.size) + first
+    up = (places + way) % 2 if way < 2 else places * 0x9E3779B1 >> 16 + way & 1
+    apart = (1.0 - 2.0 * up).reshape(values.shape)
     values *= (1.0 + apart * np.finfo(values.dtype).eps).astype(values.dtype)
 
 

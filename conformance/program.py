@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -189,7 +189,19 @@ class Program(msgspec.Struct, frozen=True):
         """Names of the operations applied, in order (in-place ones with their trailing underscore)."""
         return tuple(s.op for s in self.steps if isinstance(s, (Apply, Inplace)))
 
+    @property
+    def narrowest(self) -> str:
+        """The narrowest floating dtype of its leaves and casts; "" without any."""
+        named = {leaf.array.dtype for leaf in self.leaves}
+        for step in self.steps:
+            if isinstance(step, Apply):
+                named |= {dtype for dtype, op in CASTS.items() if op == step.op}
+                named |= {a.name for a in (*step.args, *(a for _, a in step.kwargs)) if isinstance(a, DTypeArg)}
+        return next((name for name in ("float16", "float32", "float64") if name in named), "")
 
+
+#: Methods that cast to a floating dtype.
+CASTS: Final[dict[DType, str]] = {"float16": "half", "float32": "float", "float64": "double"}
 _decoder = msgspec.json.Decoder(Program)
 
 
@@ -234,6 +246,8 @@ def to_numpy(a: Array) -> npt.NDArray[Any]:
 
 def lay_out(data: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
     """A copy of `data` whose strides are those of the layout."""
+    if data.size == 0:  # of numpy's own strides, which are zero, torch says that they do not obey its layout contract
+        return np.zeros(np.maximum(data.shape, 1), data.dtype)[tuple(map(slice, data.shape))]
     if layout == "contiguous" or data.ndim == 0 or (layout == "expanded" and data.shape[0] == 1):
         return data.copy()  # one row is no expansion: torch's expand leaves its stride as it is
     if layout == "transposed":

@@ -55,10 +55,10 @@ class Draw(Protocol):
         """A constant of int32: with which row (from 1) each row of a factored matrix has changed places."""
 
     def ascending(self, size: int) -> Ref:
-        """A constant of ascending numbers, as float64, between which and at which operands lie."""
+        """A constant of ascending numbers, of the program's precision, between which and at which operands lie."""
 
     def signs(self, shape: tuple[int, ...]) -> Ref:
-        """A constant of ones and minus ones, as float64."""
+        """A constant of ones and minus ones, of the program's precision."""
 
     def apart(self, value: Ref) -> Ref:
         """The value with its ties broken, for operations whose choice among ties torch leaves open."""

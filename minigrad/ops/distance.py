@@ -190,6 +190,8 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = _MATRIX_MODES[0]
     x2=lambda xp, grad, x1, x2, result, p:
         xp._cdist_backward(xp.transpose(grad, -1, -2), x2, x1, p, xp.transpose(result, -1, -2)))  # fmt: skip
 def _cdist_forward(x1: Array, x2: Array, p: float) -> Array:
+    if not x1.size or not x2.size:  # then torch looks no further, not at the types either
+        return np.zeros((*x1.shape[:-1], x2.shape[-2]), x1.dtype)
     expect_same_kind(x1, x2)
     if x1.dtype.char == "e":
         raise not_implemented("cdist", x1)
@@ -235,6 +237,11 @@ def _euclidean_vjp(xp: Any, grad: Any, x1: Any, x2: Any, result: Any) -> Any:
         _euclidean_vjp(xp, xp.transpose(grad, -1, -2), x2, x1, xp.transpose(result, -1, -2)))  # fmt: skip
 def _euclidean_dist(x1: Array, x2: Array) -> Array:
     """Distances from one matrix product, as |a|² - 2ab + |b|²: faster for many points, less exact for near ones."""
+    if x1.dtype != x2.dtype:
+        if x1.ndim > 2:
+            expect_same_kind(x1, x2)
+        a, b = (_dtype.from_numpy(each.dtype).cpp_name for each in (x1, x2))
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {a} != {b}")
     first, second = (add_of(each * each, axis=-1, keepdims=True) for each in (x1, x2))
     left = np.concatenate([x1 * -2, first, np.ones_like(first)], -1)
     right = np.concatenate([x2, np.ones_like(second), second], -1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dims
-from minigrad._dtype import from_numpy
+from minigrad._dtype import from_numpy, promote
 from minigrad._layout import laid_as
 from minigrad._op import OPS, Array
 from minigrad._op import RECORDED as F
@@ -218,19 +218,22 @@ def addmv(self: Array, mat: Array, vec: Array, *, beta: Any = 1, alpha: Any = 1)
     return _scaled(self, _dot(mat, vec, "addmv_impl_cpu"), beta, alpha)
 
 
-@op(inplace=True, promote="keep",
+# Nothing is promoted: a `self` without dimensions counts as what it expands to, and the vectors are saved as given.
+@op(inplace=True,
     self=lambda grad, beta: _times(grad, beta),
-    vec1=lambda grad, vec2, alpha: _times(grad @ vec2, alpha),
-    vec2=lambda grad, vec1, alpha: _times(grad.mT @ vec1, alpha))  # fmt: skip
+    vec1=lambda xp, grad, vec2, alpha: _times(xp.mv(grad, vec2), alpha),
+    vec2=lambda xp, grad, vec1, alpha: _times(xp.mv(grad.mT, vec1), alpha))  # fmt: skip
 def addr(self: Array, vec1: Array, vec2: Array, *, beta: Any = 1, alpha: Any = 1) -> Array:
     for name, each in (("vec1", vec1), ("vec2", vec2)):
         if each.ndim != 1:
             raise RuntimeError(f"addr: Expected 1-D argument {name}, but got {each.ndim}-D")
     _check_expands(self, (vec1.size, vec2.size))
+    dtype = promote(promote(self.dtype, vec1.dtype), vec2.dtype)
     for name, factor in (("beta", beta), ("alpha", alpha)):
-        if self.dtype.kind in "biu" and isinstance(factor, float):
+        if dtype.kind in "biu" and isinstance(factor, float):
             raise RuntimeError(f"For integral input tensors, argument {name} must not be a floating point number.")
-    return laid_as(_scaled(self, np.multiply.outer(vec1, vec2), beta, alpha), self, vec1[:, None], vec2)
+    product = np.multiply.outer(vec1.astype(dtype, copy=False), vec2.astype(dtype, copy=False))
+    return laid_as(_scaled(self.astype(dtype, copy=False), product, beta, alpha), self, vec1[:, None], vec2)
 
 
 @op(inplace=True,

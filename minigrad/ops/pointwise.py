@@ -13,7 +13,7 @@ from minigrad._arguments import combination_error
 from minigrad._declare import PUBLIC, binary, composite, op, unary
 from minigrad._dtype import complex128 as COMPLEX
 from minigrad._dtype import float64 as DOUBLE
-from minigrad._dtype import result_type
+from minigrad._dtype import from_numpy, result_type
 from minigrad._layout import copied
 from minigrad._op import OPS, RAW, Array, ArrayAsIs, ArrayOrNumber, is_number
 from minigrad._tensor import Tensor
@@ -738,7 +738,20 @@ def nan_to_num(
 # ---- three operands --------------------------------------------------------------------------------------------------
 
 
-@op(elementwise=True, promote="same", kinds="fc", refusal="lerp_kernel_scalar", inplace=True,
+def of_one_type(self: Any, end: Any, weight: Any) -> str:
+    """Torch's error unless the ends, and a weight with dimensions, are of one type."""
+    wanted = self._data.dtype
+    for name, each in (("end", end), ("weight", weight)):
+        if not is_number(each) and each._data.dtype != wanted and (name == "end" or each._data.ndim):
+            expected, got = (from_numpy(dtype).cpp_name for dtype in (wanted, each._data.dtype))
+            raise RuntimeError(f"expected dtype {expected} for `{name}` but got dtype {got}")
+    if is_number(weight) and wanted.kind not in "fc":
+        name = from_numpy(wanted).legacy_name
+        raise NotImplementedError(f"\"lerp_kernel_scalar\" not implemented for '{name}'")
+    return "keep"
+
+
+@op(elementwise=True, promote=of_one_type, kinds="fc", refusal="lerp_kernel_tensor", inplace=True,
     node=lambda weight: "LerpBackward0" if is_number(weight) else "LerpBackward1",
     self=lambda grad, weight: grad * (1 - weight),
     end=lambda grad, weight: grad * weight,
