@@ -177,6 +177,23 @@ def test_types_of_products_added(name, dtypes):
     check(lambda engine, *args: getattr(engine, name)(*args, beta=2, alpha=0.5), *arrays)
 
 
+@pytest.mark.parametrize("dtypes", ["dff", "ffd", "fdf", "lff", "fll", "ddf", "ebb"])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)], ids=str)
+def test_addr_promotes_what_self_expands_to(shape, dtypes):
+    arrays = [np.ones(each, "?" if dtype == "b" else dtype) for each, dtype in zip((shape, (2,), (3,)), dtypes)]
+    check("addr", *arrays)
+    for one in range(3):  # each gradient by itself: torch refuses some
+        check("addr", *arrays, grad_for=[one])
+
+
+@pytest.mark.parametrize("shapes", [((0, 2), (3, 2)), ((2, 2), (0, 2)), ((2, 0), (3, 0)), ((2, 2), (3, 2))], ids=str)
+@pytest.mark.parametrize("p", [0.0, 2.0, 3.0])
+def test_cdist_of_two_types(shapes, p):
+    arrays = np.ones(shapes[0], np.float32), np.ones(shapes[1], np.float64)
+    for mode in ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist"):
+        check(lambda engine, *args, mode=mode: engine.cdist(*args, p, compute_mode=mode), *arrays, orders=1)
+
+
 @pytest.mark.parametrize("name", ["bmm", "baddbmm"])
 @pytest.mark.parametrize("shapes", [[(2, 2, 0), (2, 0, 2)], [(0, 2, 3), (0, 3, 2)], [(2, 2, 3), (2, 3, 0)]], ids=str)
 def test_products_of_nothing_in_two_types(name, shapes):

@@ -351,6 +351,10 @@ def test_three_operands() -> None:
     lerp = lambda e, a, b, w: e.lerp(a, b, w)  # noqa: E731
     check(lerp, x, y, z)
     check(lerp, x, y, np.array(0.4))
+    for dtypes in ("ffd", "dff", "fdf", "lle", "lll", "fde"):  # a weight without dimensions is promoted, ends are not
+        for shape in ((), (2,)):
+            check(lerp, *(np.ones(each, dtype) for each, dtype in zip((2, 2, shape), dtypes)))
+            check(lerp, *(np.ones((), dtype) for dtype in dtypes))
     check(lerp, TABLE, np.arange(3.0), TABLE[:, :1])
     check(lerp, x.astype("f4"), y, 0.5)
     check(lerp, WHOLE, WHOLE, 0.5)
