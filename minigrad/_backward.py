@@ -494,6 +494,7 @@ class _Pass:
     def guarded(self, node: Node, grads: Any) -> Sequence[Any]:
         """The node's gradients, with anomaly mode's reports."""
         try:
+            results: Sequence[Any]
             if node._plain and not self.recording:
                 results = state.run(node._vjp, grads, self.calculus, self.wanted)
             else:

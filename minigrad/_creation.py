@@ -152,7 +152,8 @@ def _array(data: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
         found = None
     usual = found is not None and (found.dtype == dtype or found.dtype.kind == "f" and dtype.kind == "f")
     if found is not None and usual and (found.size or found.ndim < 2):
-        return state.run(found.astype, dtype, copy=False)
+        cast: np.ndarray[Any, Any] = state.run(found.astype, dtype, copy=False)
+        return cast
     result = np.zeros(shape, dtype)
     state.run(_store, result, data)
     return result

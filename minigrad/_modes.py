@@ -19,11 +19,11 @@ from minigrad._text import type_name
 RECORD, PLAIN, SPECIAL = range(3)
 
 
-def _quietly(function: Callable[..., Any], *args: Any) -> Any:
+def _quietly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """`function(*args)` where numpy raises no floating-point warning (torch has none)."""
     quiet = contextvars.copy_context()
     quiet.run(np.seterr, all="ignore")
-    return quiet.run(function, *args)
+    return quiet.run(function, *args, **kwargs)
 
 
 class _State(_local):
