@@ -215,9 +215,7 @@ def judge(
 
     def check(kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, of: Callable[[Observation], Any]) -> Any:
         nonlocal ill, ulps
-        found = _arrays(
-            kind, i, what, a, b, lambda singly: (of(o) for o in runs.moved(singly)), precision, narrowest
-        )
+        found = _arrays(kind, i, what, a, b, lambda singly: (of(o) for o in runs.moved(singly)), precision, narrowest)
         if found.mismatch is not None and (same_way := runs.followed) is not None:
             found = Judgement(ill_conditioned=True) if near(of(same_way), b, precision, found.noise) else found
         ill |= found.ill_conditioned
@@ -265,8 +263,9 @@ def small(a: Arr, b: Arr, precision: str = "") -> bool:
 
     `precision` is the narrowest floating type of the program.
     """
-    limit = SMALL * unit_of(a, precision) if a.dtype.kind == "f" else 0.0
-    return a.shape == b.shape and a.dtype.kind == "f" and _within(a, b, limit * max(_scale(a), 1.0))
+    if a.shape != b.shape or a.dtype.kind != "f":
+        return False
+    return _within(a, b, SMALL * unit_of(a, precision) * max(_scale(a), 1.0))
 
 
 def _within(a: Arr, b: Arr, limit: float) -> bool:
@@ -318,7 +317,13 @@ def _failures(program: Program, expected: Observation, actual: Observation) -> J
 
 
 def _arrays(
-    kind: Kind, i: int, what: str, a: Arr | None, b: Arr | None, moved: Callable[[bool], Iterable[Any]], precision: str,
+    kind: Kind,
+    i: int,
+    what: str,
+    a: Arr | None,
+    b: Arr | None,
+    moved: Callable[[bool], Iterable[Any]],
+    precision: str,
     narrowest: str,
 ) -> Judgement:
     if same(a, b):

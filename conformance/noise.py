@@ -79,10 +79,11 @@ class Noise:
         """
         base, every = self._jittered(0, lambda _: False)
         parts = min(every.made, PARTS)
+        unit = float(np.finfo(self._program.narrowest or np.float64).eps)
         for way, part in product(range(WAYS), range(parts)):
             run, jitter = self._jittered(way, lambda n: n % parts == part)  # noqa: B023 - called at once
             if run.failure is None:
-                yield _near(base, run, CLOSE, max(self._size, jitter.size), every.unit)
+                yield _near(base, run, CLOSE, max(self._size, jitter.size), unit)
 
     @cached_property
     def _size(self) -> float:
@@ -141,7 +142,8 @@ def _near(base: Observation, moved: Observation, ulps: float, size: float, unit:
     """`moved` without what was pushed off a kink or a tie, which is no rounding: what has moved by more than so many
     units of the last place of `size`, which is that of operands, or of an array's largest element if that is more.
 
-    `unit` is the relative size of such a unit in the narrowest type that was computed in."""
+    `unit` is the relative size of such a unit in the narrowest type that was computed in.
+    """
 
     def nearby(a: Any, b: Any) -> Any:
         if a is None or b is None or a.shape != b.shape or a.dtype.kind != "f":
@@ -199,7 +201,6 @@ def _jitter() -> Any:
             self._number = number
             self._only = only
             self.made = 0  # results
-            self.unit = 0.0  # of the last place, in the narrowest type of them
             self.size = 0.0  # of the largest that was chosen
 
         @classmethod
@@ -214,15 +215,14 @@ def _jitter() -> Any:
                 old = {a.untyped_storage().data_ptr() for a in _tensors((*args, *given.values()))}
             for part in _tensors((made,)):
                 if part.is_floating_point() and part.untyped_storage().data_ptr() not in old:
-                    values = part.detach().numpy()
                     if self._only is None:
-                        move(values, self._number, exact=True)
+                        move(part.detach().numpy(), self._number, exact=True)
                     elif self._only(self.made):
+                        values = part.detach().numpy()
                         largest = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
                         self.size = max(self.size, float(largest))
                         move_apart(values, self._number, self.made)
                     self.made += 1
-                    self.unit = max(self.unit, float(np.finfo(values.dtype).eps))
             return made
 
     return Jitter

@@ -153,8 +153,6 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
     """Cast the operands to their common type; saved values become those that the forward saw."""
     places = [i for i in op.promoted if raws[i] is not None]
     first = args[places[0]]
-    if op.promote == "same":
-        _check_same(op, raws, places)
     if isinstance(first, NUMBER) or any(
         isinstance(args[i], NUMBER) or raws[i].dtype != first._data.dtype for i in places[1:]
     ):
@@ -162,8 +160,6 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
             args[i] if isinstance(args[i], NUMBER) else (raws[i].dtype, raws[i].ndim) for i in places
         )
     else:
-        dtype = first._data.dtype
-    if op.promote == "same":
         dtype = first._data.dtype
     promote = op.promote if isinstance(op.promote, str) else op.ask(op.promote, args)  # type: ignore[arg-type]
     if promote == "float" and dtype.kind in "iub":
@@ -186,17 +182,6 @@ def _promote(op: Op, args: list[Any], raws: list[Any]) -> None:
 def _as_type(number: Any, dtype: np.dtype[Any]) -> Any:
     """A number as a floating type; a half may overflow to infinity, without numpy's warning."""
     return state.run(dtype.type, number) if dtype.itemsize == 2 else dtype.type(number)
-
-
-def _check_same(op: Op, raws: Sequence[Any], places: Sequence[int]) -> None:
-    wanted = _dtype.from_numpy(raws[places[0]].dtype)
-    for i in places[1:]:
-        given = getattr(raws[i], "dtype", wanted.numpy)
-        if given != wanted.numpy and raws[i].ndim:
-            raise RuntimeError(
-                f"expected dtype {wanted.cpp_name} for `{op.params[i]}` but got dtype"
-                f" {_dtype.from_numpy(given).cpp_name}"
-            )
 
 
 def _output(op: Op, first: Any, data: Any) -> Tensor:

@@ -19,11 +19,16 @@ from minigrad._text import type_name
 RECORD, PLAIN, SPECIAL = range(3)
 
 
-def _quietly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """`function(*args)` where numpy raises no floating-point warning (torch has none)."""
+def _quiet() -> contextvars.Context:
+    """A context in which numpy raises no floating-point warning (torch has none)."""
     quiet = contextvars.copy_context()
     quiet.run(np.seterr, all="ignore")
-    return quiet.run(function, *args, **kwargs)
+    return quiet
+
+
+def _quietly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """`function(*args)` without such warnings."""
+    return _quiet().run(function, *args, **kwargs)
 
 
 class _State(_local):
@@ -52,9 +57,7 @@ class _State(_local):
     backward_node: Any = None  # the node whose backward runs now: the parent of what it creates
 
     def __init__(self) -> None:
-        quiet = contextvars.copy_context()
-        quiet.run(np.seterr, all="ignore")
-        self.run = quiet.run
+        self.run = _quiet().run
         self.fast = (self.mode, self.run)  # both in one look-up
 
     def set_grad_enabled(self, enabled: bool) -> None:

@@ -50,13 +50,13 @@ NUMBER: Final = (bool, int, float, complex, np.generic)  # what may stand for a 
 
 class Op:
     """One declared operation; see the module's text. `promote`: None, "keep" (operands are cast to their common type),
-    "float" (and integers to the default floating type), "same" (all must have one type), or a function of parameters
-    that gives one of these. `kinds`: numpy's letters of the types that it computes with, `refusal`: its error for
-    others, or the name of the kernel that torch says does not do them. `view`: whether the result shares `self`'s
-    memory. `holomorphic`: the formulas give the plain derivative, of which the engine takes the conjugate for complex
-    tensors; False for formulas that are right for complex tensors as they stand. `elementwise`: each element of the
-    result, and of a gradient, depends on the elements at its own place alone; the result lies in memory as the operands
-    do (`_layout`). `in_order`: it lies in C order, however numpy's function leaves it."""
+    "float" (and integers to the default floating type), or a function of parameters that gives one of these. `kinds`:
+    numpy's letters of the types that it computes with, `refusal`: its error for others, or the name of the kernel that
+    torch says does not do them. `view`: whether the result shares `self`'s memory. `holomorphic`: the formulas give the
+    plain derivative, of which the engine takes the conjugate for complex tensors; False for formulas that are right for
+    complex tensors as they stand. `elementwise`: each element of the result, and of a gradient, depends on the elements
+    at its own place alone; the result lies in memory as the operands do (`_layout`). `in_order`: it lies in C order,
+    however numpy's function leaves it."""
 
     def __init__(
         self,

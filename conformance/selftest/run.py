@@ -74,7 +74,7 @@ def selftest(
                 progress(len(done), total, tried)
             if mutation and engine.name == mutants.ENGINE:
                 parts = [(range(i, min(i + PART, len(drawn))),) for i in range(0, len(drawn), PART)]
-                uses = mutants.merged(part for _, part in sorted(each(_trace, parts), key=lambda found: found[0]))
+                uses = mutants.merged(part for _, part in each(_trace, parts))
                 changes = mutants.changed(uses)
                 total += len(changes)
                 for number, tried in each(_change, changes):

@@ -61,6 +61,13 @@ def expect_same_kind(x: Any, y: Any) -> None:
         raise RuntimeError(f"expected scalar type {kind(x)} but found {kind(y)}")
 
 
+def expect_same_factors(x: Any, y: Any) -> None:
+    """RuntimeError, in the words of torch's product of matrices, unless two arrays have one element type."""
+    if x.dtype != y.dtype:
+        a, b = (from_numpy(each.dtype).cpp_name for each in (x, y))
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {a} != {b}")
+
+
 def expect_continuous(name: str, x: Any) -> None:
     """RuntimeError unless a tensor or an array is floating or complex."""
     if _type(x).kind not in "fc":

@@ -185,7 +185,7 @@ def selu(self: Array) -> Any:
     return exponential(self, *SELU)
 
 
-@op(elementwise=True, promote="same", kinds="f", refusal="prelu_cpu", method=False, function=False,
+@op(elementwise=True, promote="keep", kinds="f", refusal="prelu_cpu", method=False, function=False,
     node="PreluKernelBackward0",
     self=lambda xp, grad, self, weight: xp.anchored(xp.prelu_by_self(grad, self, weight), self),
     weight=lambda xp, grad, self, weight: xp.anchored(xp.prelu_by_weight(grad, self), weight))  # fmt: skip

@@ -12,7 +12,7 @@ from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim
 from minigrad._modes import no_grad
 from minigrad._op import RECORDED, Array, Dims
-from minigrad.ops._checks import expect_continuous, expect_same_kind, kind, not_implemented
+from minigrad.ops._checks import expect_continuous, expect_same_factors, expect_same_kind, kind, not_implemented
 from minigrad.ops._scalar import plus
 from minigrad.ops.reduction import add_of, axes, minimum_of, restore, widened
 from minigrad.ops.shape import broadcast
@@ -237,11 +237,7 @@ def _euclidean_vjp(xp: Any, grad: Any, x1: Any, x2: Any, result: Any) -> Any:
         _euclidean_vjp(xp, xp.transpose(grad, -1, -2), x2, x1, xp.transpose(result, -1, -2)))  # fmt: skip
 def _euclidean_dist(x1: Array, x2: Array) -> Array:
     """Distances from one matrix product, as |a|² - 2ab + |b|²: faster for many points, less exact for near ones."""
-    if x1.dtype != x2.dtype:
-        if x1.ndim > 2:
-            expect_same_kind(x1, x2)
-        a, b = (_dtype.from_numpy(each.dtype).cpp_name for each in (x1, x2))
-        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {a} != {b}")
+    (expect_same_kind if x1.ndim > 2 else expect_same_factors)(x1, x2)
     first, second = (add_of(each * each, axis=-1, keepdims=True) for each in (x1, x2))
     left = np.concatenate([x1 * -2, first, np.ones_like(first)], -1)
     right = np.concatenate([x2, np.ones_like(second), second], -1)

@@ -15,7 +15,7 @@ from minigrad._layout import laid_as
 from minigrad._op import OPS, Array
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor
-from minigrad.ops._checks import expect_same_kind, kind
+from minigrad.ops._checks import expect_same_factors, expect_same_kind, kind
 from minigrad.ops._matrices import broadcast_batches
 
 _PRODUCTS = frozenset("fdFDbBhilq")  # the types that np.matmul multiplies as torch does
@@ -60,9 +60,7 @@ def _check_mm(self: Array, mat2: Array) -> None:
     (n, k), (m, p) = self.shape, mat2.shape
     if k != m:
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({n}x{k} and {m}x{p})")
-    if self.dtype != mat2.dtype:
-        a, b = _plain(self, mat2)
-        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {a} != {b}")
+    expect_same_factors(self, mat2)
 
 
 def _mm(self: Array, mat2: Array) -> Array:
