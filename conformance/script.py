@@ -223,8 +223,9 @@ def _lines(step: AnyStep, position: int, name: dict[int, str]) -> list[str]:
             return [f"{name[step.target]}.retain_grad()"]
         case Hook():
             method = "register_hook" if step.kind == "tensor" else "register_post_accumulate_grad_hook"
-            seen = "g" if step.kind == "tensor" else "g.grad"
-            call = f'seen.update({{f"hook {{len(seen)}} of step {position}": {seen}.clone()}})'
+            # Of an operation with several results, those that nothing depends on have no gradient.
+            seen = "g if g is None else g.clone()" if step.kind == "tensor" else "g.grad.clone()"
+            call = f'seen.update({{f"hook {{len(seen)}} of step {position}": {seen}}})'
             answer = "None" if step.scale is None else f"g * {step.scale!r}"
             return [f"{name[step.target]}.{method}(lambda g: ({call}, {answer})[1])"]
         case Backward():

@@ -276,3 +276,14 @@ def test_what_takes_seconds_is_remembered(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert remembered("some", make) == {"a": 1}
+
+
+def test_a_script_shows_that_a_hook_was_given_none() -> None:
+    steps = (Apply("var_mean", (Ref(0),), (1, 2)), Hook(1), Backward((2,), (array(1.0),)))
+    program = Program((Leaf(0, array([1.0, 2.0])),), steps, (2,))
+    assert execute.run(TORCH, program).hooks == ((1, None),)
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(script(program, "torch"), {})
+    assert "hook 0 of step 1" in out.getvalue()
+    assert "error" not in out.getvalue()
