@@ -27,9 +27,10 @@ from conformance.blame import Bench
 from conformance.duplicates import Duplicates
 from conformance.engines import Engine, EngineError, Level
 from conformance.executors import Crew
+from conformance.isolation import WorkerError
 from conformance.program import Program
 from conformance.report import Report
-from conformance.results import Expected, Finding, Results
+from conformance.results import Expected, Finding, Results, Trouble
 from conformance.search import Answer, Cause, Description, Met, Recital, Recited, Task, Unit, together
 from conformance.vocabulary import OPERATIONS
 
@@ -42,6 +43,8 @@ REDUCING = 2.0
 TOLD_EVERY = 1.0
 #: Seconds that are taken to describe what was met when a run is stopped.
 WINDING_DOWN = 5.0
+#: So many of the failures of torch or of the suite are kept, the first ones.
+TROUBLES = 20
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -119,6 +122,7 @@ class Campaign:
         self.met: dict[Cause, Met] = {}
         self.described: dict[Cause, Finding] = {}
         self.recited: list[Recited] = []
+        self.troubles: list[Trouble] = []
         self.reciting, self.reciting_since = 0, 0.0
         self.phase: Any = "start"
         self.complete = True
@@ -242,8 +246,9 @@ class Campaign:
             if not under_way:
                 return
             for future in wait(under_way, timeout=TOLD_EVERY, return_when=FIRST_COMPLETED).done:
-                self._take(future.result())
-                del under_way[future]
+                again = self._settle(future, under_way.pop(future))
+                if again is not None:
+                    under_way[crew.submit(again)] = again
             self.report(crew.running())
 
     def _recite(self, crew: Crew) -> None:
@@ -252,10 +257,11 @@ class Campaign:
             return
         self.phase = "corpus"
         number, of = self.shard or (1, 1)
-        tasks = [Recital(snippet, self.engine.module) for snippet in behaviour.load()[number - 1 :: of]]
-        self.reciting, self.reciting_since = len(tasks), clock.perf_counter()
-        for future in as_completed([crew.submit(task) for task in tasks]):
-            self._take(future.result())
+        snippets = behaviour.load()[number - 1 :: of]
+        self.reciting, self.reciting_since = len(snippets), clock.perf_counter()
+        tasks = {crew.submit(task): task for task in (Recital(each, self.engine.module) for each in snippets)}
+        for future in as_completed(tasks):
+            self._settle(future, tasks[future])
             self.report()
 
     def _next_description(self, asked: dict[Cause, int], *, final: bool) -> Description | None:
@@ -272,12 +278,33 @@ class Campaign:
         for future in under_way:
             future.cancel()
         missing = [met for cause, met in self.met.items() if cause not in self.described]
-        more = [crew.submit(Description(met=met, plain=True)) for met in missing]
-        for future in wait([*under_way, *more], timeout=WINDING_DOWN).done:
+        left = under_way | {crew.submit(task): task for task in (Description(met=met, plain=True) for met in missing)}
+        for future in wait(left, timeout=WINDING_DOWN).done:
             if not future.cancelled() and future.exception() is None:
-                self._take(future.result())
+                self._take(future.result(), left[future])
 
-    def _take(self, answer: Answer) -> None:
+    def _settle(self, future: Future[Answer], task: Task) -> Task | None:
+        """Take what came back. Where the suite failed, go on without it; a cause is then described in the plain way."""
+        try:
+            self._take(future.result(), task)
+        except WorkerError as error:
+            if isinstance(task, Description):
+                self._lose(task.met.position, task.met.first_seen, error.line, str(error))
+                return None if task.plain else Description(met=task.met, plain=True)
+            if isinstance(task, Unit):
+                self._lose(task.first, task.block.name, error.line, str(error))
+            else:
+                self._lose(0, task.snippet.id, error.line, str(error))
+        return None
+
+    def _lose(self, position: int, where: str, text: str, trace: str = "") -> None:
+        """Note what was given up."""
+        self.count["lost"] += 1
+        name = self.engine.name
+        trouble = Trouble(engine=name, code="internal-error", position=position, where=where, text=text, trace=trace)
+        self.troubles.append(trouble)
+
+    def _take(self, answer: Answer, task: Task) -> None:
         """Add up what came back."""
         if isinstance(answer, Finding):
             self.described[answer.blamed, answer.kind] = answer
@@ -289,6 +316,9 @@ class Campaign:
         self.count.update(answer.counts)
         self.spent.update(answer.seconds)
         self.duplicates.add(answer.fingerprints)
+        self.troubles += answer.troubles
+        if answer.lost and isinstance(task, Unit):
+            self._lose(task.first, task.block.name, answer.lost)
         for place, tried in answer.cells.items():
             if place in self.cells:
                 self.cells[place] = [a + b for a, b in zip(self.cells[place], tried, strict=True)]
@@ -349,6 +379,7 @@ class Campaign:
                 ),
             ),
             findings=tuple(sorted(map(self._counted, self.described.values()), key=lambda f: (f.position, f.id))),
+            troubles=tuple(sorted(self.troubles, key=lambda t: (t.position, t.where, t.text))[:TROUBLES]),
             corpus=self._corpus(),
             statistics=statistics,
             timings=records.Timings(total=self.elapsed, jobs=self.jobs, **{k: float(v) for k, v in self.spent.items()}),

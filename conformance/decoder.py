@@ -663,9 +663,9 @@ def _interval(operation: Operation | None, read: Sequence[Info]) -> Interval:
     try:
         size = max([math.prod(info.shape) for info in floats])
         low, high = operation.range(given, size) if operation is not None else hull(given)
-    except (ValueError, OverflowError, ZeroDivisionError):  # a kink outside the domain, such as log(0)
+        return (low, high) if low <= high else (-math.inf, math.inf)
+    except (ValueError, OverflowError, ZeroDivisionError, TypeError):  # outside the domain: log(0), or complex powers
         return -math.inf, math.inf
-    return (low, high) if low <= high else (-math.inf, math.inf)
 
 
 def _read(args: tuple[Arg, ...], kwargs: dict[str, Arg]) -> list[int]:

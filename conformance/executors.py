@@ -46,9 +46,12 @@ class Inline(Executor):
     """Does what is submitted at once."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """The result, as a future that is done. What `fn` raises is raised here."""
+        """The result, as a future that is done. What ends a unit in a process is a `WorkerError` here, too."""
         future: Future[T] = Future()
-        future.set_result(fn(*args, **kwargs))
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - whoever asks for the result says it
+            future.set_exception(WorkerError.of(error))
         return future
 
 

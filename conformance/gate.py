@@ -106,6 +106,11 @@ def _short_of_coverage(results: Results) -> list[str]:
     return found
 
 
+def _such_as(results: Results, code: str) -> str:
+    """The first of the failures of torch or of the suite."""
+    return next((f"; the first at {each.where}: {each.text}" for each in results.troubles if each.code == code), "")
+
+
 def judge(results: Results, *, interrupted: bool = False) -> Results:
     """The same results with `reasons`, `exit_code` and `complete` set; reasons stand in order of precedence."""
     reasons: list[tuple[Exit, str]] = []
@@ -114,9 +119,11 @@ def judge(results: Results, *, interrupted: bool = False) -> Results:
             (Exit.INTERRUPTED, "interrupted: stopped before the budget was spent; these results are partial")
         )
     if errors := results.statistics.reference_errors:
-        reasons.append((Exit.INTERNAL, f"reference-error: torch raised an error on {_count(errors, 'program')}"))
+        said = f"torch raised an error on {_count(errors, 'program')}{_such_as(results, 'reference-error')}"
+        reasons.append((Exit.INTERNAL, f"reference-error: {said}"))
     if lost := results.statistics.lost:
-        reasons.append((Exit.INTERNAL, f"internal-error: {_count(lost, 'block')} of programs had to be given up"))
+        said = f"{_count(lost, 'task')} had to be given up{_such_as(results, 'internal-error')}"
+        reasons.append((Exit.INTERNAL, f"internal-error: {said}"))
     unlisted = Counter(finding.engine for finding in results.findings if not finding.known)
     for engine, found in unlisted.items():
         reasons.append((Exit.FINDING, f"finding: {_count(found, 'cause')} of difference from torch in {engine}"))

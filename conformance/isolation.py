@@ -55,7 +55,25 @@ FORGIVEN = 3
 
 
 class WorkerError(Exception):
-    """A worker failed outside the engine: a defect of the suite, or of the machine."""
+    """A worker failed outside the engine: a defect of the suite, or of the machine. Its text is the traceback's."""
+
+    def __init__(self, text: str, line: str = "") -> None:
+        super().__init__(text, line)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def line(self) -> str:
+        """The error in one line."""
+        return str(self.args[1] or self).strip().partition("\n")[0]
+
+    @classmethod
+    def of(cls, error: Exception) -> WorkerError:
+        """What another process can be told of an error."""
+        *_, last = traceback.extract_tb(error.__traceback__)
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        return cls("".join(traceback.format_exception(error)), f"{said} ({Path(last.filename).name}:{last.lineno})")
 
 
 class ClosedError(Exception):
@@ -108,8 +126,8 @@ def _serve(connection: Connection, journal: str, settings: Settings) -> None:
             method, arguments = connection.recv()
             try:
                 good, answer = True, getattr(searcher, method)(*arguments)
-            except Exception:  # noqa: BLE001 - the other side says it
-                good, answer = False, WorkerError(traceback.format_exc())
+            except Exception as error:  # noqa: BLE001 - the other side says it
+                good, answer = False, WorkerError.of(error)
             leaving = _resident() - fresh > GROWTH
             connection.send((good, answer, leaving))
             if leaving:
@@ -341,7 +359,8 @@ class Worker:
             if met is None:
                 unexplained += 1
                 if unexplained > FORGIVEN:
-                    return Outcome.nothing(lost=1).also(deaths)
+                    why = f"processes kept ending outside the engine ({answer.how})"
+                    return Outcome.nothing(lost=why).also(deaths)
                 continue
             deaths.append(met)
             avoid = {met.cause[0]} & set(met.original.operations)

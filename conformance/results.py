@@ -338,7 +338,7 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     """What the search did. `discarded` programs were drawn but not run; `operations` counts applications.
 
-    `lost` counts blocks of programs that were given up, since processes kept ending outside the engine.
+    `lost` counts what was given up since the suite failed, blocks of programs above all: `Results.troubles` says why.
     """
 
     programs: int = 0
@@ -350,6 +350,20 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     ill_conditioned: int = 0
     reference_errors: int = 0
     lost: int = 0
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """A failure of torch (a "reference-error") or of the suite (an "internal-error"), which says nothing of the engine.
+
+    `position` is that of the program in the run, or of the first of its block; `where` says it as `block#number`.
+    """
+
+    engine: str
+    code: Literal["reference-error", "internal-error"]
+    position: int
+    where: str
+    text: str
+    trace: str = ""
 
 
 class Shard(msgspec.Struct, frozen=True, kw_only=True):
@@ -374,6 +388,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     pairs: tuple[Pairs, ...] = ()
     errors: tuple[Errors, ...] = ()
     findings: tuple[Finding, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
     expectations: tuple[Expected, ...] = ()
     corpus: tuple[Corpus, ...] = ()
     selftest: SelfTest | None = None

@@ -27,7 +27,7 @@ from conformance.journal import Batch, Journal, Silent
 from conformance.noise import Noise
 from conformance.program import Program
 from conformance.reduce import Reducer
-from conformance.results import ERROR_BINS, Finding, Kind
+from conformance.results import ERROR_BINS, Finding, Kind, Trouble
 from conformance.vocabulary import OPERATIONS
 
 Cause: TypeAlias = tuple[str, Kind]
@@ -95,6 +95,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     `cells` holds (programs, mismatches, unsupported) for each cell that was tried; `pairs` an operation and those that
     it fed; `errors` how far the results of an operation alone were from torch's: `results.Errors.counts`, and `worst`.
+    `lost` says why the unit was given up, if it was.
     """
 
     counts: dict[str, int]
@@ -104,11 +105,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     met: tuple[Met, ...]
     seconds: dict[str, float]
     errors: dict[str, tuple[float, ...]] = {}
+    troubles: tuple[Trouble, ...] = ()
+    lost: str = ""
 
     @staticmethod
-    def nothing(lost: int = 0) -> Outcome:
-        """The outcome of a unit of which nothing was done; `lost` counts it as given up."""
-        return Outcome(counts={"lost": lost}, cells={}, pairs=(), fingerprints=(), met=(), seconds={})
+    def nothing(lost: str = "") -> Outcome:
+        """The outcome of a unit of which nothing was done, be it that it was given up."""
+        return Outcome(counts={}, cells={}, pairs=(), fingerprints=(), met=(), seconds={}, lost=lost)
 
     def also(self, met: Iterable[Met]) -> Outcome:
         """The same, with what else was met."""
@@ -291,6 +294,7 @@ class _Search:
         self.met: dict[Cause, Met] = {}
         self.seconds: Counter[str] = Counter()
         self.errors: dict[str, list[float]] = {}
+        self.troubles: list[Trouble] = []
         self.position = 0
         self.inside = 0.0
 
@@ -314,12 +318,19 @@ class _Search:
     def outcome(self) -> Outcome:
         """Draw and run the programs, and name the causes of what differs."""
 
+        failed: list[Exception] = []
+
         def consume(batch: Sequence[tuple[Target, bytes]]) -> bool:
-            self.batch(batch[: self.unit.limit - self.position])
-            return self.position < self.unit.limit and not self.late
+            try:
+                self.batch(batch[: self.unit.limit - self.position])
+            except Exception as error:  # noqa: BLE001 - Hypothesis would run the batch again, and take it for flaky
+                failed.append(error)
+            return not failed and self.position < self.unit.limit and not self.late
 
         with self.timing("generate"):
             generate.draw(self.unit.block, self.unit.seed, consume)
+        if failed:
+            raise failed[0]
         return Outcome(
             counts=dict(self.count),
             cells={cell: (c[0], c[1], c[2]) for cell, c in self.cells.items()},
@@ -328,6 +339,7 @@ class _Search:
             met=tuple(self.met.values()),
             seconds={name: float(value) for name, value in self.seconds.items()},
             errors={name: tuple(found) for name, found in self.errors.items()},
+            troubles=tuple(self.troubles),
         )
 
     def batch(self, batch: Sequence[tuple[Target, bytes]]) -> None:
@@ -395,6 +407,15 @@ class _Search:
         failure = ran.expected.failure
         if failure is not None and not generate.may_refuse(ran.target, ran.program, failure):
             self.count["reference errors"] += 1
+            self.troubles.append(
+                Trouble(
+                    engine=self.searcher.engine.name,
+                    code="reference-error",
+                    position=self.unit.first + ran.position,
+                    where=f"{self.unit.block.name}#{ran.position}",
+                    text=f"{failure.error} at step {failure.step}: {' '.join(failure.message.split())}",
+                )
+            )
         if not equal(ran.expected, ran.actual):
             return False
         self.passed(ran, 0.0)

@@ -365,12 +365,11 @@ class _Pass:
         buffers: dict[Any, Any] = self.buffers
         capturing = self.targets is not None and not self.accumulate
         with _accumulating:
-            while buffers:
-                leaf, grad = buffers.popitem()
+            for leaf in [*buffers]:  # in the order of arrival: the last of those that get one array may keep it
                 if leaf._notes is not None:
-                    buffers[leaf] = grad
                     found: AccumulateGrad = leaf
                     return found
+                grad = buffers.pop(leaf)
                 if capturing:
                     self.captured[leaf] = grad
                 elif grad is not None and leaf.enabled:
@@ -417,9 +416,12 @@ class _Pass:
             if not old._inference:
                 old._cell[0] += 1
         else:
-            # Taken as it is when nobody else holds it: the references are two frames' and the argument's.
-            taken = type(grad) is np.ndarray and sys.getrefcount(grad) <= 3 and _alone(grad)
-            if taken and obeys(grad, data):
+            # Taken as it is when nobody else holds it, the references being two frames' and the argument's. As in torch
+            # its memory may still be another's, where one gradient went on in several views.
+            alone = sys.getrefcount(grad) <= 3
+            if alone and type(grad) is not np.ndarray:
+                leaf.grad = make(np.array(grad), None)
+            elif alone and grad.flags.writeable and obeys(grad, data):
                 leaf.grad = make(grad, None)
             elif dense(data):
                 kept = empty_like(data, grad.dtype)
@@ -508,18 +510,6 @@ class _Pass:
                 _anomaly.warn(node)
                 raise RuntimeError(f"Function '{node.name()}' returned nan values in its {number}th output.")
         return results
-
-
-def _alone(grad: np.ndarray[Any, Any]) -> bool:
-    """Whether an array has its memory to itself: its own, or all of a base that nobody else holds."""
-    base = grad.base
-    return base is None or (
-        type(base) is np.ndarray
-        and base.base is None
-        and base.size == grad.size
-        and sys.getrefcount(base) <= 3  # the view's, this frame's and the argument's
-        and grad.flags.writeable
-    )
 
 
 def _check_layout(grad: np.ndarray[Any, Any], data: np.ndarray[Any, Any]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import conformance
-from conformance import execute, results
+from conformance import execute, generate, results
 from conformance.blame import Bench
 from conformance.compare import judge
 from conformance.engines import EngineError, load
@@ -53,6 +53,30 @@ def test_torch_agrees_with_itself() -> None:
     assert statistics.ill_conditioned == 0
     assert statistics.reference_errors == 0
     assert [p.programs for p in seen] == sorted(p.programs for p in seen)
+
+
+def test_a_failure_of_the_suite_ends_one_block_and_not_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = first("accumulation: lost")
+    engine = fault.plant(Torch())
+    engine.supports = lambda op: op in {"sin", "mul"}  # type: ignore[method-assign]
+    decode = generate.decode
+
+    def breaks(data: bytes, target: generate.Target, *more: Any) -> Any:
+        if target.kind == "pair":
+            raise IndexError("planted in the suite")
+        return decode(data, target, *more)
+
+    monkeypatch.setattr(generate, "decode", breaks)
+    found = conformance.check(engine, examples=400).results
+    assert found.exit_code == 3
+    (trouble,) = found.troubles
+    assert trouble.code == "internal-error"
+    assert trouble.text.startswith("IndexError: planted in the suite (test_conformance_faults.py:")
+    assert trouble.trace.startswith("Traceback")
+    said = f"internal-error: 1 task had to be given up; the first at {trouble.where}: {trouble.text}"
+    assert found.reasons[0] == said
+    assert found.findings  # what else was done is kept
+    assert results.loads(results.dumps(found)).troubles == found.troubles
 
 
 class Two(Planted):

@@ -201,3 +201,34 @@ def test_a_function_of_a_view_whose_base_was_changed() -> None:
         return x.grad.tolist()
 
     assert run(minigrad) == run(torch)
+
+
+#: What two leaves lead to, and whether the gradient that comes there is an expanded one.
+SHARING = {
+    "stacked": lambda m, x, y: m.stack((x, y)),
+    "stacked as the last dimension": lambda m, x, y: m.stack((x, y), -1),
+    "dstack": lambda m, x, y: m.dstack((x, y)),
+    "column_stack": lambda m, x, y: m.column_stack((x, y)),
+    "cat": lambda m, x, y: m.cat((x.reshape(-1), y.reshape(-1))),
+    "added as matrices": lambda m, x, y: m.atleast_2d(x) + m.atleast_2d(y),
+    "added as one row": lambda m, x, y: x.unsqueeze(0) + y,
+    "added": lambda m, x, y: x + y,
+    "products": lambda m, x, y: m.stack((x * 1, y * 1)),
+}
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (1, 1), (2, 3), (2, 1)], ids=str)
+@pytest.mark.parametrize("way", SHARING)
+def test_a_gradient_that_goes_on_in_views_stays_in_one_memory(way: str, shape: tuple[int, ...]) -> None:
+    def seen(engine: Any, expanded: bool) -> Any:
+        x, y = (engine.ones(shape, dtype=engine.float64).requires_grad_() for _ in range(2))
+        value = SHARING[way](engine, x, y)
+        if expanded and value.ndim:
+            value = engine.sum(value, -1, keepdim=True)
+        given = engine.ones(value.shape, dtype=engine.float64)
+        value.backward(given)
+        pairs = [(x.grad, y.grad), (x.grad, given), (y.grad, given)]
+        return [np.shares_memory(a.numpy(), b.numpy()) for a, b in pairs], x.grad._version, y.grad._version
+
+    for expanded in (False, True):
+        assert seen(minigrad, expanded) == seen(torch, expanded)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad._apply import store_out
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dims
 from minigrad._dtype import from_numpy, promote
@@ -272,7 +273,7 @@ def addbmm(self: Array, batch1: Array, batch2: Array, *, beta: Any = 1, alpha: A
 
 
 @composite(raw=np.matmul)
-def matmul(self: Tensor, other: Tensor) -> Tensor:
+def matmul(self: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The product of two vectors, matrices or batches of matrices; the batches broadcast.
 
     (n) and (n) give a 0-d tensor; a vector beside matrices is taken as a row on the left, a column on the right, and
@@ -280,6 +281,8 @@ def matmul(self: Tensor, other: Tensor) -> Tensor:
     """
     if not isinstance(other, Tensor):
         raise TypeError(f"matmul(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
+    if out is not None:
+        return _stored(self, other, out)
     ranks = self._data.ndim, other._data.ndim
     if ranks == (2, 2):
         return F.mm(self, other)
@@ -292,6 +295,13 @@ def matmul(self: Tensor, other: Tensor) -> Tensor:
     if ranks == (1, 2):
         return F.squeeze__dim(F.mm(F.unsqueeze(self, 0), other), 0)
     return _folded(self, other) if _should_fold(self, other) else _batched(self, other)
+
+
+def _stored(self: Tensor, other: Tensor, out: Tensor) -> Tensor:
+    if (self.ndim, other.ndim) != (1, 2):
+        return store_out("matmul", out, matmul(self, other), (self, other))
+    row = F.mm(F.unsqueeze(self, 0), other)  # torch makes `out` a row first, and says so
+    return store_out("matmul", out, row, (self, other)).squeeze_(0)
 
 
 def _should_fold(first: Tensor, second: Tensor) -> bool:
@@ -353,7 +363,7 @@ def inner(self: Tensor, other: Tensor) -> Tensor:
 
 
 @composite(method=False)
-def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Sums of products over pairs of dimensions: the last `dims` of `a` with the first of `b`, or two lists of them."""
     if isinstance(dims, Tensor):
         dims = dims.tolist() if dims.numel() > 1 else int(dims.item())

@@ -224,9 +224,9 @@ def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -
 
 
 @composite(name="linalg.matmul")
-def linalg_matmul(input: Tensor, other: Tensor) -> Tensor:
+def linalg_matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """`torch.matmul`."""
-    return F.matmul(input, other)
+    return F.matmul(input, other, out=out)
 
 
 @composite(name="linalg.vander")

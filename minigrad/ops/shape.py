@@ -171,7 +171,14 @@ def _unsafe_view(self: Array, size: Size) -> Array:
     return _view(self, size)
 
 
-@composite(raw=lambda self, shape: self.reshape(shape))
+def _reshaped(self: Array, shape: Sequence[int]) -> Array:
+    found = self.reshape(shape)
+    if found.size == 1 and self.ndim and found.ndim and not self.strides[-1]:
+        return _geometry(self, shape, (0,) * found.ndim)  # numpy would forget that the element was expanded
+    return found
+
+
+@composite(raw=_reshaped)
 def reshape(self: Tensor, *size: Any, shape: Any = None) -> Tensor:
     """The tensor in another shape: a view where that is possible, else a copy."""
     data = self.materialize()
@@ -393,7 +400,7 @@ def squeeze(self: Array, dim: Dims = None) -> Array:
     return self.squeeze(tuple([d for d in dims if self.ndim and self.shape[d] == 1]))
 
 
-@linear(view=True, self=lambda xp, grad, self_shape: xp.reshape(grad, self_shape))
+@linear(view=True, self=lambda xp, grad, dim: xp.squeeze(grad, dim))
 def unsqueeze(self: Array, dim: int) -> Array:
     self = np.asarray(self)
     dim = wrap_dim(dim, self.ndim + 1)
