@@ -67,7 +67,7 @@ def test_a_failure_of_the_suite_ends_one_block_and_not_the_run(monkeypatch: pyte
         return decode(data, target, *more)
 
     monkeypatch.setattr(generate, "decode", breaks)
-    found = conformance.check(engine, examples=400).results
+    found = conformance.check(engine, examples=100).results
     assert found.exit_code == 3
     (trouble,) = found.troubles
     assert trouble.code == "internal-error"

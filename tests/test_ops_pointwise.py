@@ -383,6 +383,8 @@ def test_arguments() -> None:
         values = np.array([-0.5, 0.0, 0.05, 0.3, 0.9, 1.0, 1.5, nan])
         check(lambda e, x, eps=eps: e.logit(x, eps), values)
         check(lambda e, x, eps=eps: e.special.logit(x, eps=eps), values[2:5])
+        # One element, which torch's scalar loop takes: its vectorised one gives 0 where `eps` is given.
+        check(lambda e, x, eps=eps: e.logit(x, eps), np.array([np.nan]))
     for name in ("real", "imag"):
         check(lambda e, x, f=name: getattr(x, f), COMPLEX)
         check(lambda e, x, f=name: getattr(e, f)(x), TABLE)
