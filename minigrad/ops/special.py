@@ -213,7 +213,7 @@ binary("special.xlog1py", times_log(np.log1p), promote="float", numbers=BOTH, ki
 
 def logit_slope(xp: Any, grad: Any, self: Any, eps: float | None) -> Any:
     low, outside = (0, math.nan) if eps is None else (eps, 0)
-    return xp.where((self < low) | (self > 1 - low), outside, grad / (self * (1 - self)))
+    return xp.where((self >= low) & (self <= 1 - low), grad / (self * (1 - self)), outside)
 
 
 @op(elementwise=True, promote="float", kinds="f", refusal="logit_cpu", inplace=True, aliases=["special.logit"],
