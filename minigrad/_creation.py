@@ -17,19 +17,24 @@ from minigrad._layout import laid_as
 from minigrad._modes import state
 from minigrad._tensor import Tensor, infer, make
 from minigrad._text import type_name
-from minigrad._warning import warn_once
+from minigrad._warning import warn, warn_once
 
 _SEQUENCES: Final = (list, tuple, range)
 
 
-def finish(data: Any, requires_grad: bool = False, out: Tensor | None = None, device: Any = None) -> Tensor:
-    """A new leaf of this array; with `out`, that tensor, with the array's elements."""
+def finish(
+    data: Any,
+    requires_grad: bool = False,
+    out: Tensor | None = None,
+    device: Any = None,
+    name: str = "",
+    dtype: Any = None,
+) -> Tensor:
+    """A new leaf of this array; with `out`, that tensor, with the array's elements: `_fill`."""
     if device is not None:
         check_device(device)
     if out is not None:
-        from minigrad._apply import store_out
-
-        return store_out("out", out, make(data, None), ())
+        return _fill(out, data, name, dtype)
     result = make(np.asarray(data), None)
     if state.inference:
         infer(result)
@@ -38,6 +43,35 @@ def finish(data: Any, requires_grad: bool = False, out: Tensor | None = None, de
             raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
         result._require(True)
     return result
+
+
+def _check_out(out: Tensor, name: str, dtype: Any) -> None:
+    """RuntimeError where function `name` cannot store in `out`: it has another type, or requires grad."""
+    own = out._data.dtype
+    if dtype is not None and (wanted := as_numpy(dtype, name)) != own:
+        named, given = (_dtype.from_numpy(each).legacy_name for each in (wanted, own))
+        raise RuntimeError(f"dtype {named} does not match dtype of out parameter ({given})")
+    if state.grad_enabled and out.requires_grad:
+        raise RuntimeError(
+            f"aten::{name}(): functions with out=... arguments don't support automatic differentiation, but one of the"
+            " arguments requires grad."
+        )
+
+
+def _fill(out: Tensor, data: Any, name: str, dtype: Any) -> Tensor:
+    """Write what function `name` makes to `out`, in the type that it has and the shape of the array."""
+    from minigrad._apply import write
+
+    _check_out(out, name, dtype)
+    if out._data.shape != data.shape:
+        out._data = np.empty(data.shape, out._data.dtype)
+    write(out, data.astype(out._data.dtype, copy=False))
+    return out
+
+
+def _shaped(numbers: Any, out: Tensor | None) -> Any:
+    """Numbers in a row in the shape of `out`, which torch does not resize where it has as many elements."""
+    return numbers if out is None or out._data.size != numbers.size else numbers.reshape(out._data.shape)
 
 
 # ---- from Python's numbers and numpy's arrays ------------------------------------------------------------------------
@@ -277,7 +311,7 @@ def sized(name: str, doc: str, create: Callable[[tuple[int, ...], np.dtype[Any]]
         elif not args:
             raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
         kind = out._data.dtype if dtype is None and out is not None else _kind(dtype, name)
-        return finish(create(checked_size(args, name), kind), requires_grad, out, device)
+        return finish(create(checked_size(args, name), kind), requires_grad, out, device, name, dtype)
 
     made.__name__ = made.__qualname__ = name
     made.__doc__ = doc
@@ -307,7 +341,7 @@ def full(
     if not isinstance(value, (bool, int, float, complex)):
         raise TypeError(f"full(): argument 'fill_value' (position 2) must be Number, not {type(value).__name__}")
     kind = _dtype.of_number(value) if dtype is None else as_numpy(dtype, "full")
-    return finish(np.full(checked_size((size,), "full"), value, kind), requires_grad, out, device)
+    return finish(np.full(checked_size((size,), "full"), value, kind), requires_grad, out, device, "full", dtype)
 
 
 @parsed
@@ -410,7 +444,16 @@ def arange(
     else:
         kind = default_float() if any(isinstance(v, float) for v in (start, end, step)) else np.dtype(np.int64)
     count = math.ceil((end - start) / step)
-    return finish((start + np.arange(count) * step).astype(kind), requires_grad, out, device)
+    numbers = (start + np.arange(count) * step).astype(kind)
+    if out is not None:
+        _check_out(out, "arange", dtype)
+        if out._data.size not in (0, count):
+            warn(
+                f"The number of elements in the out tensor of shape {list(out._data.shape)} is {out._data.size} which"
+                f" does not match the computed number of elements {count}. Note that this may occur as a result of"
+                f" rounding error. The out tensor will be resized to a tensor of shape ({count},)."
+            )
+    return finish(_shaped(numbers, out), requires_grad, out, device, "arange", dtype)
 
 
 def _range(
@@ -433,7 +476,7 @@ def _range(
     if (end - start) * step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     numbers = start + np.arange(math.floor((end - start) / step) + 1) * step
-    return finish(numbers.astype(_kind(dtype, "range")), requires_grad, out, device)
+    return finish(numbers.astype(_kind(dtype, "range")), requires_grad, out, device, "range", dtype)
 
 
 _range.__name__ = _range.__qualname__ = "range"
@@ -461,27 +504,45 @@ def linspace(
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     numbers = np.linspace(_number(start), _number(end), steps)
-    return finish(numbers.astype(_kind(dtype, "linspace")), requires_grad, out, device)
+    numbers = numbers.astype(_kind(dtype, "linspace"))
+    return finish(_shaped(numbers, out), requires_grad, out, device, "linspace", dtype)
 
 
 @parsed
 def logspace(
-    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, requires_grad: bool = False
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """`steps` powers of `base`, exponents evenly from `start` to `end`."""
     exponents = linspace(start, end, steps, dtype=_dtype.float64)._data
-    return finish(np.power(float(base), exponents).astype(_kind(dtype, "logspace")), requires_grad)
+    numbers = np.power(float(base), exponents).astype(_kind(dtype, "logspace"))
+    return finish(_shaped(numbers, out), requires_grad, out, device, "logspace", dtype)
 
 
 @parsed
-def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """The identity matrix."""
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The identity matrix; with `out`, in that tensor, which gets its shape."""
     for position, (name, size) in enumerate((("n", n), ("m", 0 if m is None else m)), 1):
         if not hasattr(size, "__index__"):
             raise TypeError(f"eye(): argument '{name}' (position {position}) must be int, not {type(size).__name__}")
         if size < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {size}")
-    return finish(np.eye(n, m, dtype=_kind(dtype, "eye")), requires_grad, device=device)
+    return finish(np.eye(n, m, dtype=_kind(dtype, "eye")), requires_grad, out, device, "eye", dtype)
 
 
 @parsed

@@ -290,7 +290,13 @@ def randint_like(input: Tensor, *args: int, dtype: Any = None, requires_grad: bo
 
 @parsed
 def randperm(
-    n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    n: int,
+    *,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """The integers below `n` in random order."""
     kind = np.dtype(np.int64) if dtype is None else _dtype.as_numpy(dtype, "randperm")
@@ -298,7 +304,7 @@ def randperm(
     found = list(range(n))
     for place, step in enumerate(((generator or default_generator).words(max(n - 1, 0)) % _left(n)).tolist()):
         found[place], found[place + step] = found[place + step], found[place]
-    return finish(np.array(found, kind), requires_grad, device=device)
+    return finish(np.array(found, kind), requires_grad, out, device, "randperm", dtype)
 
 
 def _left(n: int) -> Array:

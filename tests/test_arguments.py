@@ -154,3 +154,38 @@ def test_the_signatures_are_the_installed_torchs() -> None:
     environ = {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, encoding="utf-8", check=True)
     assert Path(_signatures.__file__).read_text("utf-8") == done.stdout, "run: python -m tests.signatures"
+
+
+#: Calls with `out=`, which torch resizes: with a warning in most cases, and a vector beside a matrix as a row.
+STORED = """
+matmul(m.ones(2), m.ones(2, 3), out=out)
+linalg.matmul(m.ones(2, 3), m.ones(3), out=out)
+zeros(3, out=out)
+full((2, 3), 7.0, out=out)
+full((2,), 7.0, out=out, dtype=m.float64)
+eye(2, 3, out=out)
+eye(2, out=out, dtype=m.float64)
+arange(3, out=out)
+arange(4, out=out)
+arange(3, out=out, dtype=m.int64)
+linspace(0, 2, 3, out=out)
+logspace(0, 2, 3, out=out)
+"""
+
+
+@pytest.mark.parametrize("shape", [(0,), (), (3,), (1, 3), (2, 2), (2, 3)], ids=str)
+@pytest.mark.parametrize("call", STORED.strip().splitlines())
+def test_results_are_stored_in_out_as_torchs(call: str, shape: tuple[int, ...]) -> None:
+    def seen(engine: ModuleType, requires_grad: bool) -> Any:
+        out = engine.zeros(shape, requires_grad=requires_grad)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            try:
+                found: Any = eval(f"m.{call}", {"m": engine, "out": out}) is out
+            except RuntimeError as error:
+                found = str(error)
+        said = [str(each.message).partition(" (Triggered")[0] for each in warned]
+        return found, out.tolist(), out.stride(), out._version, said
+
+    for requires_grad in (False, True):
+        assert seen(minigrad, requires_grad) == seen(torch, requires_grad)
