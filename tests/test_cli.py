@@ -188,6 +188,7 @@ def test_a_run_finds_writes_and_replays(tmp_path: Path, capsys: pytest.CaptureFi
     assert "FAILED" in out
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_run_writes_what_it_has(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "conformance", "run", MICRO, "--time", "60", "-o", str(tmp_path)],

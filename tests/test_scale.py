@@ -264,6 +264,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("engine", "presses"), [("Few", 1), ("Loops", 2)])
 def test_ctrl_c_leaves_no_process_behind(engine: str, presses: int, tmp_path: Path) -> None:
     words = ["run", f"{FATAL}:{engine}", "--time", "60", "--timeout", "4", "--jobs", "2", "-o", str(tmp_path)]
