@@ -58,9 +58,10 @@ EXPLANATIONS: dict[str, str] = {
     "stale-exception": "A program of the behaviour corpus is listed as different and shows the same as under torch "
     "now. Exit code 1. If the engine was mended, remove its line from `conformance/behaviour/exceptions.toml`.",
     "reference-error": "torch itself raised an error on a program that was meant to be valid, and so proves "
-    "little. Exit code 3. It is a defect of the generator: please report it with the seed.",
-    "internal-error": "The suite itself failed. Exit code 3. It is a defect of the suite: please report it with the "
-    "seed.",
+    "little. Exit code 3. It is a defect of the generator: please report it with the seed and what `results.json` "
+    "holds under `troubles`.",
+    "internal-error": "The suite itself failed, and went on without a block of programs. Exit code 3. It is a defect "
+    "of the suite: please report it with the traceback that `results.json` holds under `troubles`.",
     "interrupted": "The run was stopped before its budget was spent. Exit code 130. The results hold what was found "
     "until then and are marked as partial.",
     "nothing-ran": "No program was run. Exit code 4. Raise --time or --examples; see that the engine has operations.",
