@@ -288,19 +288,15 @@ class Campaign:
         try:
             self._take(future.result(), task)
         except WorkerError as error:
-            if isinstance(task, Description):
-                self._lose(task.met.position, task.met.first_seen, error.line, str(error))
-                return None if task.plain else Description(met=task.met, plain=True)
-            if isinstance(task, Unit):
-                self._lose(task.first, task.block.name, error.line, str(error))
-            else:
-                self._lose(0, task.snippet.id, error.line, str(error))
+            self._lose(task, error.line, str(error))
+            if isinstance(task, Description) and not task.plain:
+                return Description(met=task.met, plain=True)
         return None
 
-    def _lose(self, position: int, where: str, text: str, trace: str = "") -> None:
+    def _lose(self, task: Task, text: str, trace: str = "") -> None:
         """Note what was given up."""
         self.count["lost"] += 1
-        name = self.engine.name
+        name, (position, where) = self.engine.name, _place(task)
         trouble = Trouble(engine=name, code="internal-error", position=position, where=where, text=text, trace=trace)
         self.troubles.append(trouble)
 
@@ -317,8 +313,8 @@ class Campaign:
         self.spent.update(answer.seconds)
         self.duplicates.add(answer.fingerprints)
         self.troubles += answer.troubles
-        if answer.lost and isinstance(task, Unit):
-            self._lose(task.first, task.block.name, answer.lost)
+        if answer.lost:
+            self._lose(task, answer.lost)
         for place, tried in answer.cells.items():
             if place in self.cells:
                 self.cells[place] = [a + b for a, b in zip(self.cells[place], tried, strict=True)]
@@ -379,7 +375,7 @@ class Campaign:
                 ),
             ),
             findings=tuple(sorted(map(self._counted, self.described.values()), key=lambda f: (f.position, f.id))),
-            troubles=tuple(sorted(self.troubles, key=lambda t: (t.position, t.where, t.text))[:TROUBLES]),
+            troubles=tuple(sorted(self.troubles, key=Trouble.order)[:TROUBLES]),
             corpus=self._corpus(),
             statistics=statistics,
             timings=records.Timings(total=self.elapsed, jobs=self.jobs, **{k: float(v) for k, v in self.spent.items()}),
@@ -416,6 +412,13 @@ class Campaign:
         """The finding with all that was met of its cause, also since it was described."""
         met = self.met[finding.blamed, finding.kind]
         return msgspec.structs.replace(finding, met=met.times, features=tuple(sorted(met.features)))
+
+
+def _place(task: Task) -> tuple[int, str]:
+    """Position in the run, and name, of what a task is about."""
+    if isinstance(task, Unit):
+        return task.first, task.block.name
+    return (task.met.position, task.met.first_seen) if isinstance(task, Description) else (0, task.snippet.id)
 
 
 def check(

@@ -22,6 +22,7 @@ from conformance.results import (
     Results,
     ResultsError,
     Shard,
+    Trouble,
 )
 
 #: How a program of the corpus may fare.
@@ -46,9 +47,7 @@ def merge(parts: Sequence[Results]) -> Results:
         pairs=_pairs(pairs for part in parts for pairs in part.pairs),
         errors=_errors(errors for part in parts for errors in part.errors),
         findings=_findings((finding for part in parts for finding in part.findings), engines),
-        troubles=tuple(
-            sorted((t for part in parts for t in part.troubles), key=lambda t: (t.position, t.where, t.text))
-        ),
+        troubles=tuple(sorted((trouble for part in parts for trouble in part.troubles), key=Trouble.order)),
         expectations=tuple({(e.engine, e.id): e for part in parts for e in part.expectations}.values()),
         selftest=next((part.selftest for part in parts if part.selftest), None),
         corpus=_corpora(corpus for part in parts for corpus in part.corpus),

@@ -365,6 +365,10 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     trace: str = ""
 
+    def order(self) -> tuple[int, str, str]:
+        """What it stands before and after in results: the same, whoever did which part of a run."""
+        return self.position, self.where, self.text
+
 
 class Shard(msgspec.Struct, frozen=True, kw_only=True):
     """Which part of a run this is: `number` (from 1) `of` so many.

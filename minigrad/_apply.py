@@ -263,15 +263,20 @@ def check_written(data: np.ndarray[Any, Any]) -> None:
         )
 
 
-def store_out(name: str, out: Any, result: Tensor, args: Sequence[Any], exact: bool = False) -> Tensor:
-    """Write a result to the tensor given as `out=`; `exact`: which must have its type."""
-    if not isinstance(out, Tensor):
-        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type_name(out)}")
-    if state.grad_enabled and (out.requires_grad or any(isinstance(a, Tensor) and a.requires_grad for a in args)):
+def check_unrecorded(name: str, *args: Any) -> None:
+    """RuntimeError where a result that is stored in one of `args` would be recorded, for one of them."""
+    if state.grad_enabled and any(isinstance(each, Tensor) and each.requires_grad for each in args):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the"
             " arguments requires grad."
         )
+
+
+def store_out(name: str, out: Any, result: Tensor, args: Sequence[Any], exact: bool = False) -> Tensor:
+    """Write a result to the tensor given as `out=`; `exact`: which must have its type."""
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type_name(out)}")
+    check_unrecorded(name, out, *args)
     if name in ("amax", "amin") and out._data.dtype != result._data.dtype:
         own, given = (_dtype.from_numpy(each._data.dtype).legacy_name for each in (result, out))
         raise RuntimeError(

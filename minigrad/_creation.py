@@ -47,15 +47,13 @@ def finish(
 
 def _check_out(out: Tensor, name: str, dtype: Any) -> None:
     """RuntimeError where function `name` cannot store in `out`: it has another type, or requires grad."""
+    from minigrad._apply import check_unrecorded
+
     own = out._data.dtype
     if dtype is not None and (wanted := as_numpy(dtype, name)) != own:
         named, given = (_dtype.from_numpy(each).legacy_name for each in (wanted, own))
         raise RuntimeError(f"dtype {named} does not match dtype of out parameter ({given})")
-    if state.grad_enabled and out.requires_grad:
-        raise RuntimeError(
-            f"aten::{name}(): functions with out=... arguments don't support automatic differentiation, but one of the"
-            " arguments requires grad."
-        )
+    check_unrecorded(f"aten::{name}", out)
 
 
 def _fill(out: Tensor, data: Any, name: str, dtype: Any) -> Tensor:
