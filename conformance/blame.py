@@ -155,6 +155,7 @@ class Bench:
             or self._rules(state)
             or self._higher(state)
             or self._rules(state, shared=True)
+            or self._laid(state, mismatch)
         )
         if found is not None and not (found.kind in STANDING or self._common(found)):
             return found
@@ -198,6 +199,19 @@ class Bench:
                 return found
         return None
 
+    def _laid(self, state: _State, mismatch: Mismatch) -> Blame | None:
+        """The last operation whose gradients differ where what arrives has its channels last in memory."""
+        for step in reversed(state.applications):
+            alone = state.alone(step)
+            if alone is not None and len(alone.leaves[0].array.shape) > 2:
+                graded = _graded(self.expected(alone))
+                weights = [(i, replace(_weights(array(v)), layout="channels_last")) for i, v in graded]
+                program = _with_backward(alone, weights) if weights else None
+                found = self._differs(f"{step.op} given a channels-last gradient", program)
+                if found is not None and found.kind == mismatch.kind:
+                    return found
+        return None
+
     def _weighted(self, alone: Program) -> Program | None:
         """The program with a backward from whatever in it a gradient can come from."""
         weights = [(i, _weights(array(v))) for i, v in _graded(self.expected(alone))]
@@ -217,7 +231,9 @@ class Bench:
     def _at_order(self, step: Apply, alone: Program | None, order: int) -> Blame | None:
         if alone is None:
             return None
-        found = self._differs(step.op, self._with_order(alone, order))
+        # With ones too: what a rule is off by can pass for the noise of one program, and not for that of another.
+        tried = (self._with_order(alone, order, plain=plain) for plain in (False, True))
+        found = _first(self._differs(step.op, program) for program in tried)
         if found is not None:
             return found
         # The gradient of a linear operation is constant, but for what arrives: that shall depend on the operands too.
@@ -231,8 +247,12 @@ class Bench:
         more = tuple(Apply(op, (Ref(i),), (free + k,)) for k, i in enumerate(roots))
         return Program(alone.leaves, (*alone.steps, *more), tuple(i for s in more for i in s.out))
 
-    def _with_order(self, program: Program, order: int) -> Program | None:
-        """Backward through the gradient of the gradient …, to whatever leaf and as far as the reference has one."""
+    def _with_order(self, program: Program, order: int, *, plain: bool = False) -> Program | None:
+        """Backward through the gradient of the gradient …, to whatever leaf and as far as the reference has one.
+
+        The gradients that are given are different numbers, or (`plain`) ones.
+        """
+        weigh = _ones if plain else _weights
         inputs = tuple(leaf.id for leaf in program.leaves if leaf.requires_grad)
         roots = [(i, v) for i, v in _graded(self.expected(program)) if i in results(program.steps[-1])]
         for _ in range(order - 1):
@@ -240,11 +260,11 @@ class Bench:
                 return None
             free = free_number(program)
             made = tuple(range(free, free + len(inputs)))
-            weights = tuple(_weights(array(v)) for _, v in roots)
+            weights = tuple(weigh(array(v)) for _, v in roots)
             step = Grad(tuple(i for i, _ in roots), inputs, weights, made, create_graph=True)
             program = Program(program.leaves, (*program.steps, step), made)
             roots = list(_graded(self.expected(program)))
-        return _with_backward(program, [(i, _weights(array(v))) for i, v in roots]) if roots else None
+        return _with_backward(program, [(i, weigh(array(v))) for i, v in roots]) if roots else None
 
     def _saved(self, state: _State, mismatch: Mismatch) -> Blame | None:
         """The last operation that has another say in whether its operands or results may be changed afterwards."""
@@ -503,6 +523,11 @@ def _weights(like: Array) -> Array:
     n = int(np.prod(like.shape))
     row = np.resize([1.1, -0.7, 1.9, 0.6, -1.3, 1.7, -2.1, 0.3], n)
     return array(row.reshape(like.shape), like.dtype)
+
+
+def _ones(like: Array) -> Array:
+    """Ones in the shape and dtype of an array."""
+    return array(np.ones(like.shape), like.dtype)
 
 
 def _with_backward(program: Program, roots: list[tuple[int, Array]]) -> Program:

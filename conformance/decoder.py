@@ -388,14 +388,17 @@ class Decoder:
                 shape = found[(b >> 2) % len(found)]
         return Ref(self.fresh(shape, domain))
 
-    def shaped(self, shape: tuple[int, ...], domain: Interval | None = None) -> Ref:
+    def shaped(self, shape: tuple[int, ...], domain: Interval | None = None, of: Ref | None = None) -> Ref:
         domain = domain or self._domain
+        dtype = None if of is None else self.infos[of.id].dtype
         b = self.byte()
         if self.slots and b % 2:
             same = [v for v in self.slots if self.infos[v].shape == shape and self.infos[v].floating]
+            if dtype is not None:
+                same = [v for v in same if self.infos[v].dtype == dtype]
             if same:
                 return Ref(self._within(same[(b >> 1) % len(same)], domain))
-        return Ref(self.fresh(shape, domain))
+        return Ref(self.fresh(shape, domain, dtype=dtype))
 
     def fit(self, shape: tuple[int, ...], domain: Interval | None = None) -> Ref:
         domain = domain or self._domain
@@ -526,13 +529,13 @@ class Decoder:
         if results is None or (len(results) == 1 and math.prod(results[0][0]) > 4 * LARGEST):
             return ()
         interval = _interval(operation, given)
-        leaves: frozenset[int] = frozenset()
-        if recorded and mode != "no_grad":
-            leaves = given[0].leaves if len(given) == 1 else leaves.union(*[info.leaves for info in given])
+        leaves = [info.leaves for info in given] if recorded and mode != "no_grad" else [frozenset[int]()] * len(given)
+        if operation is None or not operation.separate:
+            leaves = [leaves[0] if len(leaves) == 1 else frozenset[int]().union(*leaves)] * len(results)
         out = tuple(
             [
-                self.new(Info(shape, dtype, interval, leaves if graded else frozenset(), None, strides))
-                for shape, dtype, graded, strides in results
+                self.new(Info(shape, dtype, interval, of if graded else frozenset(), None, strides))
+                for (shape, dtype, graded, strides), of in zip(results, leaves, strict=True)
             ]
         )
         self.used += read
@@ -620,8 +623,10 @@ class Decoder:
         read = _read(args, kwargs)
         if op == "masked_scatter_" and target.id in read[1:]:
             return ()  # torch reads a source while it writes to it
-        results = self.shapes("in-place", op, args, named, {r: self.infos[r].known() for r in read})
         info = self.infos[target.id]
+        if op in ("tril_", "triu_") and info.strides is not None and 0 in info.strides:
+            return ()  # torch writes, without a look, to elements that share memory with others
+        results = self.shapes("in-place", op, args, named, {r: self.infos[r].known() for r in read})
         if results is None or results[0][0] != info.shape or not info.written:
             return ()
         out = self.new(

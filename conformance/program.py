@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 DType: TypeAlias = Literal["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"]
-Layout: TypeAlias = Literal["contiguous", "transposed", "strided", "reversed", "expanded"]
+Layout: TypeAlias = Literal["contiguous", "transposed", "channels_last", "strided", "reversed", "expanded"]
 #: How an operation is written; "custom" names a function of the user's own (`conformance.functions`).
 Form: TypeAlias = Literal["function", "method", "operator", "attribute", "custom"]
 GradMode: TypeAlias = Literal["grad", "no_grad", "enable_grad"]
@@ -252,6 +252,8 @@ def lay_out(data: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
         return data.copy()  # one row is no expansion: torch's expand leaves its stride as it is
     if layout == "transposed":
         return np.array(data, order="F")
+    if layout == "channels_last":
+        return np.moveaxis(np.moveaxis(data, 1, -1).copy(), -1, 1) if data.ndim > 2 else data.copy()
     if layout == "strided":
         wide = np.zeros((*data.shape[:-1], 2 * data.shape[-1]), data.dtype)
         wide[..., ::2] = data

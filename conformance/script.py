@@ -163,6 +163,8 @@ def constant(a: Array) -> str:
         made = f"np.zeros({a.shape}{dtype})"
     if a.layout == "transposed" and data.ndim > 1:
         return f"np.asfortranarray({made})"
+    if a.layout == "channels_last" and data.ndim > 2:
+        return f"np.moveaxis(np.moveaxis({made}, 1, -1).copy(), -1, 1)"
     if a.layout == "strided" and data.ndim:
         return f"np.repeat({made}, 2, axis=-1)[..., ::2]"
     if a.layout == "reversed" and data.ndim:
@@ -247,6 +249,10 @@ def body(program: Program) -> str:
         made = f"torch.from_numpy({constant(leaf.array)})"
         lines.append(f"{name[leaf.id]} = torch.autograd.Variable({made}, requires_grad={leaf.requires_grad})")
     for position, step in enumerate(program.steps):
+        if isinstance(step, Hook) and any(isinstance(each, Inplace) for each in program.steps[:position]):
+            lines.append(
+                f"{name[step.target]}.grad_fn  # torch crashes if a hook is the first to ask for it after a write"
+            )
         lines += _lines(step, position, name)
     return "\n".join(lines)
 

@@ -35,6 +35,7 @@ SCATTERING: Final = {"index_add", "index_copy", "index_put_at", "put", "scatter_
 FILLING: Final = {"index_fill": 3, "masked_fill": 2, "masked_scatter": 2}  # the argument that may lie anywhere
 PRODUCTS: Final = {"addbmm", "addmv"}  # what torch does not check for reading memory that it writes to
 UNIFORM: Final = {"fill", "zero"}  # what may write to overlapping memory
+CHANGED: Final = {"_conjugated": "c", "nan_to_num": "fc"}  # the kinds of numbers that are not left as they are
 
 
 def apply(op: Op, args: Sequence[Any]) -> Any:
@@ -204,10 +205,11 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
     args, raws, edges, need = _prepare(op, given)
     if need and op.formulas:
         check_inplace(target)
-    aliases = [each for each in args[1:] if isinstance(each, Tensor) and each._cell is target._cell]
-    for each in aliases if op.name not in PRODUCTS else ():
-        if op.name not in FILLING or each is not args[FILLING[op.name]]:
+    others = [each for each in given[1:] if isinstance(each, Tensor)]
+    for each in others if op.name not in PRODUCTS else ():
+        if op.name not in FILLING or each is not given[FILLING[op.name]]:
             check_overlap(target, each, same=op.name not in SCATTERING)
+    aliases = [each for each in others if each._cell is target._cell]
     result = _forward(op, raws, state.run)
     tangents = None if state.dual is None else state.dual.pushed(op, given)
     recording = need and state.grad_enabled and not state.inference and op.formulas and target._data.dtype.kind in "fc"
@@ -217,12 +219,14 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
         args[0] = make(old, edge_of(target))
         if tangents is not None:
             state.dual.copied(args[0], target)
-    write(target, result, uniform=op.name in UNIFORM)
+    changed = target._data.dtype.kind in CHANGED.get(op.name, "biufc")
+    write(target, result, uniform=op.name in UNIFORM or not changed)
     if plan is not None:
         node = plan.record(edges, args, raws, target._data, target)
         if aliases:  # what was saved of them is gone
             saved, versions = node._saved or (), node._versions_saved()
-            node._keep(saved, [v - any(s is a for a in aliases) for s, v in zip(saved, versions, strict=True)])
+            owners = [s.source if isinstance(s, Saved) else s for s in saved]
+            node._keep(saved, [v - any(o is a for a in aliases) for o, v in zip(owners, versions, strict=True)])
         rebase_history(target, node)
     if tangents is not None:
         state.dual.written(target, tangents[0])
@@ -232,7 +236,7 @@ def apply_inplace(op: Op, args: Sequence[Any]) -> Tensor:
 def write(target: Tensor, result: Any, uniform: bool = False) -> None:
     """Store `result` in `target`'s memory and count the write; RuntimeError where torch refuses.
 
-    `uniform`: all elements are the same, so that it does not matter whether they overlap.
+    `uniform`: elements that overlap are given the same, so that it does not matter that they do.
     """
     data = target.materialize()
     if result.shape != data.shape:
@@ -297,7 +301,7 @@ def store_out(name: str, out: Any, result: Tensor, args: Sequence[Any], exact: b
             )
         out._data = np.empty(result._data.shape, out._data.dtype)
     for each in args:
-        if isinstance(each, Tensor) and each._cell is out._cell:
+        if isinstance(each, Tensor):
             check_overlap(out, each)
     write(out, result._data)
     found: Tensor = out

@@ -287,7 +287,7 @@ class _Pass:
             self.collect(node, grads)
             return None
         self.enter()
-        hooks = node._hooks
+        hooks = None if node._hidden and grads[0] is None else node._hooks  # torch's node is not reached then
         if self.pending is None and (hooks is not None or not node._plain):
             self.watch(node)
         if node in self.targeted and not self.must_run(node):
@@ -547,10 +547,17 @@ def _leading_to(roots: Sequence[Node], targets: AbstractSet[Node]) -> set[Node] 
         elsewhere = elsewhere or ends and node not in targets
     if not elsewhere:
         return None
+    above: dict[Node, list[Node]] = {node: [] for node in found}
+    for node in found:
+        for edge in node._next:
+            if edge in above:
+                above[edge].append(node)
     leading = found & targets
-    for node in sorted(found, key=lambda node: node._sequence, reverse=True):
-        if node not in leading and any(edge is not None and edge in leading for edge in node._next):
-            leading.add(node)
+    stack = [*leading]
+    while stack:
+        new = [node for node in above[stack.pop()] if node not in leading]
+        leading.update(new)
+        stack += new
     return leading
 
 

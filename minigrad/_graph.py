@@ -27,6 +27,9 @@ Meta: TypeAlias = "tuple[tuple[int, ...], np.dtype[Any]]"  # the shape and dtype
 # Decreasing numbers: a smaller one is younger. A node is younger than every node it points to, so visiting nodes in
 # ascending order meets each after all that contributes to it; it is also the order in which torch visits them.
 next_sequence = itertools.count(0, -1).__next__
+#: The node of what torch records but cannot differentiate; it is younger than all, so that its error comes first.
+NOT_IMPLEMENTED: Final = "torch::autograd::NotImplemented"
+YOUNGEST: Final = 1 - 2**64
 
 FREED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already been"
@@ -101,6 +104,11 @@ class Node:
     def _meta(self) -> Sequence[Meta]:
         """Shape and dtype of each output."""
         return ((self._shape, self._dtype),)
+
+    @property
+    def _hidden(self) -> bool:
+        """Whether all outputs but the first are there for the formulas alone."""
+        return False
 
     @property
     def _seen(self) -> Sequence[Meta]:
@@ -492,12 +500,12 @@ def stale_error(saved: Tensor | Saved | Packed, version: int, node: Node | None)
     from minigrad._dtype import from_numpy
     from minigrad._tensor import Tensor
 
+    if isinstance(saved, Saved) and isinstance(saved.source, Tensor):
+        saved = saved.source
     data = saved._data
     kind = from_numpy(data.dtype).legacy_name
     kind = f"CPU{kind}Type" if data.dtype.kind in "bc" else f"torch.{kind}Tensor"  # what has no old class of its own
     shape = ", ".join(map(str, data.shape))
-    if isinstance(saved, Saved) and isinstance(saved.source, Tensor):
-        saved = saved.source
     if isinstance(saved, Tensor):
         function, number = (saved.grad_fn, saved.output_nr)
     else:

@@ -74,14 +74,19 @@ def laid_as(found: Array, *operands: Array) -> Array:
 def laid_out(found: Array, *operands: Array) -> Array:
     """The array in memory as torch's kernels of windows, and `cat`, lay theirs: channels last where all of these have
     them last, else in C order."""
-    if all(_channels_last(each) for each in operands):
+    return by_channels(found, all(each.ndim in (4, 5) and channels_last(each) for each in operands))
+
+
+def by_channels(found: Array, last: bool) -> Array:
+    """The array (N, C, *spatial) in memory with its channels last, or in C order."""
+    if last:
         return np.moveaxis(np.asarray(np.moveaxis(found, 1, -1), order="C"), -1, 1)
     return np.asarray(found, order="C")
 
 
-def _channels_last(operand: Array) -> bool:
+def channels_last(operand: Array) -> bool:
     """Torch's `is_channels_last_strides`, which heeds the order of strides alone."""
-    if operand.ndim not in (4, 5) or not operand.size or not operand.strides[1]:
+    if not operand.size or not operand.strides[1]:
         return False
     least = 0
     for d in (1, *range(operand.ndim - 1, 1, -1), 0):

@@ -17,6 +17,8 @@ from minigrad._graph import (
     BY_VJP,
     FREED,
     NO_META,
+    NOT_IMPLEMENTED,
+    YOUNGEST,
     Meta,
     Node,
     Number,
@@ -107,6 +109,8 @@ class Plan:
                   "Saved": Saved, "NOTHING": NOTHING, "is_number": is_number, "version_of": version_of,
                   "Tensor": Tensor, "FREED": FREED, "stale_error": stale_error, "conjugated": conjugated,
                   "UNWRITTEN": (0,) * SAVED}  # fmt: skip
+        if name == NOT_IMPLEMENTED:
+            scope["next_sequence"] = lambda: YOUNGEST
         exec(compile(self.source, f"<{name} of {op.name}>", "exec"), scope)
         self.record: Callable[..., OpNode] = scope["record"]
         self.quickly: Callable[..., OpNode] = scope.get("quickly", scope["record"])
@@ -334,6 +338,10 @@ class OpNode(Node):
     @property
     def _meta(self) -> Sequence[Meta]:
         return self._outputs if self._plan.op.many_outputs else ((self._shape, self._dtype),)
+
+    @property
+    def _hidden(self) -> bool:
+        return getattr(self._plan.op.returns, "hidden", False)
 
     @property
     def _seen(self) -> Sequence[Meta]:

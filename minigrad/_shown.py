@@ -29,7 +29,7 @@ Pow0 | -result
 AsStrided | -part size=size stride=stride storage_offset=storage_offset
 BlockDiag Cat | -tensors_shape
 Col2Im | kernel_size=kernel
-Convolution | -input_shape -weight_shape
+Convolution | -input_shape -weight_shape -last
 Diagonal0_copy | dim1:0 dim2:1
 DiagonalScatter SelectScatter SliceScatter | -src_shape
 Div0 Div1 | -rounding_mode

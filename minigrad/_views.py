@@ -268,6 +268,9 @@ def check_inplace(tensor: Tensor) -> None:
 def check_overlap(target: Tensor, other: Tensor, same: bool = True) -> None:
     """Refuse to write to `target` while reading `other`, dense parts of one memory that overlap; `same`: unless they
     are the same part."""
+    a, b = target._data, other._data
+    if a is not b and (a.base is None and b.base is None or not np.may_share_memory(a, b)):
+        return
     a, b = target.materialize(), other.materialize()
     if not (a.size and b.size and dense(a) and dense(b)):
         return

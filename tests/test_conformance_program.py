@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance import engines, execute, generate
+from conformance.decoder import Decoder
 from conformance.memory import remembered
 from conformance.program import (
     AnyStep,
@@ -26,6 +27,7 @@ from conformance.program import (
     Backward,
     Grad,
     Hook,
+    Inplace,
     Leaf,
     Program,
     Ref,
@@ -39,6 +41,7 @@ from conformance.program import (
 )
 from conformance.script import script
 from conformance.vocabulary import OPERATIONS
+from conformance.vocabulary.operation import WIDE
 
 replace = msgspec.structs.replace
 
@@ -138,6 +141,16 @@ def test_layouts_change_strides_and_not_values(layout: str) -> None:
     assert laid.flags.c_contiguous == (layout == "contiguous")
 
 
+def test_channels_last_is_torchs() -> None:
+    import torch
+
+    data = np.arange(48.0).reshape(2, 3, 4, 2)
+    laid = to_numpy(array(data, layout="channels_last"))
+    assert (laid == data).all()
+    assert torch.from_numpy(laid).is_contiguous(memory_format=torch.channels_last)
+    assert to_numpy(array(data[0, 0], layout="channels_last")).flags.c_contiguous
+
+
 def test_defects_are_named() -> None:
     program = Program((Leaf(0, Array((2,), "float64", ("0x1p+0",))),), (Apply("sin", (Ref(7),), (0,)),), (9,))
     assert defects(program) == [
@@ -220,6 +233,44 @@ def test_a_script_shows_what_the_program_shows(tmp_path) -> None:  # type: ignor
     seen = execute.run(TORCH, program)
     assert f"    torch:  {seen.grads[0]!r}" in done.stdout
     assert "largest difference: 0 (nowhere)" in done.stdout
+
+
+def test_what_a_result_is_made_of() -> None:
+    """What is switched off later is known to end the gradient of each result that nothing else is made of."""
+    d = Decoder(bytes(generate.SIZE), SHAPES, "")
+    first, second = d.fresh((), WIDE), d.fresh((2,), WIDE)
+    for op, made in (("broadcast_tensors", [{first}, {second}]), ("meshgrid", [{first}, {second}])):
+        out = d.emit(op, (Ref(first), Ref(second)), {})
+        assert [d.infos[each].leaves for each in out] == made
+        assert all(not d.infos[each].leaves for each in d.emit(op, (Ref(first), Ref(second)), {}, mode="no_grad"))
+    (total,) = d.emit("add", (Ref(first), Ref(second)), {})
+    assert d.infos[total].leaves == {first, second}
+
+
+def test_the_vectors_of_addr_are_of_one_type() -> None:
+    """Torch takes others, and then refuses to go back."""
+    for index in range(64):
+        d = Decoder(hashlib.shake_128(bytes((index,))).digest(generate.SIZE), SHAPES, "mixed")
+        d.slots += [d.fresh((2,), WIDE), d.fresh((2,), WIDE), d.fresh((3,), WIDE)]
+        (_, first, second), _ = OPERATIONS["addr"].draw(d)
+        assert d.infos[first.id].dtype == d.infos[second.id].dtype
+
+
+def test_a_hook_on_a_view_whose_base_was_written_to() -> None:
+    """Torch's process ends where the hook is the first to ask such a view for its node."""
+    x = Leaf(0, array([[1.0, 2.0], [3.0, 0.5]]), True)
+    steps = (
+        Apply("mul", (Ref(0), Ref(0)), (1,)), Apply("mT", (Ref(1),), (2,), form="attribute"),
+        Inplace("exp_", 1, (), (3,)), Hook(2, scale=0.5), Backward((2,), (array([[1.0, -1.0], [0.5, 2.0]]),)),
+    )  # fmt: skip
+    program = Program((x,), steps)
+    seen, same = execute.run(TORCH, program), execute.run(MINIGRAD, program)
+    assert seen.failure is same.failure is None
+    np.testing.assert_allclose(same.grads[0], seen.grads[0], rtol=1e-15)
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(script(program), {})
+    assert "largest difference: 0 " in out.getvalue()
 
 
 @settings(max_examples=80, deadline=None)

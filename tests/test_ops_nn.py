@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 import warnings
 from collections.abc import Callable
@@ -109,6 +110,25 @@ CONVOLUTIONS: dict[str, tuple[str, Any, Any, Any, dict[str, Any]]] = {
 def test_convolution(case: str) -> None:
     name, x, weight, bias, kwargs = CONVOLUTIONS[case]
     run(name, x, weight, bias, orders=2 if x.size else 1, **kwargs)  # torch's second order stops at an empty batch
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", [f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)])
+def test_a_convolution_lies_as_its_operands_do(name: str, dtype: str) -> None:
+    """The result and both gradients: with channels last where torch's kernel takes the input or the weight so."""
+    n = int(name[-2])
+    orders = {"C": range(n + 2), "last": (0, *range(2, n + 2), 1), "neither": (1, 0, *range(2, n + 2))}
+
+    def lies(engine: Any, batch: int, groups: int, x: str, w: str) -> list[bool]:
+        leaves = []
+        for array, order in ((data(batch, 4, *(4,) * n), x), (data(4, 4 // groups, *(2,) * n), w)):
+            moved = np.ascontiguousarray(array.astype(dtype).transpose(orders[order]))
+            leaves.append(engine.from_numpy(moved.transpose(np.argsort(orders[order]))).requires_grad_())
+        y = getattr(engine.nn.functional, name)(*leaves, groups=groups)
+        return [each.is_contiguous() for each in (y, *engine.autograd.grad((y * y).sum(), leaves))]
+
+    for case in itertools.product((1, 2), (1, 2), orders, orders):
+        assert lies(minigrad, *case) == lies(torch, *case), case
 
 
 @pytest.mark.parametrize("alone", range(3))

@@ -156,6 +156,7 @@ class TorchLike(Engine):
         register = getattr(value, name, None)
         if register is None:
             raise Unsupported(name)
+        getattr(value, "grad_fn", None)  # torch crashes if a hook is the first to ask for it after a write to the base
         register(function)
 
     def retain_grad(self, value: Any) -> None:  # noqa: D102

@@ -109,7 +109,8 @@ def _addmv(d: Draw) -> Arguments:
 def _addr(d: Draw) -> Arguments:
     x = d.x(ndim=1)
     (m,), n = d.shape(x), d.pick((2, 3))
-    return (d.shaped(d.pick(((m, n), (n,)))), x, d.shaped((n,))), keywords(d, {"beta": (..., 0.5), "alpha": (..., 2.0)})
+    bias = d.shaped(d.pick(((m, n), (n,))))
+    return (bias, x, d.shaped((n,), of=x)), keywords(d, {"beta": (..., 0.5), "alpha": (..., 2.0)})
 
 
 def _batched(summed: bool) -> Callable[[Draw], Arguments]:

@@ -33,8 +33,8 @@ class Draw(Protocol):
     def like(self, other: Ref, domain: Interval | None = None) -> Ref:
         """An operand whose shape broadcasts with that of `other`."""
 
-    def shaped(self, shape: tuple[int, ...], domain: Interval | None = None) -> Ref:
-        """An operand of exactly this shape."""
+    def shaped(self, shape: tuple[int, ...], domain: Interval | None = None, of: Ref | None = None) -> Ref:
+        """An operand of exactly this shape, and of the dtype of another where torch's gradient needs it to be."""
 
     def fit(self, shape: tuple[int, ...], domain: Interval | None = None) -> Ref:
         """As `x`, of exactly this shape: the elements of an earlier value are arranged to it."""
@@ -123,6 +123,8 @@ class Operation:
     repeats: bool = True
     #: Whether nan and infinities are tried (LAPACK, for one, says nothing of them).
     odd_values: bool = True
+    #: Whether each result is made of one operand alone, in their order.
+    separate: bool = False
     #: Keywords that every program gives, reduced ones too: without them torch answers differently from call to call.
     given: tuple[str, ...] = ()
 

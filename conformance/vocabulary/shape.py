@@ -329,9 +329,11 @@ def _top(d: Draw) -> Arguments:
     return (d.apart(x), 1 + d.upto(d.shape(x)[dim]), dim), keywords(d, {"largest": (..., False)})
 
 
-def shape(name: str, draw: Callable[[Draw], Arguments], forms: tuple[Form, ...] = FUNCTION_METHOD) -> Operation:
+def shape(
+    name: str, draw: Callable[[Draw], Arguments], forms: tuple[Form, ...] = FUNCTION_METHOD, separate: bool = False
+) -> Operation:
     """An operation that only moves elements: results lie where operands lie."""
-    return Operation(name, "shape", draw, forms=forms)
+    return Operation(name, "shape", draw, forms=forms, separate=separate)
 
 
 OPERATIONS = (
@@ -371,7 +373,7 @@ OPERATIONS = (
     shape("unsafe_chunk", _chunk),
     shape("unsafe_split", _unsafe),
     shape("broadcast_to", _broadcast_to),
-    shape("broadcast_tensors", _operands, FUNCTION),
+    shape("broadcast_tensors", _operands, FUNCTION, separate=True),
     shape("expand_as", _as, METHOD),
     shape("reshape_as", _same_size, METHOD),
     shape("view_as", _same_size, METHOD),
@@ -380,7 +382,7 @@ OPERATIONS = (
     *(shape(name, _several(), FUNCTION) for name in ("column_stack", "dstack", "hstack", "vstack")),
     shape("cartesian_prod", _vectors, FUNCTION),
     shape("combinations", lambda d: ((d.x(ndim=1),), keywords(d, {"with_replacement": (..., True)})), FUNCTION),
-    shape("meshgrid", _mesh, FUNCTION),
+    shape("meshgrid", _mesh, FUNCTION, separate=True),
     shape("diag_embed", lambda d: ((d.x(ndim=d.pick((1, 2))),), keywords(d, {"offset": (..., 1, -1)}))),
     shape("diagflat", one(), FUNCTION_METHOD),
     shape("hsplit", _sections(1, 1)),

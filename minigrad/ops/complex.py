@@ -149,7 +149,7 @@ def _conj_physical(self: Array) -> Array:
     self=lambda xp, grad: xp.conj_physical(grad),
 )  # fmt: skip
 def _conjugated(self: Array) -> Array:
-    return np.conj(self)
+    return np.conj(self) if self.dtype.kind == "c" else self
 
 
 @composite(raw=lambda self: np.conj(self), inplace=lambda self: self._conjugated_())

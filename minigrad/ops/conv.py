@@ -19,7 +19,7 @@ import numpy as np
 
 from minigrad._declare import composite, op
 from minigrad._dims import wrap_dim
-from minigrad._layout import laid_out
+from minigrad._layout import by_channels, channels_last
 from minigrad._op import RECORDED as F
 from minigrad._op import Array
 from minigrad._tensor import Tensor
@@ -35,22 +35,22 @@ from minigrad.ops.shape import internal
 
 
 def _input_gradient(xp: Any, grad: Any, input: Any, weight: Any, stride: Ints, padding: Ints, dilation: Ints,
-                    groups: int) -> Any:  # fmt: skip
-    found = xp.convolution_transpose(grad, weight, None, input.shape[2:], stride, padding, dilation, groups)
+                    groups: int, last: bool) -> Any:  # fmt: skip
+    found = xp.convolution_transpose(grad, weight, None, input.shape[2:], stride, padding, dilation, groups, last)
     return xp.anchored(found, input, False)
 
 
 def _transposed_input_gradient(xp: Any, grad: Any, input: Any, weight: Any, stride: Ints, padding: Ints,
-                               dilation: Ints, groups: int) -> Any:  # fmt: skip
-    found = xp.convolution(grad, weight, None, stride, padding, dilation, groups)
+                               dilation: Ints, groups: int, last: bool) -> Any:  # fmt: skip
+    found = xp.convolution(grad, weight, None, stride, padding, dilation, groups, last)
     return xp.anchored(_cut(found, input.shape[2:]), input, False)
 
 
 def _weight_gradient(transposed: bool) -> Any:
     def formula(xp: Any, grad: Any, input: Any, weight: Any, stride: Ints, padding: Ints, dilation: Ints,
-                groups: int) -> Any:  # fmt: skip
+                groups: int, last: bool) -> Any:  # fmt: skip
         of, by = (input, grad) if transposed else (grad, input)
-        found = xp.convolution_weight(of, by, weight.shape[2:], stride, padding, dilation, groups)
+        found = xp.convolution_weight(of, by, weight.shape[2:], stride, padding, dilation, groups, last)
         return xp.anchored(found, weight, False)
 
     return formula
@@ -68,35 +68,39 @@ def _cut(windows: Any, count: Ints) -> Any:
 
 @op(method=False, function=False, input=_input_gradient, weight=_weight_gradient(False), bias=_bias_gradient)
 def convolution(
-    input: Array, weight: Array, bias: Array | None, stride: Ints, padding: Ints, dilation: Ints, groups: int
-) -> Array:
-    """The convolution of (N, C, *spatial) with (O, C/groups, *kernel), plus a bias for each of the O channels."""
+    input: Array, weight: Array, bias: Array | None, stride: Ints, padding: Ints, dilation: Ints, groups: int,
+    last: bool,
+) -> Array:  # fmt: skip
+    """The convolution of (N, C, *spatial) with (O, C/groups, *kernel), plus a bias for each of the O channels.
+
+    `last`: whether the result's channels lie last in memory.
+    """
     kernel = weight.shape[2:]
     count = _count(input.shape[2:], kernel, dilation, padding, stride)
     columns = _columns(input, kernel, count, stride, padding, dilation, groups)
     out = _product(weight.reshape(groups, weight.shape[0] // groups, columns.shape[2]), columns)
-    return _finished(out.reshape(input.shape[0], weight.shape[0], *count), bias, input, weight)
+    return _finished(out.reshape(input.shape[0], weight.shape[0], *count), bias, last)
 
 
 @op(method=False, function=False, node="ConvolutionBackward0", input=_transposed_input_gradient,
     weight=_weight_gradient(True), bias=_bias_gradient)  # fmt: skip
 def convolution_transpose(input: Array, weight: Array, bias: Array | None, spatial: Ints, stride: Ints, padding: Ints,
-                          dilation: Ints, groups: int) -> Array:  # fmt: skip
+                          dilation: Ints, groups: int, last: bool) -> Array:  # fmt: skip
     """The adjoint of convolution in its input: spreads (N, O, *count) over (N, C, *spatial), and adds a bias."""
     kernel, count = weight.shape[2:], input.shape[2:]
     n, channels = input.shape[0], weight.shape[1] * groups
     matrix = weight.reshape(groups, weight.shape[0] // groups, weight.shape[1] * prod(kernel))
     columns = _product(matrix.swapaxes(1, 2), _rows(input, groups)).reshape(n, channels, *kernel, *count)
-    return _finished(_sum_windows(columns, spatial, stride, padding, dilation), bias, input, weight)
+    return _finished(_sum_windows(columns, spatial, stride, padding, dilation), bias, last)
 
 
 @op(method=False, function=False,
-    y=lambda xp, grad, x, y_shape, stride, padding, dilation, groups: _cut(xp.convolution(
-        x, grad, None, stride, padding, dilation, groups), y_shape[2:]),
-    x=lambda xp, grad, y, x_shape, stride, padding, dilation, groups: xp.convolution_transpose(
-        y, grad, None, x_shape[2:], stride, padding, dilation, groups))  # fmt: skip
+    y=lambda xp, grad, x, y_shape, stride, padding, dilation, groups, last: _cut(xp.convolution(
+        x, grad, None, stride, padding, dilation, groups, last), y_shape[2:]),
+    x=lambda xp, grad, y, x_shape, stride, padding, dilation, groups, last: xp.convolution_transpose(
+        y, grad, None, x_shape[2:], stride, padding, dilation, groups, last))  # fmt: skip
 def convolution_weight(
-    y: Array, x: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int
+    y: Array, x: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int, last: bool
 ) -> Array:
     """The adjoint in the weight: correlates (N, O, *count) with (N, C, *spatial) into (O, C/groups, *kernel)."""
     kept = y.dtype
@@ -106,7 +110,7 @@ def convolution_weight(
     total: Array = np.zeros((groups, rows.shape[2], columns.shape[2]), y.dtype)
     for each, windows_of_it in zip(rows, columns.swapaxes(2, 3)):  # all at once would take the memory of a batch
         total += _product(each, windows_of_it)
-    return total.reshape(y.shape[1], x.shape[1] // groups, *kernel).astype(kept, copy=False)
+    return by_channels(total.reshape(y.shape[1], x.shape[1] // groups, *kernel).astype(kept, copy=False), last)
 
 
 def _columns(x: Array, kernel: Ints, count: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int) -> Array:
@@ -146,10 +150,10 @@ def _sum_windows(columns: Array, spatial: Ints, stride: Ints, padding: Ints, dil
     return total[(..., *(slice(p, p + m) for p, m in zip(padding, spatial)))]  # type: ignore[arg-type]
 
 
-def _finished(out: Array, bias: Array | None, input: Array, weight: Array) -> Array:
+def _finished(out: Array, bias: Array | None, last: bool) -> Array:
     if bias is not None:
         out += bias.reshape(-1, *(1,) * (out.ndim - 2))
-    return laid_out(out, weight if input.flags.c_contiguous else input)
+    return by_channels(out, last)
 
 
 # ---- convolution as users know it ------------------------------------------------------------------------------------
@@ -242,6 +246,16 @@ def _by_onednn(x: Tensor, weight: Tensor, steps: Ints, spread: Ints, groups: int
     )
 
 
+def _channels_last(x: Tensor, weight: Tensor, onednn: bool) -> bool:
+    """Whether torch's kernels lay the result and the gradients with channels last, as the input or the weight are.
+
+    Over one dimension the input is made contiguous first; over three only oneDNN's kernel does it.
+    """
+    if weight.ndim == 5 and not onednn:
+        return False
+    return channels_last(weight._data) or (weight.ndim > 3 and channels_last(x._data))
+
+
 def _check_types(x: Tensor, weight: Tensor, bias: Tensor | None, kernel: int = 0, onednn: bool = True) -> None:
     """Torch's errors for tensors of different types.
 
@@ -323,8 +337,10 @@ def _conv(n: int) -> Any:
             _check_shapes(x, weight, bias, groups, transposed=False)
             _check_size(x, weight, low, spread)
             # Given padding by its name torch looks at no type, nor does its kernel over three dimensions.
-            _check_types(x, weight, bias, isinstance(padding, str), _by_onednn(x, weight, steps, spread, groups))
-            return _by_parts(convolution, x, weight, bias, steps, low, spread, groups)
+            onednn = _by_onednn(x, weight, steps, spread, groups)
+            _check_types(x, weight, bias, isinstance(padding, str), onednn)
+            last = _channels_last(x, weight, onednn)
+            return _by_parts(convolution, x, weight, bias, steps, low, spread, groups, last)
 
         return _convolve(name, n, input, apply)
 
@@ -349,7 +365,8 @@ def _conv_transpose(n: int) -> Any:
                 dilation=dilation,
             )  # fmt: skip
             _check_shapes(x, weight, bias, groups, transposed=True)
-            _check_types(x, weight, bias, d, _by_onednn(x, weight, steps, spread, groups))
+            onednn = _by_onednn(x, weight, steps, spread, groups)
+            _check_types(x, weight, bias, d, onednn)
             if any(e >= s and e >= k for e, s, k in zip(extra, steps, spread)):
                 names = ("depth", "height", "width")[-max(d, 2) :]
                 listed = {"output_padding": (0, *extra), "stride": (1, *steps), "dilation": (1, *spread)}
@@ -369,7 +386,8 @@ def _conv_transpose(n: int) -> Any:
                     f"Given input size per channel: ({before}). Calculated output size per channel: ({after}). Output"
                     " size is too small"
                 )
-            return _by_parts(convolution_transpose, x, weight, bias, spatial, steps, low, spread, groups)
+            last = _channels_last(x, weight, onednn)
+            return _by_parts(convolution_transpose, x, weight, bias, spatial, steps, low, spread, groups, last)
 
         return _convolve(name, n, input, apply)
 

@@ -259,9 +259,7 @@ def _deprecated_triangular() -> None:
 
 
 def _old_triangular(xp: Any, given: Any, A: Any, upper: bool, transpose: bool, unitriangular: bool) -> Any:
-    _deprecated_triangular()  # torch's own formula calls it
-    matrix = xp.conj(A) if transpose else adjoint(xp, A)
-    return _triangular(xp, matrix, given[0], upper == transpose, True, unitriangular)
+    return xp.triangular_solve(given[0], xp.conj(A), upper, not transpose, unitriangular)[0]  # which warns, as torch's
 
 
 def _old_triangular_A(

@@ -159,6 +159,7 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
 @composite
 def kron(self: Tensor, other: Tensor) -> Tensor:
     """The Kronecker product: each element of one tensor times all of the other, in the place of that element."""
+    self.materialize(), other.materialize()  # whose memory the product keeps
     rank = max(self.ndim, other.ndim)
     a = (1,) * (rank - self.ndim) + tuple(self.shape)
     b = (1,) * (rank - other.ndim) + tuple(other.shape)

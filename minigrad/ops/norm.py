@@ -31,6 +31,7 @@ GROUP, LAYER = "NativeGroupNormBackward0", "NativeLayerNormBackward0"
 
 # What a normalization makes: with weight and bias, and without, and the moments (with dimensions of size 1).
 Normalized: Final = named("Normalized", "output", "unit", "mean", "variance")
+Normalized.hidden = True
 
 
 def _tied(xp: Any, grad: Any, *anchors: Any) -> Any:
@@ -79,6 +80,11 @@ def _affine_sum(xp: Any, grad: Any, affine: Ints, shape: Any, unit: Any = None) 
     return _shaped(xp.sum_of_products(grad, unit, axes) if axes else grad * unit, tuple(shape))
 
 
+def _of(xp: Any, input: Any, unit: Any) -> Any:
+    """The normalized input, which depends on the input alone, though it is a result beside one that depends on more."""
+    return unit if xp is RAW or input.requires_grad else unit.detach()
+
+
 def _unit(xp: Any, input: Any, mean: Any, variance: Any, affine: Ints, eps: float) -> Any:
     """The input less a mean, over the root of a variance."""
     return (input - xp.reshape(mean, affine)) / xp.sqrt(xp.reshape(variance, affine) + eps)
@@ -88,7 +94,7 @@ def _unit(xp: Any, input: Any, mean: Any, variance: Any, affine: Ints, eps: floa
     input=lambda xp, given, input, weight, unit, variance, tie, layout, eps: _shaped(_tied(
         xp, _gradient(xp, given, weight, unit, variance, layout, eps), input, tie), input.shape),
     weight=lambda xp, given, input, unit, weight, tie, layout: None if given[0] is None else _tied(
-        xp, _affine_sum(xp, given[0], layout[2], weight.shape, unit), input, weight, tie),
+        xp, _affine_sum(xp, given[0], layout[2], weight.shape, _of(xp, input, unit)), input, weight, tie),
     bias=lambda xp, given, input, weight, tie, bias_shape, layout, called: _tied(
         xp, None if given[0] is None else _affine_sum(xp, given[0], layout[2], bias_shape),
         *(() if called == GROUP else (input, weight, tie))))  # fmt: skip

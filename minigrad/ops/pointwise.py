@@ -14,9 +14,11 @@ from minigrad._declare import PUBLIC, binary, composite, op, unary
 from minigrad._dtype import complex128 as COMPLEX
 from minigrad._dtype import float64 as DOUBLE
 from minigrad._dtype import from_numpy, result_type
+from minigrad._graph import NOT_IMPLEMENTED
 from minigrad._layout import copied
 from minigrad._op import OPS, RAW, Array, ArrayAsIs, ArrayOrNumber, is_number
 from minigrad._tensor import Tensor
+from minigrad._views import edge_of
 from minigrad._warning import warn
 from minigrad.ops import shape  # noqa: F401  (declares conj)
 from minigrad.ops._checks import fitted, kind, real_node, refuse_kinds
@@ -154,9 +156,6 @@ def refuse(error: Exception) -> Callable[[Any], Any]:
         raise type(error)(*error.args)
 
     return formula
-
-
-NOT_IMPLEMENTED: Final = "torch::autograd::NotImplemented"
 
 
 def not_implemented(name: str) -> Callable[[Any], Any]:
@@ -306,11 +305,27 @@ unary("bitwise_not", np.invert, promote="keep", kinds="biu", refusal="bitwise_no
 unary("logical_not", np.logical_not, promote="keep")
 
 TESTS: Final[dict[str, Callable[..., Any]]] = {
-    "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite,
+    "isnan": np.isnan, "isinf": np.isinf,
     "isreal": lambda self: self.imag == 0 if self.dtype.kind == "c" else np.ones_like(self, bool),
 }  # fmt: skip
 for name, test in TESTS.items():
     unary(name, test, promote="keep", inplace=False)
+
+
+@op(name="_isfinite", function=False, method=False)
+def _isfinite(self: Array) -> Array:
+    return np.isfinite(self)
+
+
+@composite(raw=np.isfinite)
+def isfinite(self: Tensor) -> Tensor:
+    """Whether the elements are neither infinite nor nan."""
+    if self._view is not None and self._data.dtype.kind in "fc":
+        edge_of(self)  # torch asks for the absolute values first, and so for the view's place in the graph
+    found: Tensor = _isfinite(self)
+    return found
+
+
 for name, infinite in [("isposinf", np.isposinf), ("isneginf", np.isneginf)]:
     unary(name, infinite, promote="keep", inplace=False, kinds="biuf",
           refusal=RuntimeError(f"{name} does not support complex inputs."))  # fmt: skip
@@ -706,7 +721,8 @@ def magnitude_ratio(xp: Any, grad: Any, self: Any, result: Any) -> Any:
 
 
 binary("copysign", np.copysign, promote="float", numbers=OTHER, kinds="f", refusal="copysign_cpu",
-       node=overloads("Copysign", 0, 1), self=magnitude_ratio, other=lambda xp, grad: zeros(xp, grad))  # fmt: skip
+       node=overloads("Copysign", 0, 1), self=magnitude_ratio,
+       other=lambda xp, grad, result: zeros(xp, grad))  # fmt: skip
 binary("nextafter", np.nextafter, kinds="f", refusal="nextafter_cpu",
        self=lambda xp, grad, self, other: pass_where(xp, self != other, grad),
        other=lambda xp, grad: zeros(xp, grad))  # fmt: skip

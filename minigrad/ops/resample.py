@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from minigrad._declare import composite
+from minigrad._graph import NOT_IMPLEMENTED
 from minigrad._layout import copied, laid_out
 from minigrad._op import RAW, Array, Arrays
 from minigrad._op import RECORDED as F
 from minigrad._tensor import Tensor, make
 from minigrad.ops._checks import not_implemented
-from minigrad.ops.pointwise import NOT_IMPLEMENTED
 from minigrad.ops.shape import internal, linear
 
 cache = lru_cache(256)  # maps are small, and the same shapes come again and again
