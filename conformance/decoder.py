@@ -621,8 +621,8 @@ class Decoder:
             return ()
         named = tuple(kwargs.items())
         read = _read(args, kwargs)
-        if op == "masked_scatter_" and target.id in read[1:]:
-            return ()  # torch reads a source while it writes to it
+        if op in ("baddbmm_", "masked_scatter_") and target.id in read[1:]:
+            return ()  # torch reads it while it writes to it
         info = self.infos[target.id]
         if op in ("tril_", "triu_") and info.strides is not None and 0 in info.strides:
             return ()  # torch writes, without a look, to elements that share memory with others

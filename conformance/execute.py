@@ -165,7 +165,9 @@ class _Run:
         def called(value: Any) -> Any:
             seen = engine.grad(value) if step.kind == "post_accumulate" else value
             hooks.append((position, None if seen is None else engine.numpy(seen).copy()))
-            return None if step.scale is None else engine.call("operator", "mul", (value, step.scale), {})
+            if step.scale is None or value is None:
+                return None
+            return engine.call("operator", "mul", (value, step.scale), {})
 
         engine.hook(self.values[step.target], step.kind, called)
 

@@ -22,7 +22,7 @@ from conformance.engines.protocol import LEVELS, Level
 from conformance.execute import Failure, Shapes
 from conformance.features import FEATURES, PLAIN, Feature, aside, backward
 from conformance.memory import remembered
-from conformance.program import Apply, Backward, Grad, Hook, Inplace, Program, ReadGrad, operands
+from conformance.program import Backward, Grad, Inplace, Program, ReadGrad, operands
 from conformance.vocabulary import OPERATIONS, Operation
 
 #: Seconds that one program tries after a first.
@@ -76,9 +76,6 @@ def may_refuse(target: Target, program: Program, failure: Failure) -> bool:
         return True  # the strides of a gradient, and of what follows from it, are known to torch alone
     if failure.error == "TypeError":
         # A gradient may be None where something is computed with it: not every result depends on every operand.
-        if goes_back:  # a hook may see it too, and pass on what it cannot scale
-            scaled = any(isinstance(s, Hook) and s.scale is not None for s in before)
-            return scaled and any(isinstance(s, Apply) and len(s.out) > 1 for s in before)
         return step is not None and not gradients.isdisjoint(operands(step))
     # What was saved may be changed: by a step in place, or by a backward that adds to a gradient that was read.
     return changed or (goes_back and any(isinstance(s, ReadGrad) for s in before))

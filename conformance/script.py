@@ -228,7 +228,7 @@ def _lines(step: AnyStep, position: int, name: dict[int, str]) -> list[str]:
             # Of an operation with several results, those that nothing depends on have no gradient.
             seen = "g if g is None else g.clone()" if step.kind == "tensor" else "g.grad.clone()"
             call = f'seen.update({{f"hook {{len(seen)}} of step {position}": {seen}}})'
-            answer = "None" if step.scale is None else f"g * {step.scale!r}"
+            answer = "None" if step.scale is None else f"None if g is None else g * {step.scale!r}"
             return [f"{name[step.target]}.{method}(lambda g: ({call}, {answer})[1])"]
         case Backward():
             return [_backward(step, name)]

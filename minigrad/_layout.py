@@ -64,7 +64,9 @@ def laid_as(found: Array, *operands: Array) -> Array:
     """The array in memory as torch's result of these operands, which broadcast to its shape."""
     shape = found.shape
     axes = c_order = list(range(len(shape)))
-    if not all(each.flags.c_contiguous for each in operands):
+    if not all(each.flags.c_contiguous for each in operands) or not (
+        all(each.shape == shape for each in operands) or all(map(_plain, operands))
+    ):
         axes = _axes(shape, [_strides(each, shape) for each in operands])
     if axes == c_order:
         return np.asarray(found, order="C")
@@ -94,6 +96,16 @@ def channels_last(operand: Array) -> bool:
         if stride < least or (not d and least == operand.strides[1]):
             return False
         least = stride * max(size, 1)
+    return True
+
+
+def _plain(operand: Array) -> bool:
+    """Whether the strides are those of C order, also in dimensions of size 1, where numpy and torch take any others."""
+    step = operand.itemsize
+    for size, stride in zip(reversed(operand.shape), reversed(operand.strides), strict=True):
+        if stride != step:
+            return False
+        step *= size
     return True
 
 

@@ -57,7 +57,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Te
     return result
 
 
-@op(method=False, function=False,
+@op(method=False, function=False, in_order=True,
     i1=lambda xp, grad, i2, i3, expand1, expand2, expand3, sumdim:
         xp.trilinear(grad, i2, i3, sumdim, expand2, expand3, expand1),
     i2=lambda xp, grad, i1, i3, expand1, expand2, expand3, sumdim:
