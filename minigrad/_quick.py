@@ -135,8 +135,12 @@ def quick_operator(  # noqa: PLR0915  (the fast path is one function: calls are 
                 y = second._data
                 if y.dtype is dtype:
                     result = run(forward, x, y)
-                    if elementwise and result.ndim > 1 and not (
-                        x.flags.c_contiguous and y.flags.c_contiguous and (result.ndim == 2 or x.shape == y.shape)
+                    if (
+                        elementwise
+                        and result.ndim > 1
+                        and not (
+                            x.flags.c_contiguous and y.flags.c_contiguous and (result.ndim == 2 or x.shape == y.shape)
+                        )
                     ):
                         result = laid_as(result, x, y)
             elif numbers:
