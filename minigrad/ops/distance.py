@@ -14,7 +14,7 @@ from minigrad._modes import no_grad
 from minigrad._op import RECORDED, Array, Dims
 from minigrad.ops._checks import expect_continuous, expect_same_factors, expect_same_kind, kind, not_implemented
 from minigrad.ops._scalar import plus
-from minigrad.ops.reduction import add_of, axes, minimum_of, restore, widened
+from minigrad.ops.reduction import add_of, axes, count, minimum_of, restore, widened
 from minigrad.ops.shape import broadcast
 
 # ---- norms -----------------------------------------------------------------------------------------------------------
@@ -67,8 +67,8 @@ def norm_of(self: Array, p: float, dim: Dims, keepdim: bool) -> Array:
         found = reduced(np.maximum, size)
     elif p == 0:
         found = reduced(np.add, (size != 0).astype(size.dtype))
-    elif p == 1:
-        found = reduced(np.add, size)
+    elif p == 1 or count(size.shape, dim) == 1:
+        found = reduced(np.add, size)  # which the norm of one number is for each p
     elif p == 2:
         found = np.sqrt(reduced(np.add, size * size))
     else:

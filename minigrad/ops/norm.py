@@ -66,9 +66,10 @@ def _gradient(xp: Any, given: Any, weight: Any, unit: Any, variance: Any, layout
         total = scaled if total is None else total + scaled
     inverse = 1 / xp.sqrt(variance + eps)
     count = prod([split[each] for each in axes])
+    total = total - xp.sum(total, axes, True) / count  # nothing is left of a constant
     along = xp.sum_of_products(total, unit, axes) * inverse
     along = along / count if spread is None else (along - 2 * spread / inverse) / count
-    return total * inverse - xp.sum(total, axes, True) * (inverse / count) - unit * along
+    return total * inverse - unit * along
 
 
 def _affine_sum(xp: Any, grad: Any, affine: Ints, shape: Any, unit: Any = None) -> Any:
