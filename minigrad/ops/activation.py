@@ -260,8 +260,15 @@ def hardsigmoid(self: Array) -> Any:
     return np.minimum(np.maximum(self + 3, 0), 6) / 6
 
 
-@activation(lambda xp, grad, self: xp.where(self <= -3, 0, xp.where(self < 3, grad * (self / 3 + 0.5), grad)),
-            kernel="hardswish_cpu", inplace=True)  # fmt: skip
+@op(method=False, function=False, elementwise=True, node="HardswishBackwardBackward0",
+    grad_output=lambda xp, grad, self: xp.hardswish_backward(grad, self),
+    self=lambda xp, grad, grad_output, self: xp.where((self > -3) & (self < 3), grad * grad_output / 3, 0))  # fmt: skip
+def hardswish_backward(grad_output: Array, self: Array) -> Any:
+    """The gradient of hardswish; where that is constant, its own is 0 whatever comes, nan too."""
+    return where(self <= -3, 0, where(self < 3, grad_output * (self / 3 + 0.5), grad_output))
+
+
+@activation(lambda xp, grad, self: xp.hardswish_backward(grad, self), kernel="hardswish_cpu", inplace=True)
 def hardswish(self: Array) -> Any:
     """x * relu6(x + 3) / 6."""
     return self * np.minimum(np.maximum(self + 3, 0), 6) / 6

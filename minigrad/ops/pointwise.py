@@ -717,7 +717,7 @@ def special_round(input: Tensor, *, decimals: int = 0) -> Any:
 
 
 def magnitude_ratio(xp: Any, grad: Any, self: Any, result: Any) -> Any:
-    return xp.where(self == 0, 0, grad * (result / self))
+    return grad * xp.where(self == 0, 0, result / self)
 
 
 binary("copysign", np.copysign, promote="float", numbers=OTHER, kinds="f", refusal="copysign_cpu",

@@ -194,10 +194,10 @@ def _pinv_vjp(xp: Any, grad: Any, A: Any, result: Any) -> Any:
     if A.shape[-2] <= A.shape[-1]:
         K = grad_h @ P
         right = K @ Ph
-        return right - adjoint(xp, P @ K) - (A @ P) @ right + (Ph @ P) @ (grad_h - K @ A)
+        return -adjoint(xp, P @ K) + right - (A @ P) @ right + (Ph @ P) @ (grad_h - K @ A)
     K = P @ grad_h
     left = Ph @ K
-    return left - adjoint(xp, K @ P) + (grad_h - A @ K) @ P @ Ph - (left @ P) @ A
+    return -adjoint(xp, K @ P) + (grad_h - A @ K) @ P @ Ph + left - (left @ P) @ A
 
 
 def _pinv(A: Array, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Array:
