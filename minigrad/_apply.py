@@ -12,7 +12,7 @@ from minigrad import _dtype
 from minigrad._arguments import argument_error, combination_error, mismatch
 from minigrad._dims import broadcast_error
 from minigrad._graph import Edge, Number, Saved, edge_to
-from minigrad._layout import in_order, laid_as
+from minigrad._layout import in_order, laid_as, tied
 from minigrad._modes import RECORD, SPECIAL, state
 from minigrad._op import NUMBER, RAW, Op
 from minigrad._plan import WRAPPING, plan_of
@@ -99,7 +99,7 @@ def _forward(op: Op, raws: Sequence[Any], run: Callable[..., Any]) -> Any:
 def _laid(op: Op, raws: Sequence[Any], result: Any) -> Any:
     """The result in memory as torch lays it; of one operand that is not expanded numpy lays it so too."""
     arrays = [raws[i] for i, _, _ in op.operands if isinstance(raws[i], np.ndarray)]
-    return laid_as(result, *arrays) if len(arrays) > 1 or 0 in arrays[0].strides else result
+    return laid_as(result, *arrays) if len(arrays) > 1 or tied(arrays[0]) else result
 
 
 def _prepare(op: Op, args: Sequence[Any]) -> tuple[list[Any], list[Any], list[Edge | None], int]:

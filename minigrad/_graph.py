@@ -56,13 +56,14 @@ class Hooks:
 class Notes:
     """What few nodes have: backward calls those that have none without looking further."""
 
-    __slots__ = ("hooks", "metadata", "plain", "trace")
+    __slots__ = ("copy", "hooks", "metadata", "plain", "trace")
 
     def __init__(self, plain: bool = True) -> None:
         self.plain = plain  # calls nobody's code, so that when a leaf's gradient is stored meanwhile cannot be observed
         self.hooks: Hooks | None = None
         self.trace: Any = None  # in anomaly mode: the stack of the forward call
         self.metadata: dict[str, Any] = {}
+        self.copy: Any = None  # of a write to a view: a weak reference to the base's history, which the node is part of
 
 
 class Node:
@@ -374,8 +375,11 @@ class Saved:
 
         if isinstance(self.source, Tensor):
             return self.source
-        recorded = self.source is not None and self._data.dtype.kind in "fc"
-        tensor = make(self._data, edge_to(node, self.source) if recorded else None)  # type: ignore[arg-type]
+        edge = None
+        if self.source is not None and self._data.dtype.kind in "fc":
+            copy = None if node._notes is None else node._notes.copy
+            edge = edge_to(node, self.source) if copy is None else copy().view()
+        tensor = make(self._data, edge)
         tensor._writes = self._writes
         return tensor
 

@@ -18,7 +18,7 @@ from minigrad._views import dense, extent
 
 def copied(self: Array) -> Array:
     """A copy that lies as torch's `clone` does."""
-    return laid_as(np.array(self), self) if 0 in self.strides else np.array(self)
+    return laid_as(np.array(self), self) if tied(self) else np.array(self)
 
 
 def copied_with_gaps(self: Array) -> Array:
@@ -77,6 +77,11 @@ def laid_out(found: Array, *operands: Array) -> Array:
     """The array in memory as torch's kernels of windows, and `cat`, lay theirs: channels last where all of these have
     them last, else in C order."""
     return by_channels(found, all(each.ndim in (4, 5) and channels_last(each) for each in operands))
+
+
+def tied(operand: Array) -> bool:
+    """Whether numpy lays what is made of the operand by other rules than torch: where a stride is 0, or two are one."""
+    return not operand.flags.forc and (0 in operand.strides or len({*operand.strides}) < operand.ndim)
 
 
 def by_channels(found: Array, last: bool) -> Array:

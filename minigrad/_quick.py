@@ -14,7 +14,7 @@ import numpy as np
 
 from minigrad._dtype import check_number
 from minigrad._graph import Number
-from minigrad._layout import laid_as
+from minigrad._layout import laid_as, tied
 from minigrad._modes import SPECIAL, state
 from minigrad._op import Op
 from minigrad._plan import Plan, plan_of
@@ -77,7 +77,7 @@ def quick_unary(op: Op, forward: Callable[..., Any], general: Callable[..., Any]
         if mode == SPECIAL or dtype is not _F32 and dtype is not _F64:
             return general(tensor)
         result = run(forward, data)
-        if elementwise and result.ndim > 2 and 0 in data.strides:
+        if elementwise and result.ndim > 1 and tied(data):
             result = laid_as(result, data)
         output: Tensor = new(Tensor)
         output._data = result
@@ -149,7 +149,7 @@ def quick_operator(  # noqa: PLR0915  (the fast path is one function: calls are 
                 constant = known.get(second) or run(_constant, second, dtype, array, known)
                 y = constant._data
                 result = run(forward, x, y)
-                if elementwise and result.ndim > 2 and 0 in x.strides:
+                if elementwise and result.ndim > 1 and tied(x):
                     result = laid_as(result, x)
         except (AttributeError, ValueError, OverflowError):  # no tensors, or shapes that do not broadcast
             pass

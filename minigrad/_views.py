@@ -194,7 +194,8 @@ def current_edge(tensor: Tensor) -> Edge | None:
         if view.base.requires_grad:
             if tensor._mirror is not None:
                 raise NotImplementedError(_BEHIND)
-            _set_edge(tensor, AsStridedBackward0(tensor, view.base))
+            part = Part(tensor.materialize(), view.base.materialize())
+            _set_edge(tensor, AsStridedBackward0(edge_of(view.base), part))
         view.version = version_of(tensor)
     elif tensor._edge is None:  # made under no_grad, or before its base required grad: gradients end here, unused
         tensor._edge = tensor._accumulate()
@@ -204,9 +205,10 @@ def current_edge(tensor: Tensor) -> Edge | None:
 class AsStridedBackward0(Node):
     """The history of a view made anew: the part of its base that it is."""
 
-    def __init__(self, view: Tensor, base: Tensor) -> None:
-        super().__init__((edge_of(base),), ((view._data.shape, view._data.dtype),))
-        self.part = Part(view.materialize(), base.materialize())
+    def __init__(self, base: Edge | None, part: Part) -> None:
+        shape, dtype, *_ = part.part
+        super().__init__((base,), ((shape, dtype),))
+        self.part = part
 
     def _vjp(self, grads: Any, calculus: Any, wanted: Any) -> Sequence[Any]:
         return (None if grads is None else calculus.xp.put_part(grads, self.part),)
@@ -223,6 +225,11 @@ class CopySlices(Node):
         super().__init__([edge_of(base), *function._next[1:]], meta, function._plain)
         self.part = Part(view.materialize(), base.materialize())
         self.function = function
+        function._make_notes().copy = weakref.ref(self)
+
+    def view(self) -> AsStridedBackward0:
+        """The history of the part that was written, which is what the result of `function` was."""
+        return AsStridedBackward0(self, self.part)
 
     def name(self) -> str:
         return "torch::autograd::CopySlices"

@@ -108,8 +108,17 @@ def smooth_l1_loss(self: Array, target: Array, reduction: int, beta: float) -> A
 def _huber_slope(xp: Any, grad: Any, self: Any, target: Any, reduction: int, delta: float) -> Any:
     if target.dtype != self.dtype:
         raise RuntimeError(f"Found dtype {kind(target)} but expected {kind(self)}")
-    d, grad = self - target, _spread(grad, self, reduction)
-    return xp.where(d <= -delta, -grad * delta, xp.where(d >= delta, grad * delta, grad * d))
+    return xp.huber_loss_backward(_spread(grad, self, reduction), self - target, delta)
+
+
+@op(
+    method=False, function=False, elementwise=True, node="HuberLossBackwardBackward0",
+    grad_output=lambda xp, grad, d, delta: xp.huber_loss_backward(grad, d, delta),
+    d=lambda xp, grad, grad_output, d, delta: grad * grad_output * (xp.abs(d) < delta),
+)  # fmt: skip
+def huber_loss_backward(grad_output: Array, d: Array, delta: float) -> Array:
+    """The gradient of the loss of a difference; torch multiplies its own by 0 where that is constant."""
+    return np.where(d <= -delta, -grad_output * delta, np.where(d >= delta, grad_output * delta, grad_output * d))
 
 
 @op(
