@@ -61,15 +61,17 @@ def _gradient(xp: Any, given: Any, weight: Any, unit: Any, variance: Any, layout
     """The gradient in the input, from those of the output, of what it is made of, and of the variance."""
     split, axes, affine = layout
     output, total, _, spread = given
+    scale = inverse = 1 / xp.sqrt(variance + eps)
     if output is not None:
+        if weight is not None and total is None and output.shape == split and all(affine[each] == 1 for each in axes):
+            scale, weight = inverse * _shaped(weight, affine), None  # it is the same for all that is averaged
         scaled = _shaped(output if weight is None else output * _shaped(weight, affine), split)
         total = scaled if total is None else total + scaled
-    inverse = 1 / xp.sqrt(variance + eps)
     count = prod([split[each] for each in axes])
     total = total - xp.sum(total, axes, True) / count  # nothing is left of a constant
-    along = xp.sum_of_products(total, unit, axes) * inverse
+    along = xp.sum_of_products(total, unit, axes) * scale
     along = along / count if spread is None else (along - 2 * spread / inverse) / count
-    return total * inverse - unit * along
+    return total * scale - unit * along
 
 
 def _affine_sum(xp: Any, grad: Any, affine: Ints, shape: Any, unit: Any = None) -> Any:
