@@ -308,14 +308,14 @@ def free_number(program: Program) -> int:
     return 1 + max([leaf.id for leaf in program.leaves] + made, default=-1)
 
 
-def before_gradients(program: Program) -> tuple[Apply | Inplace | Detach, ...]:
+def before_gradients(program: Program) -> tuple[Apply | Inplace | Detach | RequiresGrad, ...]:
     """The steps that compute values and don't depend on a gradient: the forward part, which runs without the rest."""
     late: set[int] = set()
-    kept: list[Apply | Inplace | Detach] = []
+    kept: list[Apply | Inplace | Detach | RequiresGrad] = []
     for step in program.steps:
         if isinstance(step, (Grad, ReadGrad)) or late.intersection(operands(step)):
             late.update(results(step))
-        elif isinstance(step, (Apply, Inplace, Detach)):
+        elif isinstance(step, (Apply, Inplace, Detach, RequiresGrad)):  # what is switched off may be written to
             kept.append(step)
     return tuple(kept)
 

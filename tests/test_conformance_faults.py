@@ -18,7 +18,7 @@ from conformance.compare import judge
 from conformance.engines import EngineError, load
 from conformance.engines.torchlike import Torch
 from conformance.noise import Noise, move
-from conformance.program import Apply, Backward, Leaf, Program, Ref, array
+from conformance.program import Apply, Backward, Grad, Inplace, Leaf, Program, Ref, RequiresGrad, array
 from tests.faults import FAULTS, Planted, bent, first
 
 
@@ -357,3 +357,23 @@ def test_an_engine_is_asked_for_what_it_claims() -> None:
         assert {"float64", "broadcast"} <= features
         assert absent.isdisjoint(features)
         assert report.results.configuration.level == level
+
+
+def test_what_is_to_blame_where_a_leaf_was_switched_off_and_written_to() -> None:
+    """The forward part of such a program runs without its gradients, too."""
+    x, y = Leaf(0, array([1.0, 2.0]), True), Leaf(1, array([0.5, -0.5]), True)
+    steps = (
+        Grad((0,), (0,), (array([1.0, 1.0]),), (2,), create_graph=True), RequiresGrad(0, False),
+        Apply("sin", (Ref(1),), (3,)), Inplace("neg_", 0, (), (4,)), Backward((3,), (array([1.0, -1.0]),)),
+    )  # fmt: skip
+
+    class Doubled(Planted):
+        def call(self, form: str, op: str, args: Any, kwargs: Any) -> Any:
+            value = self.honest(form, op, args, kwargs)
+            return bent(value, lambda g: 2 * g) if op == "sin" else value
+
+    bench = Bench(Doubled(), Torch())
+    program = Program((x, y), steps)
+    mismatch = bench.mismatch(program)
+    assert mismatch is not None
+    assert bench.blame(program, mismatch).cause == ("sin", "gradient")
