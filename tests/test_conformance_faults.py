@@ -364,7 +364,8 @@ def test_what_is_to_blame_where_a_leaf_was_switched_off_and_written_to() -> None
     x, y = Leaf(0, array([1.0, 2.0]), True), Leaf(1, array([0.5, -0.5]), True)
     steps = (
         Grad((0,), (0,), (array([1.0, 1.0]),), (2,), create_graph=True), RequiresGrad(0, False),
-        Apply("sin", (Ref(1),), (3,)), Inplace("neg_", 0, (), (4,)), Backward((3,), (array([1.0, -1.0]),)),
+        Apply("exp", (Ref(1),), (3,)), Inplace("neg_", 0, (), (4,)), Apply("sin", (Ref(3),), (5,)),
+        Backward((5,), (array([1.0, -1.0]),)),
     )  # fmt: skip
 
     class Doubled(Planted):
@@ -376,4 +377,4 @@ def test_what_is_to_blame_where_a_leaf_was_switched_off_and_written_to() -> None
     program = Program((x, y), steps)
     mismatch = bench.mismatch(program)
     assert mismatch is not None
-    assert bench.blame(program, mismatch).cause == ("sin", "gradient")
+    assert bench.blame(program, mismatch).blamed == "sin"
