@@ -204,17 +204,15 @@ class Bench:
         for step in reversed(state.applications):
             alone = state.alone(step)
             if alone is not None and len(alone.leaves[0].array.shape) > 2:
-                graded = _graded(self.expected(alone))
-                weights = [(i, replace(_weights(array(v)), layout="channels_last")) for i, v in graded]
-                program = _with_backward(alone, weights) if weights else None
+                program = self._weighted(alone, "channels_last")
                 found = self._differs(f"{step.op} given a channels-last gradient", program)
                 if found is not None and found.kind == mismatch.kind:
                     return found
         return None
 
-    def _weighted(self, alone: Program) -> Program | None:
+    def _weighted(self, alone: Program, layout: Layout = "contiguous") -> Program | None:
         """The program with a backward from whatever in it a gradient can come from."""
-        weights = [(i, _weights(array(v))) for i, v in _graded(self.expected(alone))]
+        weights = [(i, replace(_weights(array(v)), layout=layout)) for i, v in _graded(self.expected(alone))]
         return _with_backward(alone, weights) if weights else None
 
     def _higher(self, state: _State) -> Blame | None:
